@@ -1,0 +1,2 @@
+//! Foghorn.
+fn main() {}

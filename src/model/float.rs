@@ -1,0 +1,121 @@
+//! Numbers as the field writes them.
+
+/// `value` in the shortest form that reads back as the same number, as Prometheus' APIs and labels write it:
+/// no exponent (`0.1`, `100000000000000000000`), `NaN`, `+Inf`, `-Inf`.
+pub fn format_float(value: f64) -> String {
+    if value.is_nan() {
+        "NaN".to_owned()
+    } else if value.is_infinite() {
+        if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned()
+    } else {
+        format!("{value}")
+    }
+}
+
+/// `value` as Go's `%e`-or-shortest with exponent: `1e+00`, `3.14e-05`; used where the API shows alert values.
+pub fn format_float_exponent(value: f64) -> String {
+    if !value.is_finite() {
+        return format_float(value);
+    }
+    let text = format!("{value:e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (sign, digits) = match exponent.strip_prefix('-') {
+        Some(digits) => ('-', digits),
+        None => ('+', exponent),
+    };
+    format!("{mantissa}e{sign}{digits:0>2}")
+}
+
+/// A number as Go's `ParseFloat` reads it: decimal and hexadecimal floats, `Inf`, `NaN` in any case, a sign,
+/// underscores between digits only in a number with a base prefix. `None` for anything else; too large is `None`.
+pub fn parse_float(text: &str) -> Option<f64> {
+    let (negative, body) = match text.as_bytes().first()? {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let value = match body.to_ascii_lowercase().as_str() {
+        "inf" | "infinity" => f64::INFINITY,
+        "nan" => return Some(f64::NAN),
+        lower if lower.starts_with("0x") => parse_hex_float(&lower[2..])?,
+        _ => {
+            let plain =
+                body.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'));
+            let starts = body.bytes().next().is_some_and(|b| b.is_ascii_digit() || b == b'.');
+            if !plain || !starts {
+                return None;
+            }
+            let value: f64 = body.parse().ok()?;
+            if value.is_infinite() {
+                return None;
+            }
+            value
+        }
+    };
+    Some(if negative { -value } else { value })
+}
+
+/// The part behind `0x`: hexadecimal digits with an optional point and a binary exponent.
+fn parse_hex_float(body: &str) -> Option<f64> {
+    let (digits, exponent) = match body.split_once('p') {
+        Some((digits, exponent)) => (digits, exponent.parse::<i32>().ok()?),
+        None => (body, 0),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let mut value = 0.0f64;
+    for c in whole.chars().chain(fraction.chars()).filter(|c| *c != '_') {
+        value = value * 16.0 + f64::from(c.to_digit(16)?);
+    }
+    let shift = exponent - 4 * i32::try_from(fraction.len()).ok()?;
+    let value = value * 2f64.powi(shift);
+    value.is_finite().then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats() {
+        for (value, text) in [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (1.0, "1"),
+            (0.1, "0.1"),
+            (1e21, "1000000000000000000000"),
+            (1e-7, "0.0000001"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "+Inf"),
+            (f64::NEG_INFINITY, "-Inf"),
+        ] {
+            assert_eq!(format_float(value), text);
+        }
+        for (value, text) in
+            [(1.0, "1e+00"), (0.0, "0e+00"), (123.5, "1.235e+02"), (3e-10, "3e-10"), (1e100, "1e+100")]
+        {
+            assert_eq!(format_float_exponent(value), text);
+        }
+    }
+
+    #[test]
+    fn parses() {
+        for (text, value) in [
+            ("1", 1.0),
+            ("-1.5e3", -1500.0),
+            ("+Inf", f64::INFINITY),
+            ("-inf", f64::NEG_INFINITY),
+            (".5", 0.5),
+            ("5.", 5.0),
+            ("0x1F", 31.0),
+            ("0x1p-2", 0.25),
+        ] {
+            assert_eq!(parse_float(text), Some(value), "{text}");
+        }
+        for text in ["", "x", "1x", "--1", "1e400", "0x", "1_000", "e5"] {
+            assert_eq!(parse_float(text), None, "{text}");
+        }
+    }
+}

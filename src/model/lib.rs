@@ -1,0 +1,37 @@
+//! The nouns that every room shares: labels, matchers, timestamps, samples, alerts, notifications.
+//!
+//! Not here: serialization, storage, HTTP, clocks. A type is here when two rooms speak about it.
+//! Start at [`Labels`], [`Sample`] and [`Matcher`].
+
+mod alert;
+mod duration;
+mod float;
+mod histogram;
+mod label;
+mod matcher;
+mod metadata;
+mod notification;
+mod re2;
+mod relabel;
+mod sample;
+mod secret;
+mod series;
+mod timestamp;
+
+pub use alert::{Alert, AlertStatus, Annotations, Finding};
+pub use duration::{DurationError, format_duration, parse_duration};
+pub use float::{format_float, format_float_exponent, parse_float};
+pub use histogram::{CounterResetHint, Histogram, Span as BucketSpan};
+pub use label::{
+    ALERT_NAME, BUCKET_LABEL, Fingerprint, INSTANCE, JOB, Labels, LabelsBuilder, METRIC_NAME,
+    escape_label_value, is_legacy_label_name, is_legacy_metric_name,
+};
+pub use matcher::{MatchOp, Matcher, MatcherError};
+pub use metadata::{Metadata, MetricType};
+pub use notification::{Notification, NotifiedAlert, NotifyReason, Receipt};
+pub use re2::{Re2, Re2Error};
+pub use relabel::{RelabelAction, RelabelError, RelabelRule, relabel};
+pub use sample::{STALE_NAN_BITS, Sample, SampleValue, is_stale, stale_nan};
+pub use secret::Secret;
+pub use series::{FloatSample, HistogramSample, Matrix, Selection, Series, SeriesRef, Vector, VectorSample};
+pub use timestamp::Timestamp;

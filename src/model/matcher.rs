@@ -1,0 +1,194 @@
+//! Matchers: what a label's value must be.
+
+use std::fmt;
+
+use crate::{Labels, Re2, Re2Error, escape_label_value, is_legacy_label_name};
+
+/// How a matcher compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum MatchOp {
+    /// `=`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `=~`
+    Regex,
+    /// `!~`
+    NotRegex,
+}
+
+impl MatchOp {
+    /// The operator as it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MatchOp::Equal => "=",
+            MatchOp::NotEqual => "!=",
+            MatchOp::Regex => "=~",
+            MatchOp::NotRegex => "!~",
+        }
+    }
+
+    /// Whether the pattern is a regular expression.
+    pub fn is_regex(self) -> bool {
+        matches!(self, MatchOp::Regex | MatchOp::NotRegex)
+    }
+
+    /// Whether a value that fits the pattern is accepted.
+    pub fn is_positive(self) -> bool {
+        matches!(self, MatchOp::Equal | MatchOp::Regex)
+    }
+}
+
+/// A matcher that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("matcher `{name}{}\"{}\"`: {source}", .op.as_str(), escape_label_value(.pattern))]
+pub struct MatcherError {
+    name: String,
+    op: MatchOp,
+    pattern: String,
+    #[source]
+    source: Re2Error,
+}
+
+/// Name, operator and pattern. A missing label is the empty string; regular expressions match the whole value.
+#[derive(Clone, Debug)]
+pub struct Matcher {
+    name: String,
+    op: MatchOp,
+    pattern: String,
+    /// Present exactly if the operator is a regular expression.
+    regex: Option<Re2>,
+}
+
+impl Matcher {
+    /// Compiles the pattern if the operator needs it.
+    pub fn new(
+        name: impl Into<String>,
+        op: MatchOp,
+        pattern: impl Into<String>,
+    ) -> Result<Self, MatcherError> {
+        let (name, pattern) = (name.into(), pattern.into());
+        let regex = match op.is_regex().then(|| Re2::anchored(&pattern)).transpose() {
+            Ok(regex) => regex,
+            Err(source) => return Err(MatcherError { name, op, pattern, source }),
+        };
+        Ok(Matcher { name, op, pattern, regex })
+    }
+
+    /// `name="value"`, which cannot fail.
+    pub fn equal(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Matcher { name: name.into(), op: MatchOp::Equal, pattern: value.into(), regex: None }
+    }
+
+    /// The label's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The operator.
+    pub fn op(&self) -> MatchOp {
+        self.op
+    }
+
+    /// The value or regular expression, as written.
+    pub fn pattern(&self) -> &str {
+        &self.pattern
+    }
+
+    /// Whether `value` is accepted.
+    pub fn matches(&self, value: &str) -> bool {
+        let fits = match &self.regex {
+            Some(regex) => regex.is_match(value),
+            None => self.pattern == value,
+        };
+        fits == self.op.is_positive()
+    }
+
+    /// Whether the label of this name in `labels` is accepted; a missing one is the empty string.
+    pub fn matches_labels(&self, labels: &Labels) -> bool {
+        self.matches(labels.value(&self.name))
+    }
+
+    /// Whether series without the label are accepted.
+    pub fn matches_empty(&self) -> bool {
+        self.matches("")
+    }
+
+    /// The values that can match, if the pattern is plain text or an alternation of plain texts: `a|b|c`.
+    /// Only for `=` and `=~`; an index looks them up instead of trying all values.
+    pub fn literals(&self) -> Option<Vec<&str>> {
+        match self.op {
+            MatchOp::Equal => Some(vec![&self.pattern]),
+            MatchOp::Regex => {
+                let parts: Vec<&str> = self.pattern.split('|').collect();
+                let plain = |p: &str| !p.chars().any(|c| r"\.+*?()[]{}^$".contains(c));
+                parts.iter().all(|p| plain(p)).then_some(parts)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl PartialEq for Matcher {
+    fn eq(&self, other: &Self) -> bool {
+        self.op == other.op && self.name == other.name && self.pattern == other.pattern
+    }
+}
+
+impl Eq for Matcher {}
+
+impl std::hash::Hash for Matcher {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (&self.name, self.op, &self.pattern).hash(state);
+    }
+}
+
+impl fmt::Display for Matcher {
+    /// `name="pattern"`; a name outside the classic character set is quoted.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if is_legacy_label_name(&self.name) {
+            f.write_str(&self.name)?;
+        } else {
+            write!(f, "\"{}\"", escape_label_value(&self.name))?;
+        }
+        write!(f, "{}\"{}\"", self.op.as_str(), escape_label_value(&self.pattern))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compares_whole_values() {
+        for (op, pattern, value, expected) in [
+            (MatchOp::Equal, "a", "a", true),
+            (MatchOp::Equal, "a", "ab", false),
+            (MatchOp::NotEqual, "a", "", true),
+            (MatchOp::Regex, "a.", "ab", true),
+            (MatchOp::Regex, "a", "ab", false),
+            (MatchOp::Regex, "a|b", "b", true),
+            (MatchOp::Regex, ".*", "x\ny", true),
+            (MatchOp::Regex, "(?i)ABC", "abc", true),
+            (MatchOp::NotRegex, "a.*", "b", true),
+            (MatchOp::NotRegex, "", "", false),
+        ] {
+            let matcher = Matcher::new("l", op, pattern).unwrap();
+            assert_eq!(matcher.matches(value), expected, "{matcher} against {value:?}");
+        }
+    }
+
+    #[test]
+    fn says_which_matcher_is_wrong() {
+        let error = Matcher::new("job", MatchOp::Regex, "a(").unwrap_err();
+        assert!(error.to_string().starts_with("matcher `job=~\"a(\"`: "), "{error}");
+    }
+
+    #[test]
+    fn lists_literals_only_where_they_decide() {
+        let of = |op, p: &str| Matcher::new("l", op, p).unwrap().literals().map(|l| l.join(","));
+        assert_eq!(of(MatchOp::Regex, "a|b"), Some("a,b".into()));
+        assert_eq!(of(MatchOp::Regex, "a.|b"), None);
+        assert_eq!(of(MatchOp::NotEqual, "a"), None);
+    }
+}

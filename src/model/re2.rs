@@ -1,0 +1,335 @@
+//! Regular expressions as users of the field write them: RE2 syntax, as Go's `regexp` reads it.
+//!
+//! Both engines are linear-time automata and agree on nearly all patterns. This module rewrites what differs: quoted
+//! runs (`\Q…\E`), classes that are ASCII in RE2 and Unicode in ours (`\d`, `\w`, `\s`, `\b`), characters that have a
+//! meaning inside a class only for us (`[`, `&&`, `--`, `~~`), and braces that RE2 takes as plain text.
+
+use std::fmt;
+
+use regex::Regex;
+
+/// A pattern that is not a regular expression.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a regular expression: {0}")]
+pub struct Re2Error(String);
+
+/// A compiled pattern.
+#[derive(Clone)]
+pub struct Re2 {
+    source: String,
+    regex: Regex,
+}
+
+impl Re2 {
+    /// Matches whole texts; `.` matches a line break. What matchers and relabelling use.
+    pub fn anchored(pattern: &str) -> Result<Self, Re2Error> {
+        Self::compile(pattern, |p| format!("^(?s:{p})$"))
+    }
+
+    /// Matches anywhere in a text, as templates' `match` and `reReplaceAll` do.
+    pub fn unanchored(pattern: &str) -> Result<Self, Re2Error> {
+        Self::compile(pattern, |p| p.to_owned())
+    }
+
+    fn compile(pattern: &str, wrap: impl Fn(&str) -> String) -> Result<Self, Re2Error> {
+        let translated = translate(pattern)?;
+        // The pattern alone first: `a)(b` must not become valid by being wrapped, and messages show what was written.
+        let describe = |error: regex::Error| {
+            let text = error.to_string();
+            let last = text.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or_default();
+            Re2Error(last.trim().trim_start_matches("error: ").to_owned())
+        };
+        regex_syntax_check(&translated).map_err(describe)?;
+        let regex = Regex::new(&wrap(&translated)).map_err(describe)?;
+        Ok(Re2 { source: pattern.to_owned(), regex })
+    }
+
+    /// The pattern as it was written.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Whether it matches.
+    pub fn is_match(&self, text: &str) -> bool {
+        self.regex.is_match(text)
+    }
+
+    /// The groups of the first match; group 0 is the match itself.
+    pub fn captures<'t>(&self, text: &'t str) -> Option<regex::Captures<'t>> {
+        self.regex.captures(text)
+    }
+
+    /// Replaces each match; `$1`, `${1}` and `${name}` stand for groups, as in Go.
+    pub fn replace_all(&self, text: &str, replacement: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut end = 0;
+        for captures in self.regex.captures_iter(text) {
+            let Some(whole) = captures.get(0) else { continue };
+            out.push_str(&text[end..whole.start()]);
+            expand(&captures, replacement, &mut out);
+            end = whole.end();
+        }
+        out.push_str(&text[end..]);
+        out
+    }
+
+    /// `replacement` with the groups of the first match filled in; `None` if nothing matches.
+    pub fn expand_first(&self, text: &str, replacement: &str) -> Option<String> {
+        let captures = self.regex.captures(text)?;
+        let mut out = String::new();
+        expand(&captures, replacement, &mut out);
+        Some(out)
+    }
+}
+
+impl fmt::Debug for Re2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Re2({:?})", self.source)
+    }
+}
+
+impl PartialEq for Re2 {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+impl Eq for Re2 {}
+
+fn regex_syntax_check(pattern: &str) -> Result<(), regex::Error> {
+    Regex::new(pattern).map(|_| ())
+}
+
+/// Go's `Expand`: `$name` takes the longest run of letters, digits and underscores; an unknown group is empty; `$$` is `$`.
+fn expand(captures: &regex::Captures<'_>, template: &str, out: &mut String) {
+    let mut rest = template;
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('$') {
+            out.push('$');
+            rest = after;
+            continue;
+        }
+        let (name, after) = match rest.strip_prefix('{') {
+            Some(inner) => match inner.find('}') {
+                Some(close) => (&inner[..close], &inner[close + 1..]),
+                None => ("", rest),
+            },
+            None => {
+                let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+                (&rest[..end], &rest[end..])
+            }
+        };
+        if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || c == '_') {
+            // Malformed: Go writes the dollar sign and goes on behind it.
+            out.push('$');
+            continue;
+        }
+        let group = match name.parse::<usize>() {
+            Ok(index) => captures.get(index),
+            Err(_) => captures.name(name),
+        };
+        out.push_str(group.map_or("", |g| g.as_str()));
+        rest = after;
+    }
+    out.push_str(rest);
+}
+
+/// RE2 syntax to the syntax of the `regex` crate.
+fn translate(pattern: &str) -> Result<String, Re2Error> {
+    let mut out = String::with_capacity(pattern.len() + 8);
+    let mut chars = pattern.char_indices().peekable();
+    // Inside `[…]`: the number of characters seen since it opened, to know a literal `]` in first place.
+    let mut class: Option<usize> = None;
+    while let Some((at, c)) = chars.next() {
+        match (c, class) {
+            ('\\', _) => {
+                let Some((_, escaped)) = chars.next() else {
+                    return Err(Re2Error("trailing backslash at the end".to_owned()));
+                };
+                if let Some(seen) = &mut class {
+                    *seen += 1;
+                }
+                match (escaped, class.is_some()) {
+                    ('Q', false) => {
+                        let body = &pattern[at + 2..];
+                        let (quoted, skip) = match body.find("\\E") {
+                            Some(end) => (&body[..end], end + 2),
+                            None => (body, body.len()),
+                        };
+                        out.push_str(&regex::escape(quoted));
+                        while chars.peek().is_some_and(|(i, _)| *i < at + 2 + skip) {
+                            chars.next();
+                        }
+                    }
+                    ('d', true) => out.push_str("0-9"),
+                    ('w', true) => out.push_str("0-9A-Za-z_"),
+                    ('s', true) => out.push_str("\\t\\n\\f\\r "),
+                    ('D', true) => out.push_str("[^0-9]"),
+                    ('W', true) => out.push_str("[^0-9A-Za-z_]"),
+                    ('S', true) => out.push_str("[^\\t\\n\\f\\r ]"),
+                    ('d', false) => out.push_str("[0-9]"),
+                    ('w', false) => out.push_str("[0-9A-Za-z_]"),
+                    ('s', false) => out.push_str("[\\t\\n\\f\\r ]"),
+                    ('D', false) => out.push_str("[^0-9]"),
+                    ('W', false) => out.push_str("[^0-9A-Za-z_]"),
+                    ('S', false) => out.push_str("[^\\t\\n\\f\\r ]"),
+                    ('b', false) => out.push_str("(?-u:\\b)"),
+                    // A half-word boundary can fall between the bytes of a character; say it with classes of bytes
+                    // that are characters, too.
+                    ('B', false) => out.push_str("(?-u:\\B)"),
+                    ('C', false) => out.push_str("(?s:.)"),
+                    // Octal escapes.
+                    ('0'..='7', _) => {
+                        let mut value = escaped as u32 - '0' as u32;
+                        let mut digits = 1;
+                        while digits < 3 {
+                            let Some((_, d @ '0'..='7')) = chars.peek().copied() else { break };
+                            value = value * 8 + (d as u32 - '0' as u32);
+                            digits += 1;
+                            chars.next();
+                        }
+                        if escaped != '0' && digits == 1 {
+                            return Err(Re2Error(format!("invalid escape sequence: `\\{escaped}`")));
+                        }
+                        out.push_str(&format!("\\x{{{value:x}}}"));
+                    }
+                    ('<' | '>', _) => {
+                        // Plain in RE2 when escaped; word boundaries for us.
+                        out.push(escaped);
+                    }
+                    (other, _) => {
+                        out.push('\\');
+                        out.push(other);
+                    }
+                }
+            }
+            ('[', None) => {
+                class = Some(0);
+                out.push('[');
+                if chars.peek().is_some_and(|(_, c)| *c == '^') {
+                    chars.next();
+                    out.push('^');
+                }
+            }
+            (']', Some(0)) => {
+                class = Some(1);
+                out.push_str("\\]");
+            }
+            (']', Some(_)) => {
+                class = None;
+                out.push(']');
+            }
+            ('[', Some(seen)) => {
+                class = Some(seen + 1);
+                if pattern[at..].starts_with("[:")
+                    && let Some(end) = pattern[at..].find(":]")
+                {
+                    let stop = at + end + 2;
+                    out.push_str(&pattern[at..stop]);
+                    while chars.peek().is_some_and(|(i, _)| *i < stop) {
+                        chars.next();
+                    }
+                } else {
+                    out.push_str("\\[");
+                }
+            }
+            ('&' | '~', Some(seen)) => {
+                class = Some(seen + 1);
+                out.push('\\');
+                out.push(c);
+            }
+            ('-', Some(seen)) => {
+                class = Some(seen + 1);
+                let last = chars.peek().is_some_and(|(_, c)| *c == ']');
+                let doubled = chars.peek().is_some_and(|(_, c)| *c == '-');
+                out.push_str(if seen == 0 || last || doubled { "\\-" } else { "-" });
+            }
+            (_, Some(seen)) => {
+                class = Some(seen + 1);
+                out.push(c);
+            }
+            ('{', None) => {
+                // A repetition only as `{n}`, `{n,}` or `{n,m}`; otherwise plain text.
+                let body = &pattern[at + 1..];
+                let repetition = body.find('}').is_some_and(|end| {
+                    let (low, high) = body[..end].split_once(',').unwrap_or((&body[..end], "0"));
+                    let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
+                    !low.is_empty() && digits(low) && digits(high)
+                });
+                out.push_str(if repetition { "{" } else { "\\{" });
+            }
+            ('}', None) => {
+                // Closes a repetition that was let through; a lone one is plain text.
+                let opened = out.rfind('{').is_some_and(|o| {
+                    !out[..o].ends_with('\\') && out[o + 1..].bytes().all(|b| b.is_ascii_digit() || b == b',')
+                });
+                out.push_str(if opened { "}" } else { "\\}" });
+            }
+            _ => out.push(c),
+        }
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_re2_syntax() {
+        for (pattern, text, expected) in [
+            (r"\Qa.b\E+", "a.bb", true),
+            (r"\Qa.b\E", "axb", false),
+            (r"\d+", "12", true),
+            (r"\d+", "١٢", false),
+            (r"[\w.]+", "a_1.b", true),
+            (r"\w", "é", false),
+            ("[[:alpha:]]+", "abc", true),
+            ("[a[b]", "[", true),
+            ("[a&&b]", "&", true),
+            ("[]a]", "]", true),
+            ("[a-]", "-", true),
+            ("a{,2}", "a{,2}", true),
+            ("a{2}", "aa", true),
+            ("x}", "x}", true),
+            ("{", "{", true),
+            (r"a\.b", "a.b", true),
+            (r"\x41", "A", true),
+            (r"\101", "A", true),
+            ("(?P<x>a)b", "ab", true),
+            ("(?:a|b)c", "bc", true),
+            (".", "\n", true),
+            (r"\pL+", "äb", true),
+        ] {
+            let regex = Re2::anchored(pattern).unwrap_or_else(|e| panic!("{pattern}: {e}"));
+            assert_eq!(regex.is_match(text), expected, "{pattern} against {text:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_regular_expression() {
+        for pattern in ["a(", "a)(b", "*a", "[a", r"a\", "(?<=a)b", r"\8"] {
+            assert!(Re2::anchored(pattern).is_err(), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn expands_groups_as_go_does() {
+        let regex = Re2::anchored("(?P<x>a+)-(b+)").unwrap();
+        for (template, expected) in [
+            ("$1", "aa"),
+            ("${1}0", "aa0"),
+            ("$10", ""),
+            ("$x:$2", "aa:b"),
+            ("$$1", "$1"),
+            ("$1_x", ""),
+            ("a$", "a$"),
+            ("$9", ""),
+            ("${1", "${1"),
+        ] {
+            assert_eq!(regex.expand_first("aa-b", template).unwrap(), expected, "{template}");
+        }
+    }
+}
