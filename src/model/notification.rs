@@ -1,5 +1,6 @@
 //! What a notifier is told.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -91,6 +92,8 @@ pub struct Notification {
     pub alerts: Vec<NotifiedAlert>,
     /// The server's address for links.
     pub external_url: String,
+    /// The integration's settings with their templates expanded: name → JSON text.
+    pub settings: BTreeMap<String, String>,
     /// What the last successful delivery for this group returned.
     pub previous: Option<String>,
     /// When the flush decided to send.
