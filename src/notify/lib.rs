@@ -1,1 +1,12 @@
-//! The `notify` room.
+//! Delivery: a queue for each integration of each receiver, with deadlines, retries and rate limits.
+//!
+//! In: notifications that the alerting room decided to send. Out: one [`Report`] for each, delivered or given up.
+//! Not here: what is told and to whom (`alerting`), how a message looks (plugins), sockets (`ports::Outgoing`).
+//! Start at [`Outbox`].
+
+mod backoff;
+mod outbox;
+mod queue;
+
+pub use outbox::{IntegrationKey, Outbox, QueueStatus};
+pub use queue::{Failure, Report};
