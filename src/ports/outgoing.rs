@@ -17,7 +17,7 @@ pub trait Outgoing: Send + Sync {
 }
 
 /// Which addresses a request may reach. Checked for the first address, every resolved one, and every redirect.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Reach {
     /// Whatever the operator wrote into the configuration: scrape targets, remote servers.
     #[default]

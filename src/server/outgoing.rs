@@ -1,0 +1,360 @@
+//! The one way out: every HTTP request and every mail that Foghorn sends leaves here.
+//!
+//! In: requests with their reach and options. Out: whole answers, or errors without credentials.
+//! Not here: what is sent, and whether it is tried again.
+//! Invariant: a request with [`Reach::Hosts`] connects only to an address that was checked against the grant, also
+//! after a redirect; the name is resolved once, by us, and the connection goes to what was checked.
+
+mod client;
+mod reach;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures_util::StreamExt as _;
+use ports::{
+    BoxFuture, HttpAuth, HttpOptions, HttpRequest, HttpResponse, Mail, Outgoing, OutgoingError, Reach,
+    SmtpServer,
+};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Url};
+
+use client::build_client;
+pub(crate) use client::install_provider;
+
+/// Redirects of one request.
+const REDIRECTS_MAX: usize = 10;
+/// Redirects of a plugin's request.
+const PLUGIN_REDIRECTS_MAX: usize = 3;
+/// Clients that are kept, each with its pool of connections. When there are more, all are dropped and made again.
+const CLIENTS_MAX: usize = 256;
+/// The answer of a token server.
+const TOKEN_BYTES_MAX: usize = 64 * 1024;
+
+/// Sends requests with reqwest.
+#[derive(Default)]
+pub struct HttpOutgoing {
+    clients: Mutex<HashMap<(Arc<HttpOptions>, Reach), Client>>,
+    tokens: Mutex<HashMap<Arc<HttpOptions>, (String, tokio::time::Instant)>>,
+}
+
+impl HttpOutgoing {
+    /// Without connections yet.
+    pub fn new() -> Self {
+        HttpOutgoing::default()
+    }
+
+    fn client(&self, options: &Arc<HttpOptions>, reach: &Reach) -> Result<Client, OutgoingError> {
+        let key = (Arc::clone(options), reach.clone());
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        // Certificates in files may have changed: such clients are not kept.
+        let keep = options.tls.ca_file.is_none() && options.tls.cert_file.is_none();
+        if let Some(client) = clients.get(&key).filter(|_| keep) {
+            return Ok(client.clone());
+        }
+        let client = build_client(options, reach)?;
+        if keep {
+            if clients.len() >= CLIENTS_MAX {
+                clients.clear();
+            }
+            clients.insert(key, client.clone());
+        }
+        Ok(client)
+    }
+
+    async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, OutgoingError> {
+        let mut url = Url::parse(request.url.expose())
+            .map_err(|error| OutgoingError::Invalid(format!("the address is not a URL: {error}")))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(OutgoingError::Invalid(format!(
+                "the address has the scheme `{}`; only http and https",
+                url.scheme()
+            )));
+        }
+        let mut method = reqwest::Method::from_bytes(request.method.as_bytes())
+            .map_err(|_| OutgoingError::Invalid(format!("`{}` is not an HTTP method", request.method)))?;
+        let mut headers = headers_of(&request.headers)?;
+        headers.extend(headers_of(&request.options.headers)?);
+        for (name, file) in &request.options.header_files {
+            let value = read_credential(file).await?;
+            headers.extend(headers_of(&[(name.clone(), model::Secret::new(value))])?);
+        }
+        if let Some(authorization) = self.authorization(&request.options, &request.reach).await? {
+            headers.insert(reqwest::header::AUTHORIZATION, authorization);
+        }
+        if request.decompress {
+            headers.insert(reqwest::header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        let client = self.client(&request.options, &request.reach)?;
+        let mut body = request.body.clone();
+        let origin = origin_of(&url);
+        let limit = if request.reach == Reach::Operator { REDIRECTS_MAX } else { PLUGIN_REDIRECTS_MAX };
+        for _ in 0..=limit {
+            reach::check_name(&request.reach, &url)?;
+            let mut sent = client.request(method.clone(), url.clone()).body(body.clone());
+            // Credentials go to the origin they are for, and nowhere else.
+            let ours = origin_of(&url) == origin;
+            let headers_now = if ours {
+                headers.clone()
+            } else {
+                headers
+                    .iter()
+                    .filter(|(n, _)| !is_credential(n))
+                    .map(|(n, v)| (n.clone(), v.clone()))
+                    .collect()
+            };
+            sent = sent.headers(headers_now);
+            let response = sent.send().await.map_err(|error| describe(&error))?;
+            let status = response.status();
+            let location = response.headers().get(reqwest::header::LOCATION).and_then(|l| l.to_str().ok());
+            if let Some(location) =
+                location.filter(|_| status.is_redirection() && request.options.follow_redirects)
+            {
+                let next = url.join(location).map_err(|_| {
+                    OutgoingError::Unreachable("the redirect does not lead to a URL".to_owned())
+                })?;
+                if !matches!(next.scheme(), "http" | "https")
+                    || (url.scheme() == "https" && next.scheme() == "http")
+                {
+                    return Err(OutgoingError::Denied(
+                        "the redirect leads to a less secure scheme".to_owned(),
+                    ));
+                }
+                if matches!(status.as_u16(), 301..=303) && method != reqwest::Method::HEAD {
+                    method = reqwest::Method::GET;
+                    body = bytes::Bytes::new();
+                    headers.remove(reqwest::header::CONTENT_TYPE);
+                }
+                url = next;
+                continue;
+            }
+            return read_answer(response, request.response_bytes_max, request.decompress).await;
+        }
+        Err(OutgoingError::Unreachable(format!("more than {limit} redirects")))
+    }
+
+    /// The `Authorization` header that the options ask for.
+    async fn authorization(
+        &self,
+        options: &Arc<HttpOptions>,
+        reach: &Reach,
+    ) -> Result<Option<HeaderValue>, OutgoingError> {
+        let text = match &options.auth {
+            HttpAuth::None => return Ok(None),
+            HttpAuth::Basic { username, username_file, password, password_file } => {
+                use base64::Engine as _;
+                let user = match username_file {
+                    Some(file) => read_credential(file).await?,
+                    None => username.clone(),
+                };
+                let password = match password_file {
+                    Some(file) => read_credential(file).await?,
+                    None => password.expose().clone(),
+                };
+                let pair = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+                format!("Basic {pair}")
+            }
+            HttpAuth::Authorization { kind, credentials, credentials_file } => {
+                let credentials = match credentials_file {
+                    Some(file) => read_credential(file).await?,
+                    None => credentials.expose().clone(),
+                };
+                format!("{kind} {credentials}")
+            }
+            HttpAuth::OAuth2 { .. } => format!("Bearer {}", self.token(options, reach).await?),
+        };
+        let mut value = HeaderValue::from_str(&text).map_err(|_| {
+            OutgoingError::Invalid("the credentials hold a character that no header may hold".to_owned())
+        })?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+
+    /// An OAuth 2.0 token by client credentials; kept until shortly before it expires.
+    async fn token(&self, options: &Arc<HttpOptions>, reach: &Reach) -> Result<String, OutgoingError> {
+        let HttpAuth::OAuth2 {
+            client_id,
+            client_secret,
+            client_secret_file,
+            scopes,
+            token_url,
+            endpoint_params,
+        } = &options.auth
+        else {
+            return Err(OutgoingError::Invalid("no token is configured".to_owned()));
+        };
+        let kept = self.tokens.lock().unwrap_or_else(PoisonError::into_inner).get(options).cloned();
+        if let Some((token, until)) = kept
+            && tokio::time::Instant::now() < until
+        {
+            return Ok(token);
+        }
+        let secret = match client_secret_file {
+            Some(file) => read_credential(file).await?,
+            None => client_secret.expose().clone(),
+        };
+        let mut form = vec![
+            ("grant_type".to_owned(), "client_credentials".to_owned()),
+            ("client_id".to_owned(), client_id.clone()),
+            ("client_secret".to_owned(), secret),
+        ];
+        if !scopes.is_empty() {
+            form.push(("scope".to_owned(), scopes.join(" ")));
+        }
+        form.extend(endpoint_params.iter().cloned());
+        let encoded = Url::parse_with_params("http://x/", &form)
+            .map_err(|error| OutgoingError::Invalid(format!("token request: {error}")))?;
+        let plain = Arc::new(HttpOptions { auth: HttpAuth::None, ..(**options).clone() });
+        let response = self
+            .client(&plain, reach)?
+            .post(token_url)
+            .header(reqwest::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(encoded.query().unwrap_or_default().to_owned())
+            .send()
+            .await
+            .map_err(|error| describe(&error))?;
+        let status = response.status();
+        let answer = read_answer(response, TOKEN_BYTES_MAX, false).await?;
+        let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let Some(token) = json["access_token"].as_str().filter(|_| status.is_success()) else {
+            return Err(OutgoingError::Unreachable(format!(
+                "the token server answered with status {status} and no token"
+            )));
+        };
+        let lifetime = json["expires_in"].as_u64().unwrap_or(60).saturating_sub(10);
+        let until = tokio::time::Instant::now() + Duration::from_secs(lifetime);
+        self.tokens
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(Arc::clone(options), (token.to_owned(), until));
+        Ok(token.to_owned())
+    }
+}
+
+impl Outgoing for HttpOutgoing {
+    fn send<'a>(&'a self, request: HttpRequest) -> BoxFuture<'a, Result<HttpResponse, OutgoingError>> {
+        Box::pin(async move {
+            let timeout = request.timeout;
+            match tokio::time::timeout(timeout, self.exchange(request)).await {
+                Ok(outcome) => outcome,
+                Err(_) => Err(OutgoingError::Timeout(timeout)),
+            }
+        })
+    }
+
+    fn mail<'a>(
+        &'a self,
+        server: &'a SmtpServer,
+        mail: Mail,
+    ) -> BoxFuture<'a, Result<String, OutgoingError>> {
+        Box::pin(crate::mail::send(server, mail))
+    }
+}
+
+fn origin_of(url: &Url) -> (String, String, Option<u16>) {
+    (url.scheme().to_owned(), url.host_str().unwrap_or_default().to_owned(), url.port_or_known_default())
+}
+
+fn is_credential(name: &HeaderName) -> bool {
+    *name == reqwest::header::AUTHORIZATION
+        || *name == reqwest::header::COOKIE
+        || *name == reqwest::header::PROXY_AUTHORIZATION
+}
+
+fn headers_of(pairs: &[(String, model::Secret<String>)]) -> Result<HeaderMap, OutgoingError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        let parsed = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| OutgoingError::Invalid(format!("`{name}` is not a header's name")))?;
+        let value = HeaderValue::from_str(value.expose()).map_err(|_| {
+            OutgoingError::Invalid(format!("the value of header `{name}` holds a control character"))
+        })?;
+        headers.append(parsed, value);
+    }
+    Ok(headers)
+}
+
+/// A credential that stands in a file; a line break at its end does not belong to it.
+async fn read_credential(file: &str) -> Result<String, OutgoingError> {
+    match tokio::fs::read_to_string(file).await {
+        Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
+        Err(error) => {
+            Err(OutgoingError::Invalid(format!("the credentials file `{file}` cannot be read: {error}")))
+        }
+    }
+}
+
+async fn read_answer(
+    response: reqwest::Response,
+    bytes_max: usize,
+    decompress: bool,
+) -> Result<HttpResponse, OutgoingError> {
+    let status = response.status().as_u16();
+    let packed = decompress
+        && response
+            .headers()
+            .get(reqwest::header::CONTENT_ENCODING)
+            .is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"gzip"));
+    let headers = response
+        .headers()
+        .iter()
+        .map(|(name, value)| {
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        })
+        .collect();
+    let mut wire = BytesMut::new();
+    let mut chunks = response.bytes_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| describe(&error))?;
+        if wire.len() + chunk.len() > bytes_max {
+            return Err(OutgoingError::TooLarge(bytes_max));
+        }
+        wire.extend_from_slice(&chunk);
+    }
+    let wire_bytes = wire.len();
+    let body = if packed { unpack(&wire, bytes_max)?.into() } else { wire.freeze() };
+    Ok(HttpResponse { status, headers, body, wire_bytes })
+}
+
+/// Unpacks gzip, never to more than `bytes_max`.
+fn unpack(packed: &[u8], bytes_max: usize) -> Result<Vec<u8>, OutgoingError> {
+    use std::io::Read as _;
+    let mut out = Vec::new();
+    let read = flate2::read::MultiGzDecoder::new(packed).take(bytes_max as u64 + 1).read_to_end(&mut out);
+    match read {
+        Ok(_) if out.len() > bytes_max => Err(OutgoingError::TooLarge(bytes_max)),
+        Ok(_) => Ok(out),
+        Err(error) => {
+            Err(OutgoingError::Unreachable(format!("the answer says it is gzip and is not: {error}")))
+        }
+    }
+}
+
+/// The error for people: the innermost cause, without the URL, which may hold a credential.
+fn describe(error: &reqwest::Error) -> OutgoingError {
+    if let Some(denied) = reach::denied_cause(error) {
+        return OutgoingError::Denied(denied);
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    let what = if error.is_connect() {
+        "no connection"
+    } else if error.is_body() || error.is_decode() {
+        "the answer broke off"
+    } else if error.is_builder() {
+        return OutgoingError::Invalid(format!("the request cannot be built: {cause}"));
+    } else {
+        "no answer"
+    };
+    if std::ptr::eq(cause as *const _ as *const u8, error as *const _ as *const u8) {
+        return OutgoingError::Unreachable(what.to_owned());
+    }
+    OutgoingError::Unreachable(format!("{what}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests;

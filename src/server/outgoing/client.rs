@@ -1,0 +1,170 @@
+//! Clients: TLS, proxy, resolver.
+
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use ports::{HttpOptions, OutgoingError, Reach, TlsOptions};
+use reqwest::Client;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+
+use super::reach::CheckedResolver;
+
+static PROVIDER: Once = Once::new();
+
+/// A client for requests with these options and this reach.
+pub(super) fn build_client(options: &HttpOptions, reach: &Reach) -> Result<Client, OutgoingError> {
+    let tls = tls_config(&options.tls)?;
+    let mut builder = Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_gzip()
+        .connect_timeout(Duration::from_secs(10))
+        .pool_idle_timeout(Duration::from_secs(90));
+    if !options.enable_http2 {
+        builder = builder.http1_only();
+    }
+    builder = match (&options.proxy_url, options.proxy_from_environment) {
+        (Some(proxy), _) => {
+            let invalid = |_| OutgoingError::Invalid("`proxy_url` is not the address of a proxy".to_owned());
+            let proxy = reqwest::Proxy::all(proxy.expose()).map_err(invalid)?;
+            builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_string(&options.no_proxy)))
+        }
+        (None, true) if *reach == Reach::Operator => builder,
+        // The environment's proxy is never used for plugins: it would hide where a request goes.
+        _ => builder.no_proxy(),
+    };
+    if let Reach::Hosts(granted) = reach {
+        builder = builder.dns_resolver(Arc::new(CheckedResolver { granted: granted.clone() }));
+    }
+    builder.build().map_err(|error| OutgoingError::Invalid(format!("no client can be made: {error}")))
+}
+
+/// The provider of TLS' algorithms, installed once a process.
+pub(crate) fn install_provider() {
+    PROVIDER.call_once(|| {
+        // Somebody else may have installed one; then that one is used.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+}
+
+fn tls_config(options: &TlsOptions) -> Result<ClientConfig, OutgoingError> {
+    install_provider();
+    let versions = versions(options)?;
+    let builder = ClientConfig::builder_with_protocol_versions(&versions);
+    let builder = if options.insecure_skip_verify {
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate))
+    } else {
+        builder.with_root_certificates(roots(options)?)
+    };
+    let cert = inline_or_file(options.cert.as_deref(), options.cert_file.as_deref())?;
+    let key = inline_or_file(options.key.as_ref().map(|k| k.expose().as_str()), options.key_file.as_deref())?;
+    let config = match (cert, key) {
+        (Some(cert), Some(key)) => {
+            let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(cert.as_bytes()).collect();
+            let chain = chain
+                .map_err(|e| OutgoingError::Invalid(format!("the client certificate cannot be read: {e}")))?;
+            let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
+                .map_err(|e| OutgoingError::Invalid(format!("the client key cannot be read: {e}")))?;
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|e| OutgoingError::Invalid(format!("client certificate and key do not fit: {e}")))?
+        }
+        _ => builder.with_no_client_auth(),
+    };
+    Ok(config)
+}
+
+fn versions(options: &TlsOptions) -> Result<Vec<&'static rustls::SupportedProtocolVersion>, OutgoingError> {
+    let rank = |text: &Option<String>, missing: u8| match text.as_deref() {
+        None | Some("") => Ok(missing),
+        Some("TLS10") => Ok(10),
+        Some("TLS11") => Ok(11),
+        Some("TLS12") => Ok(12),
+        Some("TLS13") => Ok(13),
+        Some(other) => {
+            Err(OutgoingError::Invalid(format!("`{other}` is not a TLS version; write TLS12 or TLS13")))
+        }
+    };
+    let (low, high) = (rank(&options.min_version, 12)?, rank(&options.max_version, 13)?);
+    let all = [(12, &rustls::version::TLS12), (13, &rustls::version::TLS13)];
+    let chosen: Vec<_> = all.into_iter().filter(|(v, _)| (low..=high).contains(v)).map(|(_, v)| v).collect();
+    if chosen.is_empty() {
+        return Err(OutgoingError::Invalid(
+            "no TLS version is left between `min_version` and `max_version`; Foghorn speaks TLS 1.2 and 1.3"
+                .to_owned(),
+        ));
+    }
+    Ok(chosen)
+}
+
+fn roots(options: &TlsOptions) -> Result<RootCertStore, OutgoingError> {
+    let mut store = RootCertStore::empty();
+    match inline_or_file(options.ca.as_deref(), options.ca_file.as_deref())? {
+        Some(pem) => {
+            for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+                let certificate = certificate.map_err(|e| {
+                    OutgoingError::Invalid(format!("the certificate authority cannot be read: {e}"))
+                })?;
+                store.add(certificate).map_err(|e| {
+                    OutgoingError::Invalid(format!("the certificate authority cannot be used: {e}"))
+                })?;
+            }
+        }
+        // A machine without any is fine as long as nobody speaks TLS; then the handshake says what is missing.
+        None => {
+            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    Ok(store)
+}
+
+fn inline_or_file(inline: Option<&str>, file: Option<&str>) -> Result<Option<String>, OutgoingError> {
+    match (inline, file) {
+        (Some(text), _) if !text.is_empty() => Ok(Some(text.to_owned())),
+        (_, Some(file)) if !file.is_empty() => std::fs::read_to_string(file)
+            .map(Some)
+            .map_err(|error| OutgoingError::Invalid(format!("`{file}` cannot be read: {error}"))),
+        _ => Ok(None),
+    }
+}
+
+/// `insecure_skip_verify`: the operator wants any certificate accepted.
+#[derive(Debug)]
+struct AnyCertificate;
+
+impl rustls::client::danger::ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &rustls::pki_types::ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: rustls::pki_types::UnixTime,
+    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
+        Ok(rustls::client::danger::ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}
