@@ -1,1 +1,38 @@
-//! The `config` room.
+//! Users' YAML in, checked values and a list of problems out.
+//!
+//! In: the paths of `prometheus.yml`, `alertmanager.yml`, `foghorn.yml` or any mixture, a way to read files ([`Files`]),
+//! and what this server has ([`Catalog`]). Out: one [`Config`] with every default filled in and every text parsed, and
+//! warnings; or all [`Problems`] at once, each with its place. Not here: reading the disk, running what is configured.
+//! Invariant: no secret is in any text that this room makes. Start at [`load`].
+
+mod alertmanagers;
+mod catalog;
+mod config;
+mod discovery;
+mod files;
+mod load;
+mod plugins;
+mod problem;
+mod receiver;
+mod remote;
+mod rules;
+mod scrape;
+mod setting;
+mod storage;
+
+pub use crate::alertmanagers::AlertmanagerConfig;
+pub use crate::catalog::Catalog;
+pub use crate::config::{Config, Global, Sources, TemplateFile};
+pub use crate::discovery::{Discovery, DiscoveryKind};
+pub use crate::files::{Files, MemoryFiles};
+pub use crate::load::{Loaded, load};
+pub use crate::plugins::{Grants, PluginConfig, PluginFile, PluginLimits, SecretSource};
+pub use crate::problem::{Place, Problem, Problems, Severity, Snippet};
+pub use crate::receiver::{Integration, Receiver, Smtp};
+pub use crate::remote::{RemoteMetadataConfig, RemoteQueueConfig, RemoteReadConfig, RemoteWriteConfig};
+pub use crate::rules::{RuleAction, RuleConfig, RuleGroupConfig, ScriptRule};
+pub use crate::scrape::{
+    EscapingScheme, NameScheme, PluginName, ScrapeConfig, ScrapeLimits, ScrapeProtocol, StaticConfig,
+};
+pub use crate::setting::Setting;
+pub use crate::storage::StorageConfig;
