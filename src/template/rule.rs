@@ -10,6 +10,14 @@ pub struct RuleTemplate {
     source: String,
 }
 
+impl PartialEq for RuleTemplate {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+impl Eq for RuleTemplate {}
+
 /// What a rule's template sees: `.Labels`, `.Value`, `.ExternalLabels`, `.ExternalURL`, and `$labels`, `$value`,
 /// `$externalLabels`, `$externalURL`.
 #[derive(Clone, Copy, Debug)]
@@ -52,10 +60,6 @@ impl RuleTemplate {
 }
 
 /// Reads and fills in a template in one go; where it is used once.
-pub fn expand_rule(
-    text: &str,
-    data: &RuleData<'_>,
-    env: &mut RuleEnv<'_>,
-) -> Result<String, TemplateError> {
+pub fn expand_rule(text: &str, data: &RuleData<'_>, env: &mut RuleEnv<'_>) -> Result<String, TemplateError> {
     RuleTemplate::parse("rule", text)?.expand(data, env)
 }

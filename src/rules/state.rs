@@ -1,0 +1,266 @@
+//! A group at work: its rules, what they know, how they are doing.
+//!
+//! One owner evaluates the group: for each rule in order it asks [`Rule::condition`], hands the answer to
+//! [`GroupState::apply`] and stores the rows that come out before it goes on to the next rule.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Alert, Timestamp};
+use ports::{EvalError, Rejected, Row};
+use template::TemplateError;
+
+use crate::restore::as_of;
+use crate::{
+    Action, AlertChange, AlertTracker, Evaluation, External, Found, GroupView, Health, Recalled, Recorder,
+    RestoreLimits, Rule, RuleError, RuleGroup, RuleSnapshot, RuleStatus, RuleView, Snapshot, StateSample,
+    TemplateQuery, link, raise,
+};
+
+/// A group at work.
+#[derive(Clone, Debug)]
+pub struct GroupState {
+    group: Arc<RuleGroup>,
+    rules: Vec<RuleState>,
+    last_evaluation: Option<Timestamp>,
+    evaluation_duration: Duration,
+}
+
+#[derive(Clone, Debug)]
+struct RuleState {
+    identity: String,
+    work: Work,
+    status: RuleStatus,
+}
+
+#[derive(Clone, Debug)]
+enum Work {
+    Record(Recorder),
+    Alert(AlertTracker),
+}
+
+impl RuleState {
+    fn new(rule: &Rule) -> Self {
+        let work = match rule.action {
+            Action::Record => Work::Record(Recorder::default()),
+            Action::Alert { .. } => Work::Alert(AlertTracker::default()),
+        };
+        RuleState { identity: rule.identity(), work, status: RuleStatus::default() }
+    }
+
+    fn end(&mut self, at: Timestamp) -> Vec<Row> {
+        match &mut self.work {
+            Work::Record(recorder) => recorder.end(at),
+            Work::Alert(tracker) => tracker.end(at),
+        }
+    }
+}
+
+/// What the evaluation of one rule did.
+#[derive(Clone, Debug, Default)]
+pub struct Evaluated {
+    /// Samples to store before the next rule is evaluated.
+    pub rows: Vec<Row>,
+    /// Alerts that changed their state. If there are any, [`GroupState::snapshot`] is to be kept.
+    pub changes: Vec<AlertChange>,
+    /// Templates that failed; their alerts were raised with a text that says so.
+    pub template_errors: Vec<TemplateError>,
+}
+
+impl GroupState {
+    /// A group that knows nothing yet.
+    pub fn new(group: Arc<RuleGroup>) -> Self {
+        let rules = group.rules.iter().map(RuleState::new).collect();
+        GroupState { group, rules, last_evaluation: None, evaluation_duration: Duration::ZERO }
+    }
+
+    /// The group.
+    pub fn group(&self) -> &Arc<RuleGroup> {
+        &self.group
+    }
+
+    /// The group after a reload. Rules of the same kind, name and labels keep what they know; the answer are stale
+    /// markers for the series of rules that are gone.
+    pub fn replace(&mut self, group: Arc<RuleGroup>, at: Timestamp) -> Vec<Row> {
+        let mut old = std::mem::take(&mut self.rules);
+        for rule in &group.rules {
+            let identity = rule.identity();
+            // The first of several equal ones goes to the first of several equal ones.
+            let same = old.iter().position(|state| state.identity == identity);
+            self.rules.push(match same {
+                Some(position) => old.remove(position),
+                None => RuleState::new(rule),
+            });
+        }
+        let at = at - self.group.query_offset;
+        self.group = group;
+        old.iter_mut().flat_map(|state| state.end(at)).collect()
+    }
+
+    /// Stale markers for all series of the group: it is gone.
+    pub fn end(&mut self, at: Timestamp) -> Vec<Row> {
+        let at = at - self.group.query_offset;
+        self.rules.iter_mut().flat_map(|state| state.end(at)).collect()
+    }
+
+    /// Takes in what the condition of rule number `index` found at `at`. An error changes nothing but the status.
+    pub fn apply(
+        &mut self,
+        index: usize,
+        found: Result<Found, EvalError>,
+        at: Timestamp,
+        took: Duration,
+        external: &External,
+        query: &mut TemplateQuery<'_>,
+    ) -> Result<Evaluated, RuleError> {
+        let group = Arc::clone(&self.group);
+        let (Some(rule), Some(state)) = (group.rules.get(index), self.rules.get_mut(index)) else {
+            return Ok(Evaluated::default());
+        };
+        let evaluation = Evaluation::of(&group, at, external);
+        let outcome = match (found, &mut state.work) {
+            (Err(error), _) => Err(RuleError::Condition(error)),
+            (Ok(found), Work::Record(recorder)) => recorder
+                .record(rule, found, &evaluation)
+                .map(|rows| Evaluated { rows, ..Evaluated::default() }),
+            (Ok(found), Work::Alert(tracker)) => {
+                let raised = raise(rule, found, &evaluation, query);
+                tracker.apply(rule, raised.alerts, &evaluation).map(|updates| Evaluated {
+                    rows: updates.rows,
+                    changes: updates.changes,
+                    template_errors: raised.template_errors,
+                })
+            }
+        };
+        state.status = RuleStatus {
+            health: if outcome.is_ok() { Health::Ok } else { Health::Err },
+            last_error: outcome.as_ref().err().map(ToString::to_string),
+            last_evaluation: Some(at),
+            evaluation_duration: took,
+        };
+        outcome
+    }
+
+    /// Remembers where the rows of rule number `index` were stored, so that its next ones are found faster.
+    pub fn stored(&mut self, index: usize, rows: &[Row], outcome: &[Result<model::SeriesRef, Rejected>]) {
+        match self.rules.get_mut(index).map(|state| &mut state.work) {
+            Some(Work::Record(recorder)) => recorder.stored(rows, outcome),
+            Some(Work::Alert(tracker)) => tracker.stored(rows, outcome),
+            None => {}
+        }
+    }
+
+    /// Notes the evaluation of the whole group.
+    pub fn finish(&mut self, at: Timestamp, took: Duration) {
+        self.last_evaluation = Some(at);
+        self.evaluation_duration = took;
+    }
+
+    /// The alerts that those who are told should hear of now; see [`AlertTracker::alerts_to_send`]. Their labels are
+    /// the rule's; [`crate::outgoing`] makes them what leaves this server.
+    pub fn alerts_to_send(
+        &mut self,
+        now: Timestamp,
+        resend_delay: Duration,
+        external: &External,
+    ) -> Vec<Alert> {
+        let interval = self.group.interval;
+        let mut alerts = Vec::new();
+        for (rule, state) in self.group.rules.iter().zip(&mut self.rules) {
+            if let Work::Alert(tracker) = &mut state.work {
+                let source = link::generator_url(&external.url, rule);
+                alerts.extend(tracker.alerts_to_send(now, resend_delay, interval, &source));
+            }
+        }
+        alerts
+    }
+
+    /// Everything that must survive a restart; small, and only different when an alert changed.
+    pub fn snapshot(&self, at: Timestamp) -> Snapshot {
+        let rules = self.rules.iter().filter_map(|state| match &state.work {
+            Work::Alert(tracker) => {
+                let alerts: Vec<_> = tracker.all().cloned().collect();
+                (!alerts.is_empty()).then(|| RuleSnapshot { identity: state.identity.clone(), alerts })
+            }
+            Work::Record(_) => None,
+        });
+        Snapshot { at, rules: rules.collect() }
+    }
+
+    /// Puts a snapshot back. `alive_until`: when the process before this one is known to have lived, such as the time of
+    /// the newest sample in storage; the snapshot's own time counts if it is later.
+    pub fn restore(
+        &mut self,
+        snapshot: Snapshot,
+        alive_until: Timestamp,
+        now: Timestamp,
+        limits: &RestoreLimits,
+    ) {
+        let alive_until = alive_until.max(snapshot.at).min(now);
+        let interval = self.group.interval;
+        let mut kept = snapshot.rules;
+        for (rule, state) in self.group.rules.iter().zip(&mut self.rules) {
+            let Action::Alert { hold, .. } = rule.action else { continue };
+            let Some(position) = kept.iter().position(|kept| kept.identity == state.identity) else {
+                continue;
+            };
+            let alerts = kept.remove(position).alerts;
+            if let Work::Alert(tracker) = &mut state.work {
+                tracker.put_back(as_of(alerts, alive_until, now, interval, hold, limits));
+            }
+        }
+    }
+
+    /// Uses what `ALERTS_FOR_STATE` held before the restart, for rules of which no snapshot is left. Samples of all rules
+    /// may be given to every group.
+    pub fn recall(&mut self, samples: &[StateSample], limits: RestoreLimits) {
+        for (rule, state) in self.group.rules.iter().zip(&mut self.rules) {
+            if let Work::Alert(tracker) = &mut state.work {
+                let of_rule =
+                    samples.iter().filter(|sample| sample.labels.value(model::ALERT_NAME) == rule.name);
+                tracker.recall(Recalled::new(of_rule.cloned().collect(), limits));
+            }
+        }
+    }
+
+    /// The alerts of rule number `index`; `None` if it records.
+    pub fn tracker(&self, index: usize) -> Option<&AlertTracker> {
+        match &self.rules.get(index)?.work {
+            Work::Alert(tracker) => Some(tracker),
+            Work::Record(_) => None,
+        }
+    }
+
+    /// The group as people see it.
+    pub fn view(&self) -> GroupView {
+        let rules = self.group.rules.iter().zip(&self.rules).map(|(rule, state)| rule_view(rule, state));
+        GroupView {
+            name: self.group.name.clone(),
+            file: self.group.file.clone(),
+            interval: self.group.interval,
+            query_offset: self.group.query_offset,
+            limit: self.group.limit,
+            rules: rules.collect(),
+            last_evaluation: self.last_evaluation,
+            evaluation_duration: self.evaluation_duration,
+        }
+    }
+}
+
+fn rule_view(rule: &Rule, state: &RuleState) -> RuleView {
+    let (alerts, furthest) = match &state.work {
+        Work::Alert(tracker) => (tracker.active().cloned().collect(), tracker.state()),
+        Work::Record(_) => (Vec::new(), "inactive"),
+    };
+    RuleView {
+        name: rule.name.clone(),
+        query: rule.condition.describe(),
+        labels: rule.plain_labels(),
+        annotations: rule.annotations.iter().map(|(n, v)| (n.clone(), v.source().to_owned())).collect(),
+        action: rule.action,
+        place: rule.place.clone(),
+        state: furthest,
+        alerts,
+        status: state.status.clone(),
+    }
+}
