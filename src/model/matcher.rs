@@ -67,8 +67,25 @@ impl Matcher {
         op: MatchOp,
         pattern: impl Into<String>,
     ) -> Result<Self, MatcherError> {
-        let (name, pattern) = (name.into(), pattern.into());
-        let regex = match op.is_regex().then(|| Re2::anchored(&pattern)).transpose() {
+        Self::compile(name.into(), op, pattern.into(), Re2::anchored)
+    }
+
+    /// As [`Matcher::new`], for routes, inhibition rules and silences: there `.` does not match a line break.
+    pub fn for_alerts(
+        name: impl Into<String>,
+        op: MatchOp,
+        pattern: impl Into<String>,
+    ) -> Result<Self, MatcherError> {
+        Self::compile(name.into(), op, pattern.into(), Re2::anchored_line)
+    }
+
+    fn compile(
+        name: String,
+        op: MatchOp,
+        pattern: String,
+        regex: impl Fn(&str) -> Result<Re2, Re2Error>,
+    ) -> Result<Self, MatcherError> {
+        let regex = match op.is_regex().then(|| regex(&pattern)).transpose() {
             Ok(regex) => regex,
             Err(source) => return Err(MatcherError { name, op, pattern, source }),
         };
@@ -176,6 +193,15 @@ mod tests {
             let matcher = Matcher::new("l", op, pattern).unwrap();
             assert_eq!(matcher.matches(value), expected, "{matcher} against {value:?}");
         }
+    }
+
+    #[test]
+    fn a_dot_crosses_lines_only_for_series() {
+        assert!(Matcher::new("l", MatchOp::Regex, "a.b").unwrap().matches("a\nb"));
+        let for_alerts = |pattern| Matcher::for_alerts("l", MatchOp::Regex, pattern).unwrap();
+        assert!(!for_alerts("a.b").matches("a\nb"));
+        assert!(for_alerts("(?s)a.b").matches("a\nb"));
+        assert!(!for_alerts("a|b").matches("ab"));
     }
 
     #[test]

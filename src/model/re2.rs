@@ -26,6 +26,11 @@ impl Re2 {
         Self::compile(pattern, |p| format!("^(?s:{p})$"))
     }
 
+    /// Matches whole texts; `.` does not match a line break. What the matchers of routes and silences use.
+    pub fn anchored_line(pattern: &str) -> Result<Self, Re2Error> {
+        Self::compile(pattern, |p| format!("^(?:{p})$"))
+    }
+
     /// Matches anywhere in a text, as templates' `match` and `reReplaceAll` do.
     pub fn unanchored(pattern: &str) -> Result<Self, Re2Error> {
         Self::compile(pattern, |p| p.to_owned())
