@@ -1,0 +1,363 @@
+//! Alert state on this machine alone: [`ports::Coord`] over a log.
+//!
+//! Changes go to one thread, which writes all that are waiting, syncs once, and answers them: the slower the disk, the
+//! more commits share an fsync. What is committed is kept in memory as well; when the log has outgrown it, a snapshot
+//! takes its place.
+//!
+//! ```text
+//! kind 1  changes, all or none:   op (1 put, 2 remove), key, and for put the value; repeated
+//! kind 2  an entry of a snapshot: key, value
+//! ```
+//!
+//! Keys and values are a length (LEB128) and bytes. Start at [`LocalCoord::open`].
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use ports::{BoxFuture, Change, Coord, CoordError, Disk};
+use tokio::sync::oneshot;
+
+use crate::names::RESERVE_FILE;
+use crate::record::{Batch, RECORD_BYTES_MAX};
+use crate::{JournalError, Log, LogOptions, Record, Replay};
+
+const KIND_CHANGES: u8 = 1;
+const KIND_ENTRY: u8 = 2;
+const OP_PUT: u8 = 1;
+const OP_REMOVE: u8 = 2;
+
+/// Commits that share one fsync at most.
+const GROUP_MAX: usize = 256;
+/// Commits that wait for the disk. When there are more, `commit` waits to hand its own over.
+const WAITING_MAX: usize = 1024;
+
+/// How state is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalCoordOptions {
+    /// A snapshot is written when the log since the last one is longer than this and four times as long as the state.
+    pub snapshot_bytes: u64,
+    /// Space held back for state, and given up when the disk is full, so that a silence can still be made. Zero: none.
+    pub reserve_bytes: u64,
+}
+
+impl Default for LocalCoordOptions {
+    fn default() -> Self {
+        LocalCoordOptions { snapshot_bytes: 1 << 20, reserve_bytes: 0 }
+    }
+}
+
+type State = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// State of one process, durable.
+pub struct LocalCoord {
+    state: Arc<Mutex<State>>,
+    /// `None` when it is being dropped.
+    commits: Option<SyncSender<Commit>>,
+    committer: Option<JoinHandle<()>>,
+}
+
+struct Commit {
+    changes: Vec<Change>,
+    reply: oneshot::Sender<Result<(), CoordError>>,
+}
+
+impl LocalCoord {
+    /// Opens the state in `dir`, whatever happened to it; see [`Log::open`].
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        options: LocalCoordOptions,
+    ) -> Result<(LocalCoord, Replay), JournalError> {
+        let mut state = State::new();
+        let (log, replay) = Log::open(Arc::clone(&disk), dir, LogOptions::default(), &mut |record| {
+            restore(&mut state, record);
+        })?;
+        let state = Arc::new(Mutex::new(state));
+        let committer = Committer {
+            logged_bytes: log.bytes(),
+            state: Arc::clone(&state),
+            reserve: Reserve { disk, path: dir.join(RESERVE_FILE), bytes: options.reserve_bytes },
+            log,
+            options,
+        };
+        let (commits, queue) = sync_channel(WAITING_MAX);
+        let committer = std::thread::Builder::new()
+            .name("state-commit".to_owned())
+            .spawn(move || committer.run(&queue))
+            .map_err(JournalError::at(dir, "starting the thread that commits"))?;
+        Ok((LocalCoord { state, commits: Some(commits), committer: Some(committer) }, replay))
+    }
+
+    /// [`Coord::commit`] for code that may block.
+    pub fn commit_blocking(&self, changes: &[Change]) -> Result<(), CoordError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.enqueue(changes).and_then(|answer| answer.blocking_recv().unwrap_or_else(|_| Err(gone())))
+    }
+
+    /// The value of one key.
+    pub fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.state().get(key).cloned()
+    }
+
+    /// The committed keys that start with `prefix`, and their values, in order.
+    pub fn list(&self, prefix: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let state = self.state();
+        let from_prefix = state.range(prefix.to_vec()..);
+        let entries = from_prefix.take_while(|(key, _)| key.starts_with(prefix));
+        entries.map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
+    fn enqueue(&self, changes: &[Change]) -> Result<oneshot::Receiver<Result<(), CoordError>>, CoordError> {
+        let (reply, answer) = oneshot::channel();
+        let commit = Commit { changes: changes.to_vec(), reply };
+        // A full queue blocks the caller for as long as the disk needs for 256 commits: state is small and rare, and
+        // a disk that slow stops alerting anyway.
+        match &self.commits {
+            Some(commits) => commits.send(commit).map_err(|_| gone())?,
+            None => return Err(gone()),
+        }
+        Ok(answer)
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn gone() -> CoordError {
+    CoordError::Unknown("the thread that commits has ended".to_owned())
+}
+
+impl Coord for LocalCoord {
+    fn commit<'a>(&'a self, changes: &'a [Change]) -> BoxFuture<'a, Result<(), CoordError>> {
+        if changes.is_empty() {
+            return Box::pin(std::future::ready(Ok(())));
+        }
+        // Handed over now, not when first polled: two commits reach the disk in the order in which they were asked for.
+        let answer = self.enqueue(changes);
+        Box::pin(async move { answer?.await.unwrap_or_else(|_| Err(gone())) })
+    }
+
+    fn load(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, CoordError> {
+        Ok(self.list(b""))
+    }
+}
+
+impl Drop for LocalCoord {
+    /// Waits until everything that was handed over is durable.
+    fn drop(&mut self) {
+        drop(self.commits.take());
+        if let Some(committer) = self.committer.take() {
+            // A panic of that thread has been reported where it happened; whoever waited got `Unknown`.
+            let _ = committer.join();
+        }
+    }
+}
+
+/// The thread that writes.
+struct Committer {
+    log: Log,
+    state: Arc<Mutex<State>>,
+    options: LocalCoordOptions,
+    reserve: Reserve,
+    /// Bytes since the last snapshot.
+    logged_bytes: u64,
+}
+
+impl Committer {
+    fn run(mut self, queue: &Receiver<Commit>) {
+        self.reserve.take();
+        while let Ok(first) = queue.recv() {
+            let group: Vec<Commit> = std::iter::once(first).chain(queue.try_iter()).take(GROUP_MAX).collect();
+            let (changes, replies): (Vec<_>, Vec<_>) =
+                group.into_iter().map(|commit| (commit.changes, commit.reply)).unzip();
+            self.commit_group(changes, replies);
+            self.snapshot_if_grown();
+        }
+    }
+
+    fn commit_group(
+        &mut self,
+        changes: Vec<Vec<Change>>,
+        replies: Vec<oneshot::Sender<Result<(), CoordError>>>,
+    ) {
+        let mut batch = Batch::new();
+        let mut accepted = Vec::new();
+        for (changes, reply) in changes.into_iter().zip(replies) {
+            if changes_bytes(&changes) > RECORD_BYTES_MAX {
+                answer(reply, Err(CoordError::Failed("the change is larger than 256 MiB".to_owned())));
+                continue;
+            }
+            batch.push_with(KIND_CHANGES, |bytes| encode_changes(&changes, bytes));
+            accepted.push((changes, reply));
+        }
+        let result = self.write(&batch).or_else(|error| match error {
+            // Nothing is in the log, and giving up the reserve may make room.
+            CoordError::Failed(_) if self.reserve.release() => self.write(&batch),
+            error => Err(error),
+        });
+        if result.is_ok() {
+            self.logged_bytes += batch.len() as u64;
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            for change in accepted.iter().flat_map(|(changes, _)| changes) {
+                match &change.value {
+                    Some(value) => drop(state.insert(change.key.clone(), value.clone())),
+                    None => drop(state.remove(&change.key)),
+                }
+            }
+        }
+        for (_, reply) in accepted {
+            answer(reply, result.clone());
+        }
+    }
+
+    fn write(&self, batch: &Batch) -> Result<(), CoordError> {
+        self.log.append(batch).map_err(|error| CoordError::Failed(error.to_string()))?;
+        self.log.sync().map_err(|error| match self.log.take_back() {
+            Ok(()) => CoordError::Failed(error.to_string()),
+            Err(_) => CoordError::Unknown(error.to_string()),
+        })
+    }
+
+    /// A snapshot that fails is tried again when the log has grown as much once more; the log is complete without it.
+    fn snapshot_if_grown(&mut self) {
+        if self.logged_bytes < self.options.snapshot_bytes {
+            return;
+        }
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state_bytes: usize = state.iter().map(|(key, value)| key.len() + value.len()).sum();
+        if self.logged_bytes < 4 * state_bytes as u64 {
+            return;
+        }
+        let entries: Vec<Vec<u8>> = state
+            .iter()
+            .map(|(key, value)| {
+                let mut bytes = Vec::with_capacity(key.len() + value.len() + 8);
+                put_bytes(&mut bytes, key);
+                put_bytes(&mut bytes, value);
+                bytes
+            })
+            .collect();
+        drop(state);
+        let result = self.log.snapshot(entries.iter().map(|bytes| (KIND_ENTRY, &bytes[..])));
+        self.logged_bytes = 0;
+        if result.is_ok() {
+            self.reserve.take();
+        }
+    }
+}
+
+/// Whoever asked may have stopped waiting; the change is committed all the same.
+fn answer(reply: oneshot::Sender<Result<(), CoordError>>, result: Result<(), CoordError>) {
+    let _ = reply.send(result);
+}
+
+/// A file that holds space.
+struct Reserve {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    bytes: u64,
+}
+
+impl Reserve {
+    /// Fills the file if it is not there. On a full disk there is none: nothing is lost but the reserve.
+    fn take(&self) {
+        if self.bytes == 0 || self.disk.len(&self.path).is_ok_and(|bytes| bytes >= self.bytes) {
+            return;
+        }
+        if self.fill().is_err() {
+            let _ = self.disk.remove_file(&self.path);
+        }
+    }
+
+    fn fill(&self) -> io::Result<()> {
+        let mut file = self.disk.create(&self.path)?;
+        // Not zeros: some file systems keep those for free.
+        let piece = vec![0xa5; 1 << 20];
+        let mut left = self.bytes as usize;
+        while left > 0 {
+            let len = left.min(piece.len());
+            file.append(&piece[..len])?;
+            left -= len;
+        }
+        file.sync()
+    }
+
+    /// Gives the space back; whether there was any.
+    fn release(&self) -> bool {
+        self.bytes > 0 && self.disk.remove_file(&self.path).is_ok()
+    }
+}
+
+fn changes_bytes(changes: &[Change]) -> usize {
+    changes.iter().map(|change| 21 + change.key.len() + change.value.as_ref().map_or(0, Vec::len)).sum()
+}
+
+fn encode_changes(changes: &[Change], bytes: &mut Vec<u8>) {
+    for change in changes {
+        bytes.push(if change.value.is_some() { OP_PUT } else { OP_REMOVE });
+        put_bytes(bytes, &change.key);
+        if let Some(value) = &change.value {
+            put_bytes(bytes, value);
+        }
+    }
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    let mut len = bytes.len();
+    while len >= 0x80 {
+        out.push(len as u8 | 0x80);
+        len >>= 7;
+    }
+    out.push(len as u8);
+    out.extend_from_slice(bytes);
+}
+
+fn take_bytes(bytes: &mut &[u8]) -> Option<Vec<u8>> {
+    let (mut len, mut shift) = (0usize, 0u32);
+    loop {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        len |= usize::from(byte & 0x7f).checked_shl(shift)?;
+        if byte & 0x80 == 0 {
+            break;
+        }
+        shift += 7;
+    }
+    let (taken, rest) = bytes.split_at_checked(len)?;
+    *bytes = rest;
+    Some(taken.to_vec())
+}
+
+/// Applies one record. Its checksum fits, so it is what was written; what a newer version wrote is left out.
+fn restore(state: &mut State, record: Record<'_>) {
+    let mut body = record.body;
+    match record.kind {
+        KIND_ENTRY => {
+            if let (Some(key), Some(value)) = (take_bytes(&mut body), take_bytes(&mut body)) {
+                state.insert(key, value);
+            }
+        }
+        KIND_CHANGES => {
+            while let Some((op, rest)) = body.split_first() {
+                body = rest;
+                let Some(key) = take_bytes(&mut body) else { return };
+                match *op {
+                    OP_PUT => match take_bytes(&mut body) {
+                        Some(value) => drop(state.insert(key, value)),
+                        None => return,
+                    },
+                    OP_REMOVE => drop(state.remove(&key)),
+                    _ => return,
+                }
+            }
+        }
+        _ => {}
+    }
+}
