@@ -93,8 +93,11 @@ impl Log {
         visit: &mut dyn FnMut(Record<'_>),
     ) -> Result<(Log, Replay), JournalError> {
         disk.create_dir_all(dir).map_err(JournalError::at(dir, "creating the directory"))?;
-        let parent = dir.parent().unwrap_or(Path::new(""));
-        disk.sync_dir(parent).map_err(JournalError::at(parent, "syncing the directory"))?;
+        let mut parents: Vec<&Path> = dir.ancestors().skip(1).collect();
+        parents.reverse();
+        for above in parents {
+            disk.sync_dir(above).map_err(JournalError::at(above, "syncing the directory"))?;
+        }
         let Found { finished, next_segment, replay } = replay(disk.as_ref(), dir, visit)?;
         let writer = Writer {
             segment: next_segment,
