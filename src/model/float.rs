@@ -26,6 +26,12 @@ pub fn format_float_exponent(value: f64) -> String {
     format!("{mantissa}e{sign}{digits:0>2}")
 }
 
+/// `value` in its shortest form, with an exponent below 1e-4 and from 1e21 on: `0.1`, `1e-05`, `1e+21`, `NaN`, `+Inf`.
+pub fn format_float_shortest(value: f64) -> String {
+    let plain = value == 0.0 || !value.is_finite() || (1e-4..1e21).contains(&value.abs());
+    if plain { format_float(value) } else { format_float_exponent(value) }
+}
+
 /// A number as Go's `ParseFloat` reads it: decimal and hexadecimal floats, `Inf`, `NaN` in any case, a sign,
 /// underscores between digits only in a number with a base prefix. `None` for anything else; too large is `None`.
 pub fn parse_float(text: &str) -> Option<f64> {
@@ -92,6 +98,11 @@ mod tests {
             (f64::NEG_INFINITY, "-Inf"),
         ] {
             assert_eq!(format_float(value), text);
+        }
+        for (value, text) in
+            [(1e-5, "1e-05"), (0.0001, "0.0001"), (1e21, "1e+21"), (1e20, "100000000000000000000")]
+        {
+            assert_eq!(format_float_shortest(value), text);
         }
         for (value, text) in
             [(1.0, "1e+00"), (0.0, "0e+00"), (123.5, "1.235e+02"), (3e-10, "3e-10"), (1e100, "1e+100")]

@@ -1,4 +1,12 @@
-//! Native histograms.
+//! Native histograms: counts of observations in buckets that are exponential or have custom bounds.
+//!
+//! Here: the type, its buckets with their bounds, and its text. Adding, scaling and comparing is in `arithmetic`.
+
+mod arithmetic;
+mod buckets;
+
+pub use arithmetic::{Combined, HistogramMismatch};
+pub use buckets::{Bucket, CUSTOM_BUCKETS_SCHEMA};
 
 /// What is known about a counter reset between a histogram and the one before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

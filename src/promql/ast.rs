@@ -13,6 +13,17 @@ pub struct Span {
     pub start: usize,
     /// Behind the last byte.
     pub end: usize,
+    /// Line of the first byte, from 1.
+    pub line: u32,
+    /// Column of the first byte, in characters from 1.
+    pub column: u32,
+}
+
+impl Span {
+    /// From the start of this one to `end`.
+    pub(crate) fn until(self, end: usize) -> Span {
+        Span { end, ..self }
+    }
 }
 
 /// What an expression evaluates to.

@@ -9,10 +9,6 @@ use crate::ast::Span;
 pub struct ParseError {
     /// Where.
     pub span: Span,
-    /// Line of the place, from 1.
-    pub line: usize,
-    /// Column of the place in characters, from 1.
-    pub column: usize,
     /// What is wrong.
     pub message: String,
     /// What was probably meant.
@@ -22,7 +18,7 @@ pub struct ParseError {
 impl fmt::Display for ParseError {
     /// `1:5: parse error: MESSAGE; HINT`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: parse error: {}", self.line, self.column, self.message)?;
+        write!(f, "{}:{}: parse error: {}", self.span.line, self.span.column, self.message)?;
         match &self.hint {
             Some(hint) => write!(f, "; {hint}"),
             None => Ok(()),
@@ -67,17 +63,6 @@ impl fmt::Display for ParseErrors {
 }
 
 impl std::error::Error for ParseErrors {}
-
-/// Line and column, both from 1, of a byte of `text`.
-pub(crate) fn line_and_column(text: &str, at: usize) -> (usize, usize) {
-    let mut at = at.min(text.len());
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    let before = &text[..at];
-    let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
-}
 
 /// Why an expression has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -63,7 +63,16 @@ pub(crate) struct LexError {
 
 /// All tokens of `text`.
 pub(crate) fn lex(text: &str) -> Result<Vec<Lexeme<'_>>, LexError> {
-    let mut lexer = Lexer { text, at: 0, in_braces: false, in_brackets: false, out: Vec::new() };
+    let mut lexer = Lexer {
+        text,
+        at: 0,
+        counted: 0,
+        line: 1,
+        column: 1,
+        in_braces: false,
+        in_brackets: false,
+        out: Vec::new(),
+    };
     while lexer.next()? {}
     Ok(lexer.out)
 }
@@ -71,6 +80,10 @@ pub(crate) fn lex(text: &str) -> Result<Vec<Lexeme<'_>>, LexError> {
 struct Lexer<'a> {
     text: &'a str,
     at: usize,
+    /// Up to where `line` and `column` are counted.
+    counted: usize,
+    line: u32,
+    column: u32,
     in_braces: bool,
     in_brackets: bool,
     out: Vec<Lexeme<'a>>,
@@ -85,12 +98,32 @@ impl<'a> Lexer<'a> {
         self.rest().chars().next()
     }
 
-    fn error(&self, start: usize, message: impl Into<String>) -> LexError {
-        LexError { span: Span { start, end: self.text.len() }, message: message.into() }
+    /// A span that starts at or behind all that were asked for before.
+    fn span(&mut self, start: usize, end: usize) -> Span {
+        for c in self.text[self.counted..start].chars() {
+            if c == '\n' {
+                self.line += 1;
+                self.column = 1;
+            } else {
+                self.column += 1;
+            }
+        }
+        self.counted = start;
+        Span { start, end, line: self.line, column: self.column }
+    }
+
+    fn error(&mut self, start: usize, message: impl Into<String>) -> LexError {
+        let end = self.text.len();
+        self.error_until(start, end, message)
+    }
+
+    fn error_until(&mut self, start: usize, end: usize, message: impl Into<String>) -> LexError {
+        LexError { span: self.span(start, end), message: message.into() }
     }
 
     fn push(&mut self, token: Token<'a>, len: usize) {
-        self.out.push(Lexeme { token, span: Span { start: self.at, end: self.at + len } });
+        let span = self.span(self.at, self.at + len);
+        self.out.push(Lexeme { token, span });
         self.at += len;
     }
 
@@ -105,7 +138,7 @@ impl<'a> Lexer<'a> {
             return Ok(false);
         };
         match c {
-            '"' | '\'' | '`' => self.string(c)?,
+            '"' | '\'' | '`' => self.string()?,
             '{' if self.in_braces => return Err(self.error(self.at, "unexpected `{` inside braces")),
             '{' => {
                 self.in_braces = true;
@@ -213,18 +246,15 @@ impl<'a> Lexer<'a> {
     }
 
     /// A quoted text with its escapes.
-    fn string(&mut self, quote: char) -> Result<(), LexError> {
-        let start = self.at;
+    fn string(&mut self) -> Result<(), LexError> {
         match read_quoted(self.rest()) {
             Ok((bytes, len)) => {
                 self.push(Token::Text(bytes), len);
                 Ok(())
             }
-            Err((at, message)) => {
-                let _ = quote;
-                let mut error = self.error(start, message);
-                error.span.end = (start + at).clamp(start, self.text.len());
-                Err(error)
+            Err((len, message)) => {
+                let end = (self.at + len).min(self.text.len());
+                Err(self.error_until(self.at, end, message))
             }
         }
     }
@@ -236,10 +266,7 @@ impl<'a> Lexer<'a> {
         let word = &rest[..len];
         if let Some(value) = number(word) {
             if value.is_infinite() {
-                return Err(LexError {
-                    span: Span { start: self.at, end: self.at + len },
-                    message: format!("number `{word}` is too large"),
-                });
+                return Err(self.error_until(self.at, self.at + len, format!("number `{word}` is too large")));
             }
             self.push(Token::Number(value), len);
             return Ok(());
@@ -254,10 +281,10 @@ impl<'a> Lexer<'a> {
                 self.push(Token::Duration(millis), len);
                 Ok(())
             }
-            _ => Err(LexError {
-                span: Span { start: self.at, end: self.at + len },
-                message: format!("`{word}` is neither a number nor a duration such as `5m` or `1h30m`"),
-            }),
+            _ => {
+                let message = format!("`{word}` is neither a number nor a duration such as `5m` or `1h30m`");
+                Err(self.error_until(self.at, self.at + len, message))
+            }
         }
     }
 }

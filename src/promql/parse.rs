@@ -6,7 +6,7 @@ mod duration;
 mod selector;
 
 use crate::ast::{AggregateOp, BinaryOp, Cardinality, Expr, Matching, Node, Span};
-use crate::error::{ParseError, ParseErrors, line_and_column};
+use crate::error::{ParseError, ParseErrors};
 use crate::functions;
 use crate::lex::{Lexeme, Token, lex};
 use crate::{ParseOptions, check};
@@ -34,8 +34,6 @@ pub fn parse_selector(text: &str) -> Result<Vec<model::Matcher>, ParseErrors> {
         }
         _ => Err(ParseErrors::new(vec![ParseError {
             span: expr.span,
-            line: 1,
-            column: 1,
             message: "expected a selector".to_owned(),
             hint: Some("write a metric name, or matchers such as `{job=\"x\"}`".to_owned()),
         }])),
@@ -67,8 +65,7 @@ impl<'a> Parser<'a> {
         match lex(text) {
             Ok(tokens) => Ok(Parser { text, options, tokens, at: 0, depth: 0, errors: Vec::new() }),
             Err(error) => {
-                let (line, column) = line_and_column(text, error.span.start);
-                let error = ParseError { span: error.span, line, column, message: error.message, hint: None };
+                let error = ParseError { span: error.span, message: error.message, hint: None };
                 Err(ParseErrors::new(vec![error]))
             }
         }
@@ -133,8 +130,7 @@ impl<'a> Parser<'a> {
 
     /// Notes a mistake; parsing goes on.
     fn note(&mut self, span: Span, message: impl Into<String>, hint: Option<String>) {
-        let (line, column) = line_and_column(self.text, span.start);
-        self.errors.push(ParseError { span, line, column, message: message.into(), hint });
+        self.errors.push(ParseError { span, message: message.into(), hint });
     }
 
     fn fail<T>(&mut self, span: Span, message: impl Into<String>, hint: Option<String>) -> Parsed<T> {
@@ -208,7 +204,7 @@ impl<'a> Parser<'a> {
     fn binary(&mut self, left: Sized<Expr>, op: BinaryOp, precedence: u8) -> Parsed<Sized<Expr>> {
         let (return_bool, matching, explicit) = self.binary_modifiers(op)?;
         let right = self.expression(if op == BinaryOp::Pow { precedence } else { precedence + 1 })?;
-        let span = Span { start: left.expr.span.start, end: right.expr.span.end };
+        let span = left.expr.span.until(right.expr.span.end);
         let below = left.height.max(right.height);
         let matching = check::matching(
             op,
@@ -353,12 +349,12 @@ impl<'a> Parser<'a> {
                     return self.fail(self.span(), "unclosed left parenthesis", Some("add `)`".to_owned()));
                 }
                 self.expect(&Token::ParenClose, "parentheses", "an operator or `)`")?;
-                let span = Span { start: span.start, end: self.last_end() };
+                let span = span.until(self.last_end());
                 self.grow(Expr { node: Node::Paren(Box::new(inner.expr)), span }, inner.height)?
             }
             Token::BraceOpen => {
                 let selector = self.selector(String::new(), span)?;
-                leaf(Node::Selector(selector), Span { start: span.start, end: self.last_end() })
+                leaf(Node::Selector(selector), span.until(self.last_end()))
             }
             Token::Word(word) => self.word(word, span)?,
             Token::End => return self.fail(span, "unexpected end of input", None),
@@ -369,10 +365,10 @@ impl<'a> Parser<'a> {
 
     /// A sign binds weaker than `^` and stronger than every other operator.
     fn unary(&mut self, negative: bool) -> Parsed<Sized<Expr>> {
-        let start = self.span().start;
+        let start = self.span();
         self.advance();
         let operand = self.expression(BinaryOp::Pow.precedence())?;
-        let span = Span { start, end: operand.expr.span.end };
+        let span = start.until(operand.expr.span.end);
         if let Node::Number { value, duration } = operand.expr.node {
             let value = if negative { -value } else { value };
             return Ok(leaf(Node::Number { value, duration }, span));
@@ -406,7 +402,7 @@ impl<'a> Parser<'a> {
         }
         self.advance();
         let selector = self.selector(word.to_owned(), span)?;
-        Ok(leaf(Node::Selector(selector), Span { start: span.start, end: self.last_end() }))
+        Ok(leaf(Node::Selector(selector), span.until(self.last_end())))
     }
 
     fn call(&mut self, name: &str, span: Span) -> Parsed<Sized<Expr>> {
@@ -426,7 +422,7 @@ impl<'a> Parser<'a> {
         }
         self.advance();
         let (args, height) = self.arguments()?;
-        let span = Span { start: span.start, end: self.last_end() };
+        let span = span.until(self.last_end());
         self.grow(Expr { node: Node::Call { function, args }, span }, height)
     }
 
@@ -470,7 +466,7 @@ impl<'a> Parser<'a> {
             clause = self.grouping_clause()?;
         }
         let (grouping, without) = clause.unwrap_or_default();
-        let span = Span { start: start.start, end: self.last_end() };
+        let span = start.until(self.last_end());
         let wanted = if op.param_kind().is_some() { 2 } else { 1 };
         if args.len() != wanted {
             let message = format!(

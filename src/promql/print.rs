@@ -2,7 +2,9 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use model::{METRIC_NAME, MatchOp, format_duration, is_legacy_label_name, is_legacy_metric_name};
+use model::{
+    METRIC_NAME, MatchOp, format_duration, format_float_shortest, is_legacy_label_name, is_legacy_metric_name,
+};
 
 use crate::ast::{
     At, Cardinality, DurationExpr, DurationNode, Edges, Expr, Matching, Node, Selector, TimeModifier,
@@ -16,7 +18,7 @@ impl Display for Expr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match &self.node {
             Node::Number { value, duration: true } => f.write_str(&seconds(*value)),
-            Node::Number { value, .. } => f.write_str(&number(*value)),
+            Node::Number { value, .. } => f.write_str(&format_float_shortest(*value)),
             Node::String(bytes) => f.write_str(&quote(bytes)),
             Node::Selector(selector) => selector_text(f, selector, None),
             Node::Range { selector, range, .. } => selector_text(f, selector, Some(range)),
@@ -151,12 +153,12 @@ fn matching_text(matching: &Matching) -> String {
     }
     match (matching.fill_left, matching.fill_right) {
         (Some(left), Some(right)) if left.to_bits() == right.to_bits() => {
-            text.push_str(&format!(" fill ({})", number(left)));
+            text.push_str(&format!(" fill ({})", format_float_shortest(left)));
         }
         (left, right) => {
             for (word, value) in [("fill_left", left), ("fill_right", right)] {
                 if let Some(value) = value {
-                    text.push_str(&format!(" {word} ({})", number(value)));
+                    text.push_str(&format!(" {word} ({})", format_float_shortest(value)));
                 }
             }
         }
@@ -237,7 +239,7 @@ impl Display for DurationExpr {
         }
         match &self.node {
             DurationNode::Literal { seconds: value, duration: true } => f.write_str(&seconds(*value))?,
-            DurationNode::Literal { seconds: value, .. } => f.write_str(&number(*value))?,
+            DurationNode::Literal { seconds: value, .. } => f.write_str(&format_float_shortest(*value))?,
             DurationNode::Step => f.write_str("step()")?,
             DurationNode::Range => f.write_str("range()")?,
             DurationNode::Negate(inner) => write!(f, "-{inner}")?,
@@ -254,15 +256,6 @@ fn seconds(value: f64) -> String {
     let millis = (value.abs() * 1000.0).round() as u64;
     let sign = if value < 0.0 && millis > 0 { "-" } else { "" };
     format!("{sign}{}", format_duration(std::time::Duration::from_millis(millis)))
-}
-
-/// A number in its shortest form; very large and very small ones with an exponent.
-pub(crate) fn number(value: f64) -> String {
-    let size = value.abs();
-    if value.is_finite() && value != 0.0 && !(1e-4..1e21).contains(&size) {
-        return model::format_float_exponent(value);
-    }
-    model::format_float(value)
 }
 
 /// Bytes between double quotes. What cannot be printed is escaped.

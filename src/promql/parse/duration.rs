@@ -54,7 +54,7 @@ impl Parser<'_> {
             self.advance();
             let right =
                 self.duration(if op == BinaryOp::Pow { precedence } else { precedence + 1 }, place)?;
-            let span = Span { start: left.span.start, end: right.span.end };
+            let span = left.span.until(right.span.end);
             if matches!(op, BinaryOp::Div | BinaryOp::Mod) && right.as_signed_literal_millis() == Some(0) {
                 let what = if op == BinaryOp::Div { "division by zero" } else { "modulo by zero" };
                 self.note(span, what, None);
@@ -128,13 +128,13 @@ impl Parser<'_> {
             }
         };
         self.expect(&Token::ParenClose, place, "`)`")?;
-        Ok(DurationExpr { node, span: Span { start: start.start, end: self.last_end() }, parens: false })
+        Ok(DurationExpr { node, span: start.until(self.last_end()), parens: false })
     }
 }
 
 /// A sign before a duration; a literal takes it in, a plus vanishes.
 fn signed(operand: DurationExpr, negative: bool, start: Span) -> DurationExpr {
-    let span = Span { start: start.start, end: operand.span.end };
+    let span = start.until(operand.span.end);
     match operand.node {
         DurationNode::Literal { seconds, duration } if !operand.parens => {
             let seconds = if negative { -seconds } else { seconds };

@@ -15,7 +15,7 @@ impl Parser<'_> {
         if self.eat(&Token::BraceOpen) {
             self.matchers(&mut selector)?;
         }
-        let span = Span { start: start.start, end: self.last_end() };
+        let span = start.until(self.last_end());
         if bare_name {
             if let Some(other) = selector.matchers.iter().find(|m| m.name() == METRIC_NAME) {
                 self.note(span, named_twice(&selector.name, other.pattern()), None);
@@ -63,7 +63,7 @@ impl Parser<'_> {
             match Matcher::new(label, op, value) {
                 Ok(matcher) => selector.matchers.push(matcher),
                 Err(error) => {
-                    self.note(Span { start: span.start, end: value_span.end }, error.to_string(), None);
+                    self.note(span.until(value_span.end), error.to_string(), None);
                 }
             }
             if !self.eat(&Token::Comma) && *self.peek() != Token::BraceClose {
@@ -128,13 +128,13 @@ impl Parser<'_> {
         let expected = if subquery { "`]`" } else { "`:` or `]`" };
         self.expect(&Token::BracketClose, "subquery or range selector", expected)?;
         let end = self.last_end();
-        let span = Span { start: operand.expr.span.start, end };
+        let span = operand.expr.span.until(end);
         if subquery {
             let time = TimeModifier::default();
             let node = Node::Subquery { expr: Box::new(operand.expr), range, step, time };
             return self.grow(Expr { node, span }, operand.height);
         }
-        let brackets = Span { start: open.start, end };
+        let brackets = open.until(end);
         let selector_span = operand.expr.span;
         let Node::Selector(selector) = operand.expr.node else {
             let hint = "to evaluate an expression over a range, write a subquery: `[5m:]`".to_owned();
