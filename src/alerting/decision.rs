@@ -1,0 +1,124 @@
+//! What was decided and why, every "no" included. The timeline and `explain` are this stream, written down and read back.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use model::{Fingerprint, NotifyReason, Timestamp};
+
+use crate::SilenceId;
+
+/// Why something is not told although it fires.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MuteReason {
+    /// By these silences.
+    Silenced(Vec<SilenceId>),
+    /// By another alert.
+    Inhibited {
+        /// Fingerprint of the alert that mutes.
+        by: Fingerprint,
+        /// Name of the rule; may be empty.
+        rule: String,
+    },
+    /// By time intervals of the route: muted inside them, or outside all of its active ones.
+    TimeInterval(Vec<String>),
+}
+
+/// Why an integration is not told although alerts are there to tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SkipReason {
+    /// Nothing changed since the last message, and it is not yet time to repeat it.
+    Unchanged {
+        /// A flush after this time repeats it.
+        repeat_after: Timestamp,
+    },
+    /// Every alert ended before anybody was told of it.
+    NeverTold,
+    /// The last alert ended, and the integration does not want to hear of it; noted without a message.
+    ResolvedNotWanted,
+    /// Everything in the group is muted.
+    AllMuted,
+    /// The last message is still under way; the newest content follows it.
+    InFlight,
+}
+
+/// Something that was decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// From here on, the alert is not told.
+    Muted(MuteReason),
+    /// From here on, the alert is told again.
+    Unmuted,
+    /// The alert ended while muted: receivers that know of it are not told.
+    EndedMuted,
+    /// The integration is told.
+    Send {
+        /// Id of the notification.
+        notification: String,
+        /// Why.
+        reason: NotifyReason,
+        /// Whether this is a message from before a restart, whose outcome is not known; the id is the same.
+        again: bool,
+    },
+    /// The integration is not told.
+    Skip(SkipReason),
+    /// The other side accepted a notification.
+    Delivered {
+        /// Id of the notification.
+        notification: String,
+    },
+    /// A notification was given up; the next flush tries again.
+    Failed {
+        /// Id of the notification.
+        notification: String,
+        /// What happened.
+        message: String,
+    },
+    /// A notification goes out although it could not be written down first; a crash now could repeat it.
+    Unrecorded {
+        /// Id of the notification.
+        notification: String,
+        /// What happened.
+        message: String,
+    },
+}
+
+/// A decision, and what it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecisionRecord {
+    /// When.
+    pub at: Timestamp,
+    /// The group's key: unique and stable across restarts.
+    pub group: Arc<str>,
+    /// The receiver's name.
+    pub receiver: String,
+    /// The integration, if it is about one: kind and position.
+    pub integration: Option<(String, usize)>,
+    /// The alerts it is about: one for mutes, those of the message for sends.
+    pub alerts: Vec<Fingerprint>,
+    /// What was decided.
+    pub decision: Decision,
+}
+
+/// How many decisions wait for the shell; when it does not take them, the oldest are dropped and counted.
+const DECISIONS_MAX: usize = 10_000;
+
+/// Decisions that nobody took yet.
+#[derive(Debug, Default)]
+pub(crate) struct Decisions {
+    waiting: VecDeque<DecisionRecord>,
+    dropped: u64,
+}
+
+impl Decisions {
+    pub(crate) fn push(&mut self, record: DecisionRecord) {
+        if self.waiting.len() == DECISIONS_MAX {
+            self.waiting.pop_front();
+            self.dropped += 1;
+        }
+        self.waiting.push_back(record);
+    }
+
+    pub(crate) fn take(&mut self) -> (Vec<DecisionRecord>, u64) {
+        (std::mem::take(&mut self.waiting).into(), std::mem::take(&mut self.dropped))
+    }
+}
