@@ -1,0 +1,181 @@
+//! Chunks: runs of samples of one series, compressed. Closed ones never change.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use journal::Position;
+use model::{FloatSample, HistogramSample, SampleValue, Series, Timestamp};
+
+use crate::histogram::HistogramEncoder;
+use crate::xor::XorEncoder;
+use crate::{histogram, xor};
+
+/// A chunk is closed at this many samples: half an hour at 15 s.
+pub(crate) const SAMPLES_MAX: u16 = 120;
+/// A chunk is closed when its first sample is older than this, so that the log need not be kept for slow series.
+pub(crate) const SPAN_MAX_MS: i64 = 2 * 60 * 60 * 1000;
+
+/// How a chunk's bytes are to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// Floats; see [`xor`].
+    Xor,
+    /// Native histograms; see [`histogram`].
+    Histogram,
+}
+
+impl Encoding {
+    /// As it stands in the log. 1 is what Prometheus calls it; its numbers for histograms are other formats.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Encoding::Xor => 1,
+            Encoding::Histogram => 128,
+        }
+    }
+
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        [Encoding::Xor, Encoding::Histogram].into_iter().find(|e| e.number() == number)
+    }
+
+    fn of(value: &SampleValue) -> Self {
+        match value {
+            SampleValue::Float(_) => Encoding::Xor,
+            SampleValue::Histogram(_) => Encoding::Histogram,
+        }
+    }
+}
+
+/// A chunk that is finished.
+#[derive(Clone, Debug)]
+pub(crate) struct Chunk {
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+    pub(crate) samples: u16,
+    pub(crate) encoding: Encoding,
+    pub(crate) place: Place,
+}
+
+/// Where a finished chunk is. Never nowhere: it leaves memory only when it is durable.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    Memory(Arc<[u8]>),
+    Both(Arc<[u8]>, Position),
+    Disk(Position),
+}
+
+impl Chunk {
+    pub(crate) fn memory_bytes(&self) -> usize {
+        match &self.place {
+            Place::Memory(bytes) | Place::Both(bytes, _) => bytes.len(),
+            Place::Disk(_) => 0,
+        }
+    }
+
+    pub(crate) fn position(&self) -> Option<Position> {
+        match &self.place {
+            Place::Memory(_) => None,
+            Place::Both(_, position) | Place::Disk(position) => Some(*position),
+        }
+    }
+}
+
+/// A chunk that takes samples.
+#[derive(Debug)]
+pub(crate) struct OpenChunk {
+    encoder: Encoder,
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+    pub(crate) samples: u16,
+    /// The segment of the write-ahead log that holds its first sample.
+    pub(crate) logged_in: u64,
+}
+
+#[derive(Debug)]
+enum Encoder {
+    Xor(XorEncoder),
+    Histogram(HistogramEncoder),
+}
+
+impl OpenChunk {
+    pub(crate) fn new(at: i64, value: &SampleValue, logged_in: u64) -> Self {
+        let encoder = match Encoding::of(value) {
+            Encoding::Xor => Encoder::Xor(XorEncoder::new()),
+            Encoding::Histogram => Encoder::Histogram(HistogramEncoder::new()),
+        };
+        let mut chunk = OpenChunk { encoder, first: at, last: at, samples: 0, logged_in };
+        let fits = chunk.push(at, value);
+        debug_assert!(fits, "an empty chunk takes the value it was made for");
+        chunk
+    }
+
+    /// Appends a sample that is later than all before; `false` if the chunk has to be closed first.
+    pub(crate) fn push(&mut self, at: i64, value: &SampleValue) -> bool {
+        if self.samples >= SAMPLES_MAX || at.saturating_sub(self.first) >= SPAN_MAX_MS {
+            return false;
+        }
+        match (&mut self.encoder, value) {
+            (Encoder::Xor(encoder), SampleValue::Float(value)) => encoder.push(at, *value),
+            (Encoder::Histogram(encoder), SampleValue::Histogram(value)) => encoder.push(at, value),
+            _ => return false,
+        }
+        self.last = at;
+        self.samples += 1;
+        true
+    }
+
+    pub(crate) fn encoding(&self) -> Encoding {
+        match &self.encoder {
+            Encoder::Xor(_) => Encoding::Xor,
+            Encoder::Histogram(_) => Encoding::Histogram,
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match &self.encoder {
+            Encoder::Xor(encoder) => encoder.bytes(),
+            Encoder::Histogram(encoder) => encoder.bytes(),
+        }
+    }
+
+    /// The chunk as it is now.
+    pub(crate) fn to_chunk(&self) -> Chunk {
+        Chunk {
+            first: self.first,
+            last: self.last,
+            samples: self.samples,
+            encoding: self.encoding(),
+            place: Place::Memory(Arc::from(self.bytes())),
+        }
+    }
+}
+
+/// Appends the samples from `start` to `end`, both included, to the series. `None` if the bytes are not a chunk.
+pub(crate) fn decode_into(
+    series: &mut Series,
+    encoding: Encoding,
+    bytes: &[u8],
+    start: i64,
+    end: i64,
+) -> Option<()> {
+    match encoding {
+        Encoding::Xor => xor::decode(bytes, |at, value| {
+            if at > end {
+                return ControlFlow::Break(());
+            }
+            if at >= start {
+                series.floats.push(FloatSample { at: Timestamp::from_millis(at), value });
+            }
+            ControlFlow::Continue(())
+        }),
+        Encoding::Histogram => histogram::decode(bytes, |at, value| {
+            if at > end {
+                return ControlFlow::Break(());
+            }
+            if at >= start {
+                let value = Arc::clone(value);
+                series.histograms.push(HistogramSample { at: Timestamp::from_millis(at), value });
+            }
+            ControlFlow::Continue(())
+        }),
+    }
+}
