@@ -1,0 +1,89 @@
+/** One list from two views: what rules see, and what alerting does about it. */
+import type { Delivery, Labels, ManagedAlert, Matcher, RuleGroup, Silence } from '../api/types';
+import { matches } from '../api/matchers';
+
+export type State = 'firing' | 'pending' | 'silenced' | 'inhibited' | 'muted';
+
+export interface ShownAlert {
+  key: string;
+  name: string;
+  state: State;
+  labels: Labels;
+  annotations: Labels;
+  since: number;
+  /** Seconds that the condition must hold, of a pending alert. */
+  hold: number;
+  value: number | null;
+  query: string | null;
+  silences: Silence[];
+  delivery: Delivery | null;
+  receivers: string[];
+}
+
+const contains = (all: Labels, part: Labels) => Object.entries(part).every(([name, value]) => all[name] === value);
+
+function stateOf(managed: ManagedAlert | undefined): State {
+  if (!managed || managed.status.state !== 'suppressed') return 'firing';
+  if (managed.status.silencedBy.length > 0) return 'silenced';
+  return managed.status.inhibitedBy.length > 0 ? 'inhibited' : 'muted';
+}
+
+const ORDER: State[] = ['firing', 'pending', 'silenced', 'inhibited', 'muted'];
+
+export function alertsOf(
+  groups: RuleGroup[],
+  managed: ManagedAlert[],
+  silences: Silence[],
+  deliveries: Delivery[],
+): ShownAlert[] {
+  const taken = new Set<string>();
+  const shown: ShownAlert[] = [];
+  const finish = (alert: Omit<ShownAlert, 'silences' | 'delivery' | 'receivers'>, of: ManagedAlert | undefined) => {
+    const delivery = of ? deliveries.find((d) => d.alerts.includes(of.fingerprint)) : undefined;
+    shown.push({
+      ...alert,
+      silences: silences.filter((s) => of?.status.silencedBy.includes(s.id)),
+      delivery: delivery ?? null,
+      receivers: of?.receivers.map((r) => r.name) ?? [],
+    });
+  };
+  for (const group of groups) {
+    for (const rule of group.rules) {
+      for (const alert of rule.alerts ?? []) {
+        const of = managed.find((m) => !taken.has(m.fingerprint) && contains(m.labels, alert.labels));
+        if (of && alert.state === 'firing') taken.add(of.fingerprint);
+        const own = {
+          key: `${group.file};${group.name};${JSON.stringify(alert.labels)}`,
+          name: rule.name,
+          state: alert.state === 'pending' ? ('pending' as const) : stateOf(of),
+          labels: alert.labels,
+          annotations: alert.annotations,
+          since: Date.parse(alert.activeAt),
+          hold: rule.duration ?? 0,
+          value: Number(alert.value),
+          query: rule.language === 'promql' ? rule.query : null,
+        };
+        finish(own, alert.state === 'firing' ? of : undefined);
+      }
+    }
+  }
+  for (const alert of managed) {
+    if (taken.has(alert.fingerprint)) continue;
+    const { labels, annotations } = alert;
+    const name = labels['alertname'] ?? 'unnamed alert';
+    const since = Date.parse(alert.startsAt);
+    finish({ key: alert.fingerprint, name, state: stateOf(alert), labels, annotations, since, hold: 0, value: null, query: null }, alert);
+  }
+  return shown.sort((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || b.since - a.since);
+}
+
+export function filtered(alerts: ShownAlert[], filter: Matcher[]): ShownAlert[] {
+  return filter.length === 0 ? alerts : alerts.filter((alert) => matches(filter, alert.labels));
+}
+
+/** `expression > number` at the end of a rule's query: what a chart of the rule needs. */
+export function thresholdOf(query: string): { expr: string; threshold: number } | null {
+  const found = /^([\s\S]+?)\s*(?:>=|<=|>|<)\s*(-?\d+(?:\.\d+)?)\s*$/.exec(query);
+  if (!found?.[1] || found[2] === undefined) return null;
+  return { expr: found[1], threshold: Number(found[2]) };
+}
