@@ -128,8 +128,7 @@ impl Tsdb {
         }
         let written = self.wal.append_with(|segment, batch| {
             declare(admitted.iter().map(|a| &a.series), segment, batch);
-            log_floats(rows, admitted, batch);
-            log_histograms(rows, admitted, batch);
+            log_rows(rows, admitted, batch);
         });
         let segment = written.inspect_err(|_| self.counters.wal_failures.add(1))?.segment;
         self.make_visible(rows, admitted, segment);
@@ -220,35 +219,30 @@ fn declare<'a>(series: impl Iterator<Item = &'a Arc<MemSeries>>, segment: u64, b
     }
 }
 
-fn log_floats(rows: &[Row], admitted: &[Admitted], batch: &mut journal::Batch) {
-    let mut floats = admitted
-        .iter()
-        .filter_map(|a| rows[a.row].value.as_float().map(|value| (a.series.id, rows[a.row].at, value)))
-        .peekable();
-    if let Some((_, base, _)) = floats.peek().copied() {
-        batch.push_with(KIND_FLOATS, |out| {
-            let mut writer = FloatsWriter::new(out, base.as_millis());
-            for (id, at, value) in floats {
-                writer.push(out, id, at.as_millis(), value);
-            }
-        });
-    }
-}
-
-fn log_histograms(rows: &[Row], admitted: &[Admitted], batch: &mut journal::Batch) {
-    let mut histograms = admitted
-        .iter()
-        .filter_map(|a| match &rows[a.row].value {
-            SampleValue::Histogram(histogram) => Some((a.series.id, rows[a.row].at, histogram)),
-            SampleValue::Float(_) => None,
-        })
-        .peekable();
-    if let Some((_, base, _)) = histograms.peek().copied() {
-        batch.push_with(KIND_HISTOGRAMS, |out| {
-            let mut writer = HistogramsWriter::new(out, base.as_millis());
-            for (id, at, histogram) in histograms {
-                writer.push(out, id, at.as_millis(), histogram);
-            }
-        });
+/// Writes the rows in their order, each run of numbers and each run of histograms as one record: a series that changes
+/// from one to the other within a batch must be read back in its order.
+fn log_rows(rows: &[Row], admitted: &[Admitted], batch: &mut journal::Batch) {
+    let is_float = |a: &Admitted| matches!(rows[a.row].value, SampleValue::Float(_));
+    for run in admitted.chunk_by(|a, b| is_float(a) == is_float(b)) {
+        let base = rows[run[0].row].at.as_millis();
+        if is_float(&run[0]) {
+            batch.push_with(KIND_FLOATS, |out| {
+                let mut writer = FloatsWriter::new(out, base);
+                for Admitted { series, row, .. } in run {
+                    if let SampleValue::Float(value) = rows[*row].value {
+                        writer.push(out, series.id, rows[*row].at.as_millis(), value);
+                    }
+                }
+            });
+        } else {
+            batch.push_with(KIND_HISTOGRAMS, |out| {
+                let mut writer = HistogramsWriter::new(out, base);
+                for Admitted { series, row, .. } in run {
+                    if let SampleValue::Histogram(histogram) = &rows[*row].value {
+                        writer.push(out, series.id, rows[*row].at.as_millis(), histogram);
+                    }
+                }
+            });
+        }
     }
 }

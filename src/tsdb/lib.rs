@@ -32,6 +32,11 @@ mod retain;
 mod select;
 mod stats;
 
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod model_tests;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
