@@ -1,0 +1,121 @@
+//! A notifier tells people or machines.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use model::{Labels, Notification, Receipt};
+use ports::{BoxFuture, Deadline, Notifier, NotifyError};
+use sha2::{Digest, Sha256};
+
+use crate::host::{CallSetup, Settings, hex};
+use crate::program::Told;
+use crate::{CallError, ErrorKind, Plugin};
+
+struct Integration(Arc<Plugin>);
+
+/// `plugin` as an integration of receivers.
+pub(crate) fn notifier(plugin: Arc<Plugin>) -> Arc<dyn Notifier> {
+    Arc::new(Integration(plugin))
+}
+
+impl Notifier for Integration {
+    fn notify<'a>(
+        &'a self,
+        notification: &'a Notification,
+        attempt: u32,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
+        Box::pin(async move {
+            let told = Arc::new(Told {
+                title: title(&notification.group_labels, &notification.common_labels),
+                traceparent: traceparent(&notification.id, attempt),
+                notification: notification.clone(),
+                attempt,
+            });
+            let setup = CallSetup {
+                time: Some(deadline.left),
+                settings: Settings::new(&notification.settings),
+                http_headers: vec![
+                    ("traceparent", told.traceparent.clone()),
+                    ("Idempotency-Key", notification.id.clone()),
+                ],
+                ..CallSetup::default()
+            };
+            let summary = |remember: &Option<String>| match remember {
+                Some(remember) => format!("delivered, `{remember}`"),
+                None => "delivered".to_owned(),
+            };
+            self.0
+                .call(setup, summary, |version, call| async move { version.program.notify(call, told).await })
+                .await
+                .map(|remember| Receipt { remember })
+                .map_err(refused_or_later)
+        })
+    }
+}
+
+fn refused_or_later(error: CallError) -> NotifyError {
+    let message = error.to_string();
+    match error.kind {
+        ErrorKind::Retryable | ErrorKind::Limit => {
+            NotifyError::Later { message, after: error.retry_after, rate_limited: false }
+        }
+        ErrorKind::RateLimited => NotifyError::Later { message, after: error.retry_after, rate_limited: true },
+        ErrorKind::Permanent | ErrorKind::Unauthorized | ErrorKind::Config | ErrorKind::Denied => {
+            NotifyError::Refused { message }
+        }
+    }
+}
+
+/// One line about a group: the values of its labels, and in parentheses those that its alerts share beyond them.
+fn title(group: &Labels, common: &Labels) -> String {
+    let values = |labels: &mut dyn Iterator<Item = (&str, &str)>| {
+        labels.map(|(_, value)| value.to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    // The alert's name comes first, as people look for it.
+    let name = group.get(model::ALERT_NAME).into_iter().map(|name| (model::ALERT_NAME, name));
+    let mut of_group = name.chain(group.iter().filter(|(label, _)| *label != model::ALERT_NAME));
+    let mut out = values(&mut of_group);
+    let shared = values(&mut common.iter().filter(|(label, _)| group.get(label).is_none()));
+    if !shared.is_empty() {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        let _ = write!(out, "({shared})");
+    }
+    out
+}
+
+/// A trace of its own for each notification, and a span for each attempt: the same on every replica.
+fn traceparent(id: &str, attempt: u32) -> String {
+    let trace = Sha256::digest(id.as_bytes());
+    let span = Sha256::digest(format!("{id}/{attempt}").as_bytes());
+    format!("00-{}-{}-01", hex(&trace[..16]), hex(&span[..8]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_names_the_alert_first() {
+        for (group, common, expected) in [
+            (&[("a", "z"), ("alertname", "Disk")][..], &[("alertname", "Disk"), ("a", "z")][..], "Disk z"),
+            (&[("alertname", "Disk")], &[("alertname", "Disk"), ("severity", "page")], "Disk (page)"),
+            (&[], &[("severity", "page")], "(page)"),
+            (&[], &[], ""),
+        ] {
+            let labels = |pairs: &[(&str, &str)]| pairs.iter().copied().collect::<Labels>();
+            assert_eq!(title(&labels(group), &labels(common)), expected);
+        }
+    }
+
+    #[test]
+    fn a_traceparent_is_the_same_for_the_same_attempt() {
+        let first = traceparent("id", 1);
+        assert_eq!(first.len(), 55);
+        assert_eq!(first, traceparent("id", 1));
+        assert_eq!(first[..36], traceparent("id", 2)[..36]);
+        assert_ne!(first, traceparent("id", 2));
+    }
+}

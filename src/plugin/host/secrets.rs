@@ -1,0 +1,294 @@
+//! Blind secrets: a plugin gets a stand-in, and the host puts the value in as the request leaves.
+//!
+//! A secret that is a URL has a URL as its stand-in and may go to that URL's host alone; any other may go to the hosts
+//! that the plugin is granted. What comes back is searched for the value before the plugin or a log sees it.
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hmac::{Hmac, Mac};
+use model::Secret;
+use sha2::Sha256;
+use url::Url;
+
+use super::{Call, lock};
+use crate::grants::{HostPattern, pattern_of};
+use crate::{ErrorKind, HostError, SecretSource};
+
+/// A secret that this call has asked for.
+pub(super) struct Resolved {
+    name: String,
+    stand_in: String,
+    value: Secret<String>,
+    /// The only host that it may go to, if it is a URL.
+    bound: Option<HostPattern>,
+}
+
+/// How a value is written where a stand-in stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    Plain,
+    Json,
+    Form,
+}
+
+/// Shorter values would redact half of every answer, and guard nothing.
+const REDACT_MIN: usize = 4;
+
+impl Call {
+    /// The stand-in for a granted secret.
+    pub(crate) fn stand_in(&self, name: &str) -> Result<String, HostError> {
+        let outcome = self.resolve(name, |resolved| resolved.stand_in.clone());
+        self.counted("secret", outcome)
+    }
+
+    /// HMAC-SHA-256 of `data` under a granted secret.
+    pub(crate) fn hmac_sha256(&self, name: &str, data: &[u8]) -> Result<Vec<u8>, HostError> {
+        let outcome = self.resolve(name, |resolved| hmac_sha256(resolved.value.expose().as_bytes(), data));
+        self.counted("hmac_sha256", outcome)
+    }
+
+    fn resolve<T>(&self, name: &str, then: impl FnOnce(&Resolved) -> T) -> Result<T, HostError> {
+        let mut resolved = lock(&self.resolved);
+        if let Some(known) = resolved.iter().find(|known| known.name == name) {
+            return Ok(then(known));
+        }
+        let source = self.secrets.get(name).ok_or_else(|| self.no_secret(name))?;
+        let value = read(source).map_err(|problem| {
+            HostError::new(ErrorKind::Config, format!("the secret `{name}` cannot be read: {problem}"))
+        })?;
+        let id = self.stand_in_id(name);
+        let url = Url::parse(value.expose()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let stand_in = if url.is_some() { format!("https://{id}.invalid/") } else { id };
+        let bound = url.as_ref().and_then(pattern_of);
+        let new = Resolved { name: name.to_owned(), stand_in, value, bound };
+        let answer = then(&new);
+        resolved.push(new);
+        Ok(answer)
+    }
+
+    fn no_secret(&self, name: &str) -> HostError {
+        let profile = &self.profile;
+        HostError::new(
+            ErrorKind::Denied,
+            format!(
+                "the secret `{name}` is not granted; give it in the receiver, or under `plugins:` for {} as `allow: {{ \
+                 secrets: {{ {name}: {{ file: /run/secrets/{name} }} }} }}`",
+                profile.file
+            ),
+        )
+    }
+
+    fn stand_in_id(&self, name: &str) -> String {
+        let profile = &self.profile;
+        let text = format!("{}\0{name}", profile.name);
+        let digest = hmac_sha256(&profile.services.stand_in_key, text.as_bytes());
+        format!("fh-{}", hex(&digest[..16]))
+    }
+
+    /// `url` with its stand-ins replaced, and the secrets that are in it.
+    pub(super) fn fill_url(&self, url: &str, found: &mut Vec<usize>) -> String {
+        let mut url = url.to_owned();
+        for (index, known) in lock(&self.resolved).iter().enumerate() {
+            if known.bound.is_some() {
+                let bare = known.stand_in.trim_end_matches('/');
+                if let Some(rest) = url.strip_prefix(bare) {
+                    url = join(known.value.expose(), rest);
+                    found.push(index);
+                }
+            } else if url.contains(&known.stand_in) {
+                url = url.replace(&known.stand_in, known.value.expose());
+                found.push(index);
+            }
+        }
+        url
+    }
+
+    /// `bytes` with their stand-ins replaced, and the secrets that are in them.
+    pub(super) fn fill(&self, bytes: Vec<u8>, written: Written, found: &mut Vec<usize>) -> Vec<u8> {
+        let mut bytes = bytes;
+        for (index, known) in lock(&self.resolved).iter().enumerate() {
+            // The stand-in of a URL is found with and without the `/` at its end.
+            let stand_in = known.stand_in.trim_end_matches('/').as_bytes();
+            if find(&bytes, stand_in).is_none() {
+                continue;
+            }
+            let value = known.value.expose();
+            let value = match written {
+                Written::Plain => value.clone(),
+                Written::Json => json_escaped(value),
+                Written::Form => url::form_urlencoded::byte_serialize(value.as_bytes()).collect(),
+            };
+            bytes = replace(&bytes, known.stand_in.as_bytes(), value.as_bytes());
+            bytes = replace(&bytes, stand_in, value.as_bytes());
+            found.push(index);
+        }
+        bytes
+    }
+
+    /// The hosts that a request with the secrets `found` may reach: none of them may go further than it is bound.
+    pub(super) fn bound_hosts(&self, found: &[usize], granted: Vec<HostPattern>, url: &Url) -> Result<Vec<HostPattern>, HostError> {
+        let resolved = lock(&self.resolved);
+        let mut hosts = granted;
+        for known in found.iter().filter_map(|index| resolved.get(*index)) {
+            let Some(bound) = &known.bound else { continue };
+            if !bound.matches(url) {
+                return Err(HostError::new(
+                    ErrorKind::Denied,
+                    format!("the secret `{}` may go to its own host alone, not to `{}`", known.name, shown(url)),
+                ));
+            }
+            hosts.retain(|host| host.matches(url));
+        }
+        Ok(hosts)
+    }
+
+    /// `bytes` without any secret that this call has asked for.
+    pub(super) fn redact(&self, bytes: bytes::Bytes) -> bytes::Bytes {
+        let mut out = bytes;
+        for known in lock(&self.resolved).iter() {
+            for form in forms(known.value.expose()) {
+                if find(&out, form.as_bytes()).is_some() {
+                    out = replace(&out, form.as_bytes(), b"<secret>").into();
+                }
+            }
+        }
+        out
+    }
+
+    /// `text` without any secret that this call has asked for.
+    pub(crate) fn redact_text(&self, text: &str) -> String {
+        let mut out = text.to_owned();
+        for known in lock(&self.resolved).iter() {
+            for form in forms(known.value.expose()) {
+                if out.contains(&form) {
+                    out = out.replace(&form, "<secret>");
+                }
+            }
+        }
+        out
+    }
+}
+
+/// A host and port for people: never the path, which may be the secret.
+pub(super) fn shown(url: &Url) -> String {
+    let host = url.host_str().unwrap_or("");
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+fn read(source: &SecretSource) -> Result<Secret<String>, String> {
+    let text = match source {
+        SecretSource::Inline(secret) => return Ok(secret.clone()),
+        SecretSource::Env(name) => {
+            std::env::var(name).map_err(|_| format!("the environment variable `{name}` is not set"))?
+        }
+        SecretSource::File(path) => {
+            std::fs::read_to_string(path).map_err(|problem| format!("{}: {problem}", path.display()))?
+        }
+    };
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(Secret::new(text.to_owned())) }
+}
+
+/// A URL with something behind it: a path goes behind its path, a query is added to its own.
+fn join(base: &str, rest: &str) -> String {
+    let rest = rest.strip_prefix('/').unwrap_or(rest);
+    match rest.chars().next() {
+        None => base.to_owned(),
+        Some('?') if base.contains('?') => format!("{base}&{}", &rest[1..]),
+        Some('?' | '#') => format!("{base}{rest}"),
+        Some(_) => format!("{}/{rest}", base.trim_end_matches('/')),
+    }
+}
+
+/// The ways in which a value may come back.
+fn forms(value: &str) -> Vec<String> {
+    if value.len() < REDACT_MIN {
+        return Vec::new();
+    }
+    let mut forms = vec![
+        value.to_owned(),
+        json_escaped(value),
+        url::form_urlencoded::byte_serialize(value.as_bytes()).collect(),
+        BASE64.encode(value),
+    ];
+    forms.dedup();
+    forms
+}
+
+fn json_escaped(value: &str) -> String {
+    let quoted = serde_json::Value::from(value).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
+pub(crate) fn hmac_sha256(key: &[u8], data: &[u8]) -> Vec<u8> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    mac.update(data);
+    mac.finalize().into_bytes().to_vec()
+}
+
+/// In hexadecimal, lower case.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    let first = *needle.first()?;
+    let mut from = 0;
+    while let Some(offset) = haystack.get(from..)?.iter().position(|byte| *byte == first) {
+        let at = from + offset;
+        if haystack[at..].starts_with(needle) {
+            return Some(at);
+        }
+        from = at + 1;
+    }
+    None
+}
+
+fn replace(haystack: &[u8], needle: &[u8], with: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(haystack.len());
+    let mut rest = haystack;
+    while let Some(at) = find(rest, needle) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(with);
+        rest = &rest[at + needle.len()..];
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_takes_what_stands_behind_its_stand_in() {
+        for (base, rest, expected) in [
+            ("https://d.com/w/1", "", "https://d.com/w/1"),
+            ("https://d.com/w/1", "/", "https://d.com/w/1"),
+            ("https://d.com/w/1", "/?wait=true", "https://d.com/w/1?wait=true"),
+            ("https://d.com/w/1?a=b", "/?wait=true", "https://d.com/w/1?a=b&wait=true"),
+            ("https://d.com/w/1", "/messages/5", "https://d.com/w/1/messages/5"),
+            ("https://d.com/w/1/", "/messages/5", "https://d.com/w/1/messages/5"),
+        ] {
+            assert_eq!(join(base, rest), expected);
+        }
+    }
+
+    #[test]
+    fn replaces_bytes() {
+        assert_eq!(replace(b"a-xx-b-xx", b"xx", b"yyy"), b"a-yyy-b-yyy");
+        assert_eq!(replace(b"xaxxa", b"xa", b""), b"x");
+        assert_eq!(find(b"", b"a"), None);
+    }
+
+    #[test]
+    fn hmac_of_rfc_4231_case_2() {
+        let mac = hmac_sha256(b"Jefe", b"what do ya want for nothing?");
+        assert_eq!(hex(&mac), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    }
+}
