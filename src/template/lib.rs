@@ -6,11 +6,17 @@
 //! Start at [`RuleTemplate`] for rules and at [`Templates`] for messages.
 
 mod error;
+mod humanize;
+mod language;
 mod notification;
+mod notification_functions;
 mod rule;
+mod rule_functions;
 mod set;
+mod trial;
 
 pub use error::TemplateError;
-pub use notification::NotificationData;
-pub use rule::{RuleData, RuleEnv, RuleTemplate, expand_rule};
+pub use notification::{AlertFields, NotificationData, NotificationFields};
+pub use rule::{RuleData, RuleEnv, RuleTemplate, expand_rule, try_rule_text};
 pub use set::{Templates, default_templates};
+pub use trial::{PlainData, Trial};

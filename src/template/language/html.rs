@@ -1,0 +1,447 @@
+//! HTML: values are escaped as their place in the page needs.
+//!
+//! In: the literal text of a template and its values, in the order in which they are written. Out: the page. The escaper
+//! follows the literal text as a browser would, so it knows where each value stands: between tags, in an attribute, a
+//! link, a script, a style. What a value must not do in its place, such as a `javascript:` link, is replaced by a mark.
+//! Comments of the template do not reach the page. Source: the documentation of Go's package `html/template`.
+
+use super::escape::{
+    attribute_value, css_string, css_value, html_text, js_string, js_value, normalize_url, query_part,
+    unquoted_attribute,
+};
+pub(crate) use super::escape::{escape_html, escape_js_text};
+use super::printf::sprint;
+use super::value::{HTML, URL, Value};
+
+/// Stands for a value that would be dangerous in its place.
+const REFUSED: &str = "ZgotmplZ";
+
+/// Where the page has come to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Html {
+    place: Place,
+    /// Of a tag: its name, in lower case.
+    tag: String,
+    closing: bool,
+    /// The attribute whose name or value is being written.
+    attribute: String,
+    quote: Quote,
+    url: UrlPart,
+    script: Script,
+    style: Style,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Place {
+    #[default]
+    Text,
+    Comment,
+    /// In a tag, where an attribute may begin.
+    Tag,
+    TagName,
+    AttributeName,
+    AfterAttributeName,
+    BeforeValue,
+    Value,
+    /// In an element whose content is not markup.
+    Raw(Raw),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Raw {
+    Script,
+    Style,
+    /// `<textarea>` and `<title>`.
+    Text,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Quote {
+    #[default]
+    None,
+    Double,
+    Single,
+}
+
+/// How far a link has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum UrlPart {
+    #[default]
+    Start,
+    BeforeQuery,
+    Query,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Script {
+    #[default]
+    Code,
+    /// The quote that ends it.
+    Text(char),
+    LineComment,
+    BlockComment,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Style {
+    #[default]
+    Code,
+    Text(char),
+    /// In `url(…)`.
+    Url,
+    Comment,
+}
+
+/// What an attribute's value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AttributeKind {
+    Plain,
+    Url,
+    Script,
+    Style,
+}
+
+const URL_ATTRIBUTES: [&str; 21] = [
+    "action",
+    "archive",
+    "background",
+    "cite",
+    "classid",
+    "codebase",
+    "data",
+    "dynsrc",
+    "formaction",
+    "href",
+    "icon",
+    "longdesc",
+    "lowsrc",
+    "manifest",
+    "poster",
+    "profile",
+    "src",
+    "srcset",
+    "usemap",
+    "xlink:href",
+    "ping",
+];
+
+impl Html {
+    fn attribute_kind(&self) -> AttributeKind {
+        let name = self.attribute.strip_prefix("data-").unwrap_or(&self.attribute);
+        if name.starts_with("on") {
+            AttributeKind::Script
+        } else if name == "style" {
+            AttributeKind::Style
+        } else if URL_ATTRIBUTES.contains(&name)
+            || (name != self.attribute && ["src", "uri", "url"].iter().any(|part| name.contains(part)))
+            || name.starts_with("xmlns")
+        {
+            AttributeKind::Url
+        } else {
+            AttributeKind::Plain
+        }
+    }
+
+    /// Literal text of the template: copied, followed.
+    pub(crate) fn text(&mut self, text: &str, out: &mut String) {
+        let mut rest = text;
+        while let Some(c) = rest.chars().next() {
+            let used = self.character(c, rest, out);
+            rest = &rest[used..];
+        }
+    }
+
+    /// Follows one character, or a few that belong together; how many bytes.
+    fn character(&mut self, c: char, rest: &str, out: &mut String) -> usize {
+        match self.place {
+            Place::Text => self.in_text(c, rest, out),
+            Place::Comment => {
+                if rest.starts_with("-->") {
+                    self.place = Place::Text;
+                    return 3;
+                }
+                c.len_utf8()
+            }
+            Place::Raw(raw) => self.in_raw(raw, c, rest, out),
+            Place::Value => self.in_value(c, rest, out),
+            _ => {
+                self.in_tag(c);
+                out.push(c);
+                c.len_utf8()
+            }
+        }
+    }
+
+    fn in_text(&mut self, c: char, rest: &str, out: &mut String) -> usize {
+        if c != '<' {
+            out.push(c);
+            return c.len_utf8();
+        }
+        if rest.starts_with("<!--") {
+            self.place = Place::Comment;
+            return 4;
+        }
+        let after = rest[1..].strip_prefix('/').unwrap_or(&rest[1..]);
+        if after.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            self.place = Place::TagName;
+            self.closing = rest[1..].starts_with('/');
+            self.tag.clear();
+            let head = if self.closing { "</" } else { "<" };
+            out.push_str(head);
+            return head.len();
+        }
+        let doctype = rest.get(..9).is_some_and(|head| head.eq_ignore_ascii_case("<!doctype"));
+        out.push_str(if doctype { "<" } else { "&lt;" });
+        1
+    }
+
+    /// Outside of values, in a tag.
+    fn in_tag(&mut self, c: char) {
+        let blank = c.is_ascii_whitespace();
+        match (self.place, c) {
+            (Place::TagName, c) if c.is_ascii_alphanumeric() || c == '-' || c == ':' => {
+                self.tag.push(c.to_ascii_lowercase());
+            }
+            (Place::BeforeValue, _) if blank => {}
+            (Place::BeforeValue, '"' | '\'') => {
+                self.begin_value(if c == '"' { Quote::Double } else { Quote::Single });
+            }
+            (_, '>') => self.end_tag(),
+            (Place::BeforeValue, _) => {
+                self.begin_value(Quote::None);
+                self.follow_value(c);
+            }
+            (Place::AttributeName | Place::AfterAttributeName, '=') => self.place = Place::BeforeValue,
+            (Place::AttributeName, _) if blank => self.place = Place::AfterAttributeName,
+            (Place::AttributeName, _) => self.attribute.push(c.to_ascii_lowercase()),
+            (_, _) if blank || c == '/' => {
+                if self.place != Place::AfterAttributeName {
+                    self.place = Place::Tag;
+                }
+            }
+            _ => {
+                self.place = Place::AttributeName;
+                self.attribute.clear();
+                self.attribute.push(c.to_ascii_lowercase());
+            }
+        }
+    }
+
+    fn end_tag(&mut self) {
+        self.script = Script::Code;
+        self.style = Style::Code;
+        self.place = match (self.closing, self.tag.as_str()) {
+            (false, "script") => Place::Raw(Raw::Script),
+            (false, "style") => Place::Raw(Raw::Style),
+            (false, "textarea" | "title") => Place::Raw(Raw::Text),
+            _ => Place::Text,
+        };
+    }
+
+    fn begin_value(&mut self, quote: Quote) {
+        self.place = Place::Value;
+        self.quote = quote;
+        self.url = UrlPart::Start;
+        self.script = Script::Code;
+        self.style = Style::Code;
+    }
+
+    fn in_value(&mut self, c: char, rest: &str, out: &mut String) -> usize {
+        let ends = match self.quote {
+            Quote::Double => c == '"',
+            Quote::Single => c == '\'',
+            Quote::None => c.is_ascii_whitespace() || c == '>',
+        };
+        if ends {
+            self.place = Place::Tag;
+            if c == '>' && self.quote == Quote::None {
+                self.end_tag();
+            }
+            out.push(c);
+            return c.len_utf8();
+        }
+        // What the browser reads, not how it is written.
+        let entities = [("&quot;", '"'), ("&#34;", '"'), ("&#39;", '\''), ("&apos;", '\''), ("&amp;", '&')];
+        if let Some((entity, meant)) = entities.iter().find(|(entity, _)| rest.starts_with(entity)) {
+            self.follow_value(*meant);
+            out.push_str(entity);
+            return entity.len();
+        }
+        self.follow_value(c);
+        out.push(c);
+        c.len_utf8()
+    }
+
+    fn follow_value(&mut self, c: char) {
+        match self.attribute_kind() {
+            AttributeKind::Plain => {}
+            AttributeKind::Url => {
+                self.url = match (self.url, c) {
+                    (UrlPart::Query, _) | (_, '?' | '#') => UrlPart::Query,
+                    (UrlPart::Start, c) if c.is_ascii_whitespace() => UrlPart::Start,
+                    _ => UrlPart::BeforeQuery,
+                };
+            }
+            AttributeKind::Script => self.follow_script(c, ""),
+            AttributeKind::Style => self.follow_style(c, ""),
+        }
+    }
+
+    /// In an element whose content ends only with its closing tag.
+    fn in_raw(&mut self, raw: Raw, c: char, rest: &str, out: &mut String) -> usize {
+        let ends = c == '<'
+            && rest[1..].strip_prefix('/').is_some_and(|name| {
+                name.get(..self.tag.len()).is_some_and(|name| name.eq_ignore_ascii_case(&self.tag))
+            });
+        if ends {
+            self.place = Place::TagName;
+            self.closing = true;
+            self.tag.clear();
+            out.push_str("</");
+            return 2;
+        }
+        match raw {
+            Raw::Script => self.follow_script(c, rest),
+            Raw::Style => self.follow_style(c, rest),
+            Raw::Text => {}
+        }
+        // An escaped character does not end a text.
+        let escaped = c == '\\' && (self.script != Script::Code || self.style != Style::Code);
+        if escaped && let Some(next) = rest[1..].chars().next() {
+            out.push(c);
+            out.push(next);
+            return 1 + next.len_utf8();
+        }
+        out.push(c);
+        c.len_utf8()
+    }
+
+    fn follow_script(&mut self, c: char, rest: &str) {
+        self.script = match (self.script, c) {
+            (Script::Code, '"' | '\'' | '`') => Script::Text(c),
+            (Script::Code, '/') if rest.starts_with("//") => Script::LineComment,
+            (Script::Code, '/') if rest.starts_with("/*") => Script::BlockComment,
+            (Script::Text(quote), c) if c == quote => Script::Code,
+            (Script::LineComment, '\n' | '\r') => Script::Code,
+            (Script::BlockComment, '*') if rest.starts_with("*/") => Script::Code,
+            (state, _) => state,
+        };
+    }
+
+    fn follow_style(&mut self, c: char, rest: &str) {
+        self.style = match (self.style, c) {
+            (Style::Code, '"' | '\'') => Style::Text(c),
+            (Style::Code, '/') if rest.starts_with("/*") => Style::Comment,
+            (Style::Code, 'u' | 'U') if rest.get(..4).is_some_and(|r| r.eq_ignore_ascii_case("url(")) => {
+                Style::Url
+            }
+            (Style::Text(quote), c) if c == quote => Style::Code,
+            (Style::Url, ')') => Style::Code,
+            (Style::Comment, '*') if rest.starts_with("*/") => Style::Code,
+            (state, _) => state,
+        };
+    }
+
+    /// A value, escaped for its place.
+    pub(crate) fn value(&mut self, value: &Value, out: &mut String) {
+        let text = if value.is_nothing() { String::new() } else { sprint(std::slice::from_ref(value)) };
+        let is = |ty: &super::value::Type| matches!(value, Value::Str(_, own) if std::ptr::eq(*own, ty));
+        match self.place {
+            Place::Text if is(&HTML) => out.push_str(&text),
+            Place::Text => out.push_str(&html_text(&text)),
+            Place::Comment => {}
+            Place::Raw(Raw::Text) => out.push_str(&html_text(&text)),
+            Place::Raw(Raw::Script) => out.push_str(&self.script_value(value, &text)),
+            Place::Raw(Raw::Style) => out.push_str(&self.style_value(&text)),
+            Place::Tag | Place::TagName | Place::AttributeName | Place::AfterAttributeName => {
+                self.name_value(&text, out);
+            }
+            Place::BeforeValue => {
+                self.begin_value(Quote::None);
+                self.attribute_text(value, &text, is(&URL), is(&HTML), out);
+            }
+            Place::Value => self.attribute_text(value, &text, is(&URL), is(&HTML), out),
+        }
+    }
+
+    /// The name of a tag or an attribute: only a harmless one.
+    fn name_value(&mut self, text: &str, out: &mut String) {
+        let plain = text.chars().all(|c| c.is_ascii_alphanumeric());
+        let before = std::mem::replace(&mut self.attribute, text.to_ascii_lowercase());
+        let harmless = plain && self.attribute_kind() == AttributeKind::Plain;
+        if matches!(self.place, Place::TagName) {
+            self.attribute = before;
+            out.push_str(if plain { text } else { REFUSED });
+            return;
+        }
+        if self.place != Place::AttributeName {
+            self.place = Place::AttributeName;
+        } else {
+            self.attribute = before + &self.attribute;
+        }
+        out.push_str(if harmless { text } else { REFUSED });
+    }
+
+    fn attribute_text(&mut self, value: &Value, text: &str, url: bool, html: bool, out: &mut String) {
+        let escaped = match self.attribute_kind() {
+            AttributeKind::Plain => {
+                let text = if html { attribute_value(text) } else { text.to_owned() };
+                out.push_str(&self.quoted(&text, html));
+                return;
+            }
+            AttributeKind::Url => {
+                let part = self.url;
+                if self.url == UrlPart::Start {
+                    self.url = UrlPart::BeforeQuery;
+                }
+                match part {
+                    _ if url => normalize_url(text),
+                    UrlPart::Start if !harmless_url(text) => format!("#{REFUSED}"),
+                    UrlPart::Start | UrlPart::BeforeQuery => normalize_url(text),
+                    UrlPart::Query => query_part(text),
+                }
+            }
+            AttributeKind::Script => self.script_value(value, text),
+            AttributeKind::Style => self.style_value(text),
+        };
+        out.push_str(&self.quoted(&escaped, false));
+    }
+
+    /// As the attribute's quotes need. `kept`: entities in it are meant as such.
+    fn quoted(&self, text: &str, kept: bool) -> String {
+        match (self.quote, kept) {
+            (Quote::None, _) if text.is_empty() => REFUSED.to_owned(),
+            (Quote::None, _) => unquoted_attribute(text, kept),
+            (_, true) => text.to_owned(),
+            (_, false) => html_text(text),
+        }
+    }
+
+    fn script_value(&self, value: &Value, text: &str) -> String {
+        match self.script {
+            Script::Code => js_value(value),
+            Script::Text(quote) => js_string(text, quote == '`'),
+            Script::LineComment | Script::BlockComment => String::new(),
+        }
+    }
+
+    fn style_value(&self, text: &str) -> String {
+        match self.style {
+            Style::Code => css_value(text).unwrap_or_else(|| REFUSED.to_owned()),
+            Style::Text(_) => css_string(text),
+            Style::Url if !harmless_url(text) => format!("#{REFUSED}"),
+            Style::Url => normalize_url(text),
+            Style::Comment => String::new(),
+        }
+    }
+}
+
+/// A link that cannot run a script: one without a scheme, or with a known one.
+fn harmless_url(text: &str) -> bool {
+    match text.split_once(':') {
+        Some((scheme, _)) if !scheme.contains('/') => {
+            ["http", "https", "mailto"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+        }
+        _ => true,
+    }
+}
