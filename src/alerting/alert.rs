@@ -91,7 +91,11 @@ impl AlertDraft {
 /// was only assumed, unless the alert ended. Where they do not overlap, the update is a new episode.
 pub fn merge_alert(known: &Alert, update: Alert, now: Timestamp) -> Alert {
     let inside = |at: Timestamp| at > known.starts_at && at < known.ends_at;
-    if inside(update.ends_at) || inside(update.starts_at) { merge_overlapping(known, update, now) } else { update }
+    if inside(update.ends_at) || inside(update.starts_at) {
+        merge_overlapping(known, update, now)
+    } else {
+        update
+    }
 }
 
 /// Both are the same episode of the same alert; whichever was heard of later counts, but for its times.
@@ -150,7 +154,10 @@ mod tests {
             (Some(50), Some(70), (50, 70, false)),
         ] {
             let alert = check(Labels::from([("a", "b")]), starts, ends).unwrap();
-            assert_eq!((alert.starts_at, alert.ends_at, alert.timeout), (secs(expected.0), secs(expected.1), expected.2));
+            assert_eq!(
+                (alert.starts_at, alert.ends_at, alert.timeout),
+                (secs(expected.0), secs(expected.1), expected.2)
+            );
         }
     }
 
@@ -189,7 +196,10 @@ mod tests {
                 ..check(Labels::from([("a", "b")]), None, None).unwrap()
             };
             let merged = merge_alert(&alert(known), alert(update), secs(100));
-            assert_eq!((merged.starts_at, merged.ends_at, merged.timeout), (secs(expected.0), secs(expected.1), expected.2));
+            assert_eq!(
+                (merged.starts_at, merged.ends_at, merged.timeout),
+                (secs(expected.0), secs(expected.1), expected.2)
+            );
         }
     }
 
@@ -205,13 +215,16 @@ mod tests {
         ];
         labels.sort_by(notification_order);
         let texts: Vec<String> = labels.iter().map(Labels::to_string).collect();
-        assert_eq!(texts, [
-            "{instance=\"2\", job=\"a\"}",
-            "{job=\"a\", z=\"1\"}",
-            "{job=\"b\"}",
-            "{instance=\"b\", z=\"1\"}",
-            "{a=\"1\"}",
-            "{a=\"1\", b=\"1\"}",
-        ]);
+        assert_eq!(
+            texts,
+            [
+                "{instance=\"2\", job=\"a\"}",
+                "{job=\"a\", z=\"1\"}",
+                "{job=\"b\"}",
+                "{instance=\"b\", z=\"1\"}",
+                "{a=\"1\"}",
+                "{a=\"1\", b=\"1\"}",
+            ]
+        );
     }
 }

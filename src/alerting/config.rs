@@ -148,10 +148,13 @@ mod tests {
         let route = |field, what: &str| {
             AlertingProblem::Route(RouteProblem { path: vec![0], field, what: what.to_owned() })
         };
-        assert_eq!(problems, [
-            AlertingProblem::DuplicateReceiver(1),
-            route("receiver", "`nobody` is not a receiver"),
-            route("mute_time_intervals", "`noon` is not a time interval"),
-        ]);
+        assert_eq!(
+            problems,
+            [
+                AlertingProblem::DuplicateReceiver(1),
+                route("receiver", "`nobody` is not a receiver"),
+                route("mute_time_intervals", "`noon` is not a time interval"),
+            ]
+        );
     }
 }

@@ -34,7 +34,8 @@ pub(crate) fn go_quote(text: &str) -> String {
 
 /// Labels as group keys write them: `{a="b", c="d"}`.
 pub(crate) fn labels_text(labels: &Labels) -> String {
-    let texts: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={}", go_quote(value))).collect();
+    let texts: Vec<String> =
+        labels.iter().map(|(name, value)| format!("{name}={}", go_quote(value))).collect();
     format!("{{{}}}", texts.join(", "))
 }
 

@@ -5,30 +5,56 @@
 //! Not here: sockets, tasks, YAML, clocks. The same input in the same state gives the same output, every time.
 
 mod alert;
+mod alert_store;
+mod alerting;
+mod commits;
 mod config;
 mod decision;
+mod delivery;
 mod event;
+mod explain;
+mod flush;
+mod group;
 mod group_key;
 mod inhibition;
+mod intake;
 mod matcher;
+mod notification_log;
 mod receiver;
+mod record;
+mod reload;
+mod restore;
 mod route;
 mod silence;
+mod silence_commands;
+mod stats;
 mod time_interval;
+mod timers;
+mod view;
 
 pub use alert::{AlertDraft, AlertError, merge_alert, merge_overlapping, notification_order};
+pub use alerting::Alerting;
 pub use config::{AlertingConfig, AlertingLimits, AlertingProblem};
 pub use decision::{Decision, DecisionRecord, MuteReason, SkipReason};
-pub use event::{Answer, AlertsAnswer, Change, CommitFailure, CommitId, Effect, Event, ReplyTo};
+pub use event::{AlertsAnswer, Answer, Change, CommitFailure, CommitId, Effect, Event, ReplyTo};
+pub use explain::{Explanation, IntegrationExplanation, RouteExplanation};
 pub use inhibition::InhibitRule;
 pub use matcher::{
     MatcherMode, MatcherSyntaxError, match_re, matcher_text, matchers_text, parse_matcher, parse_matchers,
     sort_matchers,
 };
+pub use notification_log::{Destination, Told, Verdict, plan_flush};
 pub use receiver::{Integration, Receiver};
+pub use record::RecordError;
+pub use restore::Restored;
 pub use route::{GroupBy, Route, RouteId, RouteProblem, RouteSpec, RouteTree};
 pub use silence::{Silence, SilenceDraft, SilenceError, SilenceId, SilenceState};
+pub use stats::{NotificationCount, Sizes, Stats};
 pub use time_interval::{
-    MinuteRange, Span, TimeInterval, TimeIntervalError, Zone, parse_days_of_month, parse_months, parse_weekdays,
-    parse_years,
+    MinuteRange, Span, TimeInterval, TimeIntervalError, Zone, parse_days_of_month, parse_months,
+    parse_weekdays, parse_years,
+};
+pub use view::{
+    AlertFilter, AlertState, AlertView, AlertingView, DeliveryView, GroupView, ReceiverView, SilenceView,
+    ToldView, list_silences, receiver_matches, silence_is_listed,
 };

@@ -36,7 +36,9 @@ impl MatcherMode {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MatcherSyntaxError {
     /// The grammar does not allow it.
-    #[error("`{text}`: {what}; write matchers as `name=\"value\"` with `=`, `!=`, `=~` or `!~`, separated by commas")]
+    #[error(
+        "`{text}`: {what}; write matchers as `name=\"value\"` with `=`, `!=`, `=~` or `!~`, separated by commas"
+    )]
     Syntax {
         /// The text that was read.
         text: String,

@@ -268,7 +268,10 @@ fn check_root(spec: &RouteSpec, problems: &mut Vec<RouteProblem>) {
         problems.push(RouteProblem { path: Vec::new(), field, what: what.to_owned() });
     };
     if spec.receiver.as_deref().unwrap_or_default().is_empty() {
-        problem("receiver", "the root route needs a receiver: it hears of every alert that no other route takes");
+        problem(
+            "receiver",
+            "the root route needs a receiver: it hears of every alert that no other route takes",
+        );
     }
     if !spec.matchers.is_empty() {
         problem("matchers", "the root route takes every alert; move the matchers to a route below it");
@@ -277,15 +280,22 @@ fn check_root(spec: &RouteSpec, problems: &mut Vec<RouteProblem>) {
         problem("continue", "the root route has no siblings to continue with; remove `continue`");
     }
     if !spec.mute_time_intervals.is_empty() {
-        problem("mute_time_intervals", "the root route cannot be muted; put the intervals on a route below it");
+        problem(
+            "mute_time_intervals",
+            "the root route cannot be muted; put the intervals on a route below it",
+        );
     }
     if !spec.active_time_intervals.is_empty() {
-        problem("active_time_intervals", "the root route is always active; put the intervals on a route below it");
+        problem(
+            "active_time_intervals",
+            "the root route is always active; put the intervals on a route below it",
+        );
     }
 }
 
 fn check_intervals(spec: &RouteSpec, path: &mut Vec<usize>, problems: &mut Vec<RouteProblem>) {
-    for (field, value) in [("group_interval", spec.group_interval), ("repeat_interval", spec.repeat_interval)] {
+    for (field, value) in [("group_interval", spec.group_interval), ("repeat_interval", spec.repeat_interval)]
+    {
         if value == Some(Duration::ZERO) {
             problems.push(RouteProblem {
                 path: path.clone(),
@@ -326,7 +336,11 @@ mod tests {
         let spec = route(
             "default",
             "",
-            vec![first, route("db", "team=db", vec![route("", "env=test", vec![])]), route("last", "", vec![])],
+            vec![
+                first,
+                route("db", "team=db", vec![route("", "env=test", vec![])]),
+                route("last", "", vec![]),
+            ],
         );
         let tree = RouteTree::check(&spec).unwrap();
         for (labels, expected) in [
@@ -336,9 +350,10 @@ mod tests {
         ] {
             assert_eq!(receivers(&tree, labels.clone()), expected, "{labels}");
         }
-        assert_eq!(tree.iter().map(|(_, r)| r.receiver.as_str()).collect::<Vec<_>>(), [
-            "default", "audit", "db", "db", "last"
-        ]);
+        assert_eq!(
+            tree.iter().map(|(_, r)| r.receiver.as_str()).collect::<Vec<_>>(),
+            ["default", "audit", "db", "db", "last"]
+        );
     }
 
     #[test]
@@ -384,15 +399,18 @@ mod tests {
         spec.routes[0].repeat_interval = Some(Duration::ZERO);
         let problems = RouteTree::check(&spec).unwrap_err();
         let places: Vec<_> = problems.iter().map(|p| (p.path.as_slice(), p.field)).collect();
-        assert_eq!(places, [
-            (&[][..], "receiver"),
-            (&[][..], "matchers"),
-            (&[][..], "continue"),
-            (&[][..], "mute_time_intervals"),
-            (&[][..], "active_time_intervals"),
-            (&[0][..], "repeat_interval"),
-            (&[0, 0][..], "group_interval"),
-        ]);
+        assert_eq!(
+            places,
+            [
+                (&[][..], "receiver"),
+                (&[][..], "matchers"),
+                (&[][..], "continue"),
+                (&[][..], "mute_time_intervals"),
+                (&[][..], "active_time_intervals"),
+                (&[0][..], "repeat_interval"),
+                (&[0, 0][..], "group_interval"),
+            ]
+        );
     }
 
     #[test]

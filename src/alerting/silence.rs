@@ -96,7 +96,9 @@ impl Silence {
         self.matcher_sets.iter().any(|set| {
             // Plain comparisons first: they decide most cases, and cost least.
             let all = |regex: bool| {
-                set.iter().filter(|matcher| matcher.op().is_regex() == regex).all(|m| m.matches_labels(labels))
+                set.iter()
+                    .filter(|matcher| matcher.op().is_regex() == regex)
+                    .all(|m| m.matches_labels(labels))
             };
             all(false) && all(true)
         })
@@ -329,7 +331,9 @@ pub(crate) fn plan_put(
         ));
     }
     if draft.ends_at.is_some_and(|ends_at| ends_at < now) {
-        return Err(SilenceError::Window("failed to create silence: end time can't be in the past".to_owned()));
+        return Err(SilenceError::Window(
+            "failed to create silence: end time can't be in the past".to_owned(),
+        ));
     }
     draft.check(mode)?;
     if let Some(max) = limits.silence_bytes_max.filter(|max| draft.bytes() > *max) {
@@ -419,8 +423,14 @@ mod tests {
         }
     }
 
-    fn put(silences: &mut Silences, draft: SilenceDraft, fresh: &str, now: i64) -> Result<SilenceId, SilenceError> {
-        let limits = AlertingLimits { silences_max: Some(3), silence_bytes_max: Some(500), ..Default::default() };
+    fn put(
+        silences: &mut Silences,
+        draft: SilenceDraft,
+        fresh: &str,
+        now: i64,
+    ) -> Result<SilenceId, SilenceError> {
+        let limits =
+            AlertingLimits { silences_max: Some(3), silence_bytes_max: Some(500), ..Default::default() };
         let id = SilenceId::new(fresh);
         let (id, changes) = plan_put(silences, &[], draft, id, secs(now), MatcherMode::Fallback, &limits)?;
         for change in changes {

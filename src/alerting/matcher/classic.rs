@@ -47,15 +47,11 @@ pub(super) fn parse_one(text: &str) -> Result<Matcher, MatcherSyntaxError> {
         return Err(bad("expected a label name"));
     }
     let rest = rest.trim_start_matches(is_space);
-    let (op, value) = [
-        ("=~", MatchOp::Regex),
-        ("=", MatchOp::Equal),
-        ("!=", MatchOp::NotEqual),
-        ("!~", MatchOp::NotRegex),
-    ]
-    .into_iter()
-    .find_map(|(written, op)| rest.strip_prefix(written).map(|value| (op, value)))
-    .ok_or_else(|| bad("expected an operator after the label name"))?;
+    let (op, value) =
+        [("=~", MatchOp::Regex), ("=", MatchOp::Equal), ("!=", MatchOp::NotEqual), ("!~", MatchOp::NotRegex)]
+            .into_iter()
+            .find_map(|(written, op)| rest.strip_prefix(written).map(|value| (op, value)))
+            .ok_or_else(|| bad("expected an operator after the label name"))?;
     let value = unescape(value.trim_start_matches(is_space)).ok_or_else(|| bad("unescaped double quote"))?;
     Ok(Matcher::for_alerts(name, op, value)?)
 }

@@ -48,8 +48,7 @@ impl Lexer<'_> {
             '!' if trimmed.starts_with("!~") => (Token::Op(MatchOp::NotRegex), 2),
             '!' => return Err(self.error(start, "expected `=` or `~` after `!`")),
             '"' => {
-                let len =
-                    quoted_len(trimmed).ok_or_else(|| self.error(start, "no closing double quote"))?;
+                let len = quoted_len(trimmed).ok_or_else(|| self.error(start, "no closing double quote"))?;
                 let value = unquote(&trimmed[1..len - 1])
                     .ok_or_else(|| self.error(start, "an escape in the quoted text is not known"))?;
                 (Token::Word(value), len)

@@ -1,0 +1,118 @@
+//! From a decided notification to the answer of the other side.
+
+use std::sync::Arc;
+
+use model::{Notification, Receipt};
+
+use crate::alerting::Alerting;
+use crate::flush::keep_for;
+use crate::group::GroupId;
+use crate::notification_log::Destination;
+use crate::timers::Timer;
+use crate::{Decision, Effect};
+use std::time::Duration;
+
+/// Delivery answers on its own when its time is over; this is for when it does not.
+const DELIVERY_PATIENCE: Duration = Duration::from_secs(60);
+
+/// A notification that was decided on and not answered.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub group: Arc<str>,
+    pub destination: Destination,
+    /// Until it goes out.
+    pub message: Option<Box<Notification>>,
+}
+
+impl Alerting {
+    /// A notification is written down, and goes out.
+    pub(crate) fn deliver(&mut self, id: &str) {
+        let Some(message) = self.deliveries.get_mut(id).and_then(|delivery| delivery.message.take()) else {
+            return;
+        };
+        let patience = message.give_up_after + DELIVERY_PATIENCE;
+        self.timers.set(Timer::Delivery(id.to_owned()), self.now + patience);
+        self.effects.push(Effect::Deliver(message));
+    }
+
+    /// A notification could not be written down, and goes out all the same.
+    pub(crate) fn deliver_unrecorded(&mut self, id: &str, message: &str) {
+        if let Some(delivery) = self.deliveries.get(id) {
+            let (group, to) = (delivery.group.clone(), delivery.destination.clone());
+            let (notification, message) = (id.to_owned(), message.to_owned());
+            self.decide(&group, &to, Vec::new(), Decision::Unrecorded { notification, message });
+        }
+        self.deliver(id);
+    }
+
+    /// A notification does not go out: somebody else decides about its group.
+    pub(crate) fn abandon(&mut self, id: &str, message: &str) {
+        self.answered(id, Err(message.to_owned()));
+    }
+
+    pub(crate) fn delivered(&mut self, id: &str, outcome: Result<Receipt, String>) {
+        self.timers.clear(&Timer::Delivery(id.to_owned()));
+        self.answered(id, outcome);
+    }
+
+    fn answered(&mut self, id: &str, outcome: Result<Receipt, String>) {
+        // A late answer, after the wait for it was given up, finds nothing.
+        let Some(Delivery { group: key, destination: to, .. }) = self.deliveries.remove(id) else { return };
+        let group = self.groups.find(&key);
+        match outcome {
+            Ok(receipt) => self.accepted(id, &key, &to, group, receipt),
+            Err(message) => {
+                if let Some(entry) = self.log.get_mut(&key, &to) {
+                    entry.failed = entry.attempt.take();
+                }
+                self.stats.notifications.entry(to.kind.clone()).or_default().failed += 1;
+                let notification = id.to_owned();
+                self.decide(&key, &to, Vec::new(), Decision::Failed { notification, message });
+            }
+        }
+        let Some(group) = group else { return };
+        let missed = &mut self.groups.get_mut(group).missed;
+        match missed.iter().position(|other| *other == to) {
+            Some(at) => {
+                missed.remove(at);
+                self.flush_one(group, &to);
+            }
+            None => {
+                let config = self.config.clone();
+                self.release(group, &config);
+            }
+        }
+    }
+
+    fn accepted(
+        &mut self,
+        id: &str,
+        key: &Arc<str>,
+        to: &Destination,
+        group: Option<GroupId>,
+        receipt: Receipt,
+    ) {
+        let config = self.config.clone();
+        let group = group.map(|group| self.groups.get(group));
+        let keep = group.map_or(config.retention, |g| keep_for(&config, config.routes.route(g.route)));
+        let send_resolved = config.receiver(&to.receiver).is_some_and(|receiver| {
+            let one = |i: &&crate::Integration| i.kind == to.kind && i.index == to.index;
+            receiver.integrations.iter().find(one).is_some_and(|integration| integration.send_resolved)
+        });
+        // Alerts that are there and may come to an end that has to be told.
+        let mut members: Vec<_> = group
+            .iter()
+            .flat_map(|group| group.members.keys())
+            .map(|alert| self.alerts.get(*alert))
+            .filter(|entry| send_resolved || !entry.ended)
+            .map(|entry| entry.fingerprint)
+            .collect();
+        members.sort_unstable();
+        let is_member = |alert| members.binary_search(&alert).is_ok();
+        if let Some(entry) = self.log.get_mut(key, to) {
+            entry.accept(self.now, receipt.remember, keep, is_member);
+            self.write_log(key, to);
+        }
+        self.decide(key, to, Vec::new(), Decision::Delivered { notification: id.to_owned() });
+    }
+}

@@ -1,0 +1,294 @@
+//! Alerts come in: merged with what is known, routed to groups, written down.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{ALERT_NAME, Alert, AlertStatus, Labels, Timestamp};
+
+use crate::alert_store::{AlertEntry, AlertId};
+use crate::alerting::Alerting;
+use crate::commits::Then;
+use crate::group::{AggregationGroup, GroupId, Member, group_key};
+use crate::record::{self, GroupRecord, Key};
+use crate::route::RouteId;
+use crate::timers::Timer;
+use crate::{AlertDraft, AlertError, AlertsAnswer, ReplyTo, merge_alert};
+
+/// How long an alert is known after nobody has to hear of it any more: senders repeat that it ended for a while, and a new
+/// episode may overlap with the old one.
+const KNOWN_AFTER_END: Duration = Duration::from_secs(15 * 60);
+
+/// An alert is given at least this long to be heard of again after nobody could be heard.
+const GRACE_MIN: Duration = Duration::from_secs(60);
+
+impl Alerting {
+    pub(crate) fn take_posted(&mut self, drafts: Vec<AlertDraft>, reply: ReplyTo) {
+        let mut answer = AlertsAnswer::default();
+        let (resolve_timeout, mode) = (self.config.resolve_timeout, self.config.matcher_mode);
+        for (position, draft) in drafts.into_iter().enumerate() {
+            let checked = draft.check(self.now, resolve_timeout, mode);
+            if checked.is_err() {
+                self.stats.received_invalid += 1;
+            }
+            match checked.and_then(|alert| self.take_alert(alert)) {
+                Ok(()) => answer.taken += 1,
+                Err(error) => answer.refused.push((position, error)),
+            }
+        }
+        self.commits.then(Then::Answer(reply, answer));
+    }
+
+    /// From our own rules. They hear of a refusal through the counter only: they find the alert again soon.
+    pub(crate) fn take_own(&mut self, alert: Alert) {
+        let _ = self.take_alert(alert);
+    }
+
+    fn take_alert(&mut self, update: Alert) -> Result<(), AlertError> {
+        let firing = update.status(self.now) == AlertStatus::Firing;
+        match firing {
+            true => self.stats.received_firing += 1,
+            false => self.stats.received_resolved += 1,
+        }
+        let known = self.alerts.find(&update.labels);
+        let grouped = known.is_some_and(|id| !self.alerts.get(id).groups.is_empty());
+        if firing && !grouped {
+            self.check_limit(&update.labels)?;
+        }
+        let before = known.map(|id| self.alerts.get(id)).map(|entry| (entry.alert.clone(), entry.ended));
+        let id = match known {
+            Some(id) => {
+                let merged = merge_alert(&self.alerts.get(id).alert, update, self.now);
+                self.replace(id, merged);
+                id
+            }
+            None => self.add_alert(update, false),
+        };
+        match self.alerts.get(id).status(self.now) {
+            AlertStatus::Firing => self.join_groups(id),
+            // It ended. Groups that it is in find that out at their next flush; others only care if somebody believes
+            // that it fires.
+            AlertStatus::Resolved if !grouped => self.rejoin_where_open(id),
+            AlertStatus::Resolved => {}
+        }
+        if before.is_none_or(|(alert, ended)| self.would_mislead(id, &alert, ended)) {
+            self.write_alert(id);
+        }
+        Ok(())
+    }
+
+    fn check_limit(&mut self, labels: &Labels) -> Result<(), AlertError> {
+        let name = labels.value(ALERT_NAME);
+        match self.config.limits.alerts_per_name_max {
+            Some(limit) if self.alerts.grouped(name) >= limit => {
+                self.stats.refused_by_limit += 1;
+                Err(AlertError::TooMany { name: name.to_owned(), limit })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Stores an alert that was not known.
+    pub(crate) fn add_alert(&mut self, alert: Alert, ended: bool) -> AlertId {
+        let sides = self.inhibitor.sides(&alert.labels);
+        let (labels, ends_at) = (alert.labels.clone(), alert.ends_at);
+        let entry = AlertEntry {
+            fingerprint: labels.fingerprint(),
+            ended,
+            routes: self.config.routes.matching(&labels),
+            groups: Vec::new(),
+            sides: sides.clone(),
+            silences: Default::default(),
+            written_end: None,
+            alert: Arc::new(alert),
+        };
+        let id = self.alerts.insert(entry);
+        if !ended {
+            self.inhibitor.insert(id, &labels, &sides, ends_at);
+        }
+        id
+    }
+
+    /// Puts a newer version in place of an alert.
+    pub(crate) fn replace(&mut self, id: AlertId, alert: Alert) {
+        let entry = self.alerts.get_mut(id);
+        if !entry.ended {
+            self.inhibitor.remove(id, &entry.alert.labels, &entry.sides, entry.alert.ends_at);
+        }
+        entry.ended &= alert.status(self.now) == AlertStatus::Resolved;
+        if !entry.ended {
+            self.inhibitor.insert(id, &alert.labels, &entry.sides, alert.ends_at);
+        }
+        entry.alert = Arc::new(alert);
+    }
+
+    /// Puts a firing alert into the groups of all its routes.
+    pub(crate) fn join_groups(&mut self, id: AlertId) {
+        self.timers.clear(&Timer::Forget(id));
+        for route in self.alerts.get(id).routes.clone() {
+            let group = self.group_of(id, route);
+            self.join(id, group);
+            self.hurry(id, group);
+        }
+        if self.alerts.get(id).written_end.is_none() {
+            self.write_alert(id);
+        }
+    }
+
+    /// The group of a route that an alert belongs to, made if there is none.
+    pub(crate) fn group_of(&mut self, id: AlertId, route_id: RouteId) -> GroupId {
+        let route = self.config.routes.route(route_id);
+        let labels = route.group_by.group_labels(&self.alerts.get(id).alert.labels);
+        let key = group_key(route, &labels);
+        if let Some(group) = self.groups.find(&key) {
+            return group;
+        }
+        let next_flush = (self.now + route.group_wait).max(self.quiet_until);
+        let group = self.groups.insert(AggregationGroup::new(key, route_id, labels, next_flush));
+        self.set_flush(group, next_flush);
+        self.write_group(group);
+        group
+    }
+
+    pub(crate) fn join(&mut self, id: AlertId, group: GroupId) {
+        self.groups.get_mut(group).members.entry(id).or_insert_with(Member::default);
+        self.alerts.join(id, group);
+    }
+
+    /// A group that was not flushed yet does not wait for an alert that is older than the wait.
+    fn hurry(&mut self, id: AlertId, group_id: GroupId) {
+        let group = self.groups.get(group_id);
+        let group_wait = self.config.routes.route(group.route).group_wait;
+        let starts_at = self.alerts.get(id).alert.starts_at;
+        if !group.flushed && starts_at + group_wait < self.now {
+            self.set_flush(group_id, group.next_flush.min(self.now.max(self.quiet_until)));
+        }
+    }
+
+    /// An alert that ended joins the groups in which an integration believes that it fires.
+    pub(crate) fn rejoin_where_open(&mut self, id: AlertId) {
+        let entry = self.alerts.get(id);
+        let (fingerprint, labels) = (entry.fingerprint, entry.alert.labels.clone());
+        for route_id in entry.routes.clone() {
+            let route = self.config.routes.route(route_id);
+            let key = group_key(route, &route.group_by.group_labels(&labels));
+            let concerns = |entry: &crate::notification_log::LogEntry| {
+                entry.is_open(fingerprint) || entry.is_under_way(fingerprint)
+            };
+            if self.log.of_group(&key).iter().any(|(_, entry)| concerns(entry)) {
+                let group = self.group_of(id, route_id);
+                self.join(id, group);
+            }
+        }
+        if self.alerts.get(id).groups.is_empty() {
+            self.timers.set(Timer::Forget(id), self.now + KNOWN_AFTER_END);
+        }
+    }
+
+    /// Takes an alert out of a group. One that is in no group any more is forgotten soon, and not written down.
+    pub(crate) fn leave(&mut self, id: AlertId, group: GroupId) {
+        self.groups.get_mut(group).members.remove(&id);
+        if !self.alerts.leave(id, group) {
+            return;
+        }
+        self.timers.set(Timer::Forget(id), self.now + KNOWN_AFTER_END);
+        let entry = self.alerts.get_mut(id);
+        if entry.written_end.take().is_some() {
+            self.commits.put(Key::Alert(entry.alert.labels.clone()), None);
+        }
+    }
+
+    pub(crate) fn forget_alert(&mut self, id: AlertId) {
+        let entry = self.alerts.get(id);
+        assert!(entry.groups.is_empty(), "an alert is forgotten only when it is in no group");
+        if entry.status(self.now) == AlertStatus::Firing {
+            // Heard of as firing and in no group: only the clock can have done this. Its sender will repeat it.
+            self.timers.set(Timer::Forget(id), self.now + KNOWN_AFTER_END);
+            return;
+        }
+        let entry = self.alerts.remove(id).expect("it was there a moment ago");
+        if !entry.ended {
+            self.inhibitor.remove(id, &entry.alert.labels, &entry.sides, entry.alert.ends_at);
+        }
+    }
+
+    pub(crate) fn set_flush(&mut self, group: GroupId, at: Timestamp) {
+        self.groups.get_mut(group).next_flush = at;
+        self.timers.set(Timer::Flush(group), at);
+    }
+
+    /// Whether what is written of an alert would mislead after a restart, now that it is no longer as `before`.
+    ///
+    /// Senders move the end on each time they repeat an alert. It is written only when half of the time that they gave has
+    /// passed: until then the written end is still ahead.
+    fn would_mislead(&self, id: AlertId, before: &Alert, ended_before: bool) -> bool {
+        let entry = self.alerts.get(id);
+        let (alert, Some(written)) = (&entry.alert, entry.written_end) else { return true };
+        let same_text =
+            alert.annotations == before.annotations && alert.generator_url == before.generator_url;
+        let same_start = alert.starts_at == before.starts_at && alert.timeout == before.timeout;
+        if !same_text || !same_start || entry.ended != ended_before {
+            return true;
+        }
+        if alert.ends_at <= self.now || alert.ends_at < written {
+            return alert.ends_at != written;
+        }
+        alert.ends_at.since(written) * 2 > alert.ends_at.since(alert.updated_at)
+    }
+
+    /// Writes an alert down that somebody may have to hear of.
+    pub(crate) fn write_alert(&mut self, id: AlertId) {
+        let entry = self.alerts.get_mut(id);
+        if entry.groups.is_empty() {
+            return;
+        }
+        entry.written_end = Some(entry.alert.ends_at);
+        let value = record::encode_alert(&entry.alert, entry.ended);
+        self.commits.put(Key::Alert(entry.alert.labels.clone()), Some(value));
+    }
+
+    pub(crate) fn write_group(&mut self, id: GroupId) {
+        let group = self.groups.get(id);
+        let value =
+            record::encode_group(GroupRecord { next_flush: group.next_flush, flushed: group.flushed });
+        self.commits.put(Key::Group(group.key.clone()), Some(value));
+    }
+
+    /// The value of a key as things are now.
+    pub(crate) fn encode_current(&self, key: &Key) -> Option<Vec<u8>> {
+        match key {
+            Key::Alert(labels) => {
+                let entry = self.alerts.get(self.alerts.find(labels)?);
+                entry.written_end.map(|_| record::encode_alert(&entry.alert, entry.ended))
+            }
+            Key::Group(key) => {
+                let group = self.groups.get(self.groups.find(key)?);
+                let (next_flush, flushed) = (group.next_flush, group.flushed);
+                Some(record::encode_group(GroupRecord { next_flush, flushed }))
+            }
+            Key::Log(group, destination) => self.log.get(group, destination).map(record::encode_log),
+            Key::Silence(id) => self.silences.get(id).map(|silence| record::encode_silence(silence)),
+        }
+    }
+
+    /// Senders could not be heard for a while: alerts that fired at `heard_until` are not over only because nobody
+    /// repeated them. Each gets the time that its sender gives it, within bounds.
+    pub(crate) fn grant_grace(&mut self, heard_until: Timestamp) {
+        for id in self.alerts.ids() {
+            let entry = self.alerts.get(id);
+            if entry.status(heard_until) == AlertStatus::Resolved {
+                continue;
+            }
+            let end = grace_end(&entry.alert, self.now, self.config.resolve_timeout);
+            if entry.alert.ends_at < end {
+                let alert = Alert { ends_at: end, ..(*entry.alert).clone() };
+                self.replace(id, alert);
+            }
+        }
+    }
+}
+
+/// Until when an alert may at least be taken to fire if its sender could not be heard until `now`.
+pub(crate) fn grace_end(alert: &Alert, now: Timestamp, resolve_timeout: Duration) -> Timestamp {
+    let given = alert.ends_at.since(alert.updated_at);
+    now + given.min(resolve_timeout).max(GRACE_MIN)
+}
