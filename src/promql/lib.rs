@@ -18,10 +18,13 @@
 mod ast;
 mod check;
 mod error;
+mod eval;
 mod functions;
 mod lex;
+mod notation;
 mod options;
 mod parse;
+mod plan;
 mod print;
 
 pub use ast::{
@@ -29,6 +32,9 @@ pub use ast::{
     Selector, SelectorRef, Span, TimeModifier, ValueKind,
 };
 pub use error::{EvalError, ParseError, ParseErrors};
+pub use eval::eval;
 pub use functions::{Arity, Function, FunctionId, all as functions};
 pub use options::{Answer, EvalOptions, ParseOptions, Range, Stop, Value, lookback_default};
+pub use plan::plan;
+pub use notation::{NotationError, SeriesDescription, format_histogram, parse_labels, parse_series};
 pub use parse::{parse, parse_selector};

@@ -1,0 +1,301 @@
+//! The evaluator: a pure function from syntax tree and samples to an answer.
+//!
+//! Every part of an expression is evaluated once, over all steps: labels are built, hashed and matched per series, not
+//! per step, and samples are read through indexes that only move forward. A part whose value cannot change from step to
+//! step (everything under `@`) is evaluated at one step and repeated.
+
+mod aggregate;
+mod binary;
+mod call;
+mod classic;
+mod dates;
+mod elements;
+mod info;
+mod kahan;
+mod labels;
+mod native;
+mod notes;
+mod over_time;
+mod rate;
+mod select;
+mod series;
+mod topk;
+
+use model::{FloatSample, HistogramSample, SampleValue, Series, Timestamp, VectorSample};
+
+use crate::ast::{Expr, Node, TimeModifier, ValueKind};
+use crate::functions::FunctionId;
+use crate::plan::{Plan, Resolver};
+use crate::{Answer, EvalError, EvalOptions, Range, Value};
+use notes::Notes;
+use series::{Grid, Output, Ser, merged, without_metric};
+
+/// Evaluates `expr` over `range`.
+///
+/// `data` holds for each selection of [`crate::plan`], in its order, the series that match it, each with at least the
+/// samples of the selection's span, sorted by time. The answer to a range is a matrix, sorted by labels.
+pub fn eval(
+    expr: &Expr,
+    range: Range,
+    data: &[Vec<Series>],
+    options: &EvalOptions,
+) -> Result<Answer, EvalError> {
+    let plan = Plan::new(expr, range, options)?;
+    let resolver = Resolver::new(range, options);
+    let mut evaluator = Evaluator { plan, resolver, data, options, notes: Notes::default(), live: 0 };
+    let value = evaluator.answer(expr, range)?;
+    let (warnings, infos) = evaluator.notes.finish();
+    Ok(Answer { value, warnings, infos })
+}
+
+struct Evaluator<'a> {
+    plan: Plan,
+    resolver: Resolver,
+    data: &'a [Vec<Series>],
+    options: &'a EvalOptions,
+    notes: Notes,
+    /// Samples held at the moment.
+    live: usize,
+}
+
+impl<'a> Evaluator<'a> {
+    fn answer(&mut self, expr: &Expr, range: Range) -> Result<Value, EvalError> {
+        let at = range.start;
+        let start = at.as_millis();
+        if expr.kind() == ValueKind::Matrix {
+            if !range.is_instant() {
+                return Err(EvalError::at(
+                    expr.span,
+                    "invalid expression type \"range vector\" for range query, must be scalar or instant vector",
+                ));
+            }
+            return self.matrix(expr, Grid::one(start));
+        }
+        if range.is_instant() {
+            return Ok(match self.eval(expr, Grid::one(start))? {
+                Output::Scalar(values) => Value::Scalar { at, value: values.first().copied().unwrap_or(f64::NAN) },
+                Output::Text(value) => Value::String { at, value },
+                Output::Vector(series) => Value::Vector(instant_vector(self.named(series)?, at)),
+            });
+        }
+        let grid = Grid::new(start, range.end.as_millis(), range.step_ms.max(1));
+        let series = match self.eval(expr, grid)? {
+            Output::Vector(series) => self.named(series)?,
+            Output::Scalar(values) => {
+                let mut series = Ser::default();
+                series.floats = values.into_iter().enumerate().map(|(at, v)| (at as u32, v)).collect();
+                vec![series]
+            }
+            Output::Text(_) => {
+                return Err(EvalError::at(
+                    expr.span,
+                    "invalid expression type \"string\" for range query, must be scalar or instant vector",
+                ));
+            }
+        };
+        let mut matrix: Vec<Series> =
+            series.into_iter().filter(|s| !s.is_empty()).map(|s| samples_of(s, grid)).collect();
+        matrix.sort_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(Value::Matrix(matrix))
+    }
+
+    /// The range vector itself, for an instant query.
+    fn matrix(&mut self, expr: &Expr, grid: Grid) -> Result<Value, EvalError> {
+        let input = self.range_input(expr, grid)?;
+        let mut matrix = Vec::new();
+        for series in &input.series {
+            let window = input.window(series, &mut input.cursor(series), 0, grid.time(0));
+            let labels = if series.drop_name { without_metric(&series.labels) } else { series.labels.clone() };
+            let (floats, histograms) = (window.floats().to_vec(), window.histograms().to_vec());
+            if !(floats.is_empty() && histograms.is_empty()) {
+                matrix.push(Series { labels, floats, histograms });
+            }
+        }
+        matrix.sort_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(Value::Matrix(matrix))
+    }
+
+    /// Drops the metric names that were to be dropped, now at the latest.
+    fn named(&self, mut series: Vec<Ser>) -> Result<Vec<Ser>, EvalError> {
+        for one in series.iter_mut().filter(|s| s.drop_name) {
+            one.labels = without_metric(&one.labels);
+        }
+        merged(series)
+    }
+
+    /// The value of `expr` at each step of `grid`.
+    fn eval(&mut self, expr: &Expr, grid: Grid) -> Result<Output, EvalError> {
+        self.options.stop.check()?;
+        if grid.len > 1 && !is_leaf(expr) && is_constant(expr) {
+            let output = self.eval(expr, Grid::one(grid.start))?;
+            let before = output.len();
+            self.charge(before.saturating_mul(grid.len - 1))?;
+            return Ok(repeated(output, grid.len));
+        }
+        let output = self.eval_node(expr, grid)?;
+        self.charge(output.len())?;
+        Ok(output)
+    }
+
+    fn eval_node(&mut self, expr: &Expr, grid: Grid) -> Result<Output, EvalError> {
+        match &expr.node {
+            Node::Number { value, .. } => Ok(Output::Scalar(vec![*value; grid.len])),
+            Node::String(bytes) => Ok(Output::Text(String::from_utf8_lossy(bytes).into_owned())),
+            Node::Paren(inner) => {
+                let output = self.eval(inner, grid)?;
+                self.release(output.len());
+                Ok(output)
+            }
+            Node::Selector(selector) => {
+                self.instant_selector(expr, selector, grid).map(|selected| Output::Vector(selected.values))
+            }
+            Node::Unary { negative, expr: inner } => self.unary(inner, *negative, grid),
+            Node::Binary { .. } => self.binary(expr, grid),
+            Node::Aggregate { .. } => self.aggregate(expr, grid).map(Output::Vector),
+            Node::Call { function, args } => self.call(expr, function, args, grid),
+            Node::Range { .. } | Node::Subquery { .. } => {
+                Err(EvalError::at(expr.span, "a range vector has no value of its own"))
+            }
+        }
+    }
+
+    fn unary(&mut self, inner: &Expr, negative: bool, grid: Grid) -> Result<Output, EvalError> {
+        let output = self.eval(inner, grid)?;
+        self.release(output.len());
+        if !negative {
+            return Ok(output);
+        }
+        Ok(match output {
+            Output::Scalar(values) => Output::Scalar(values.into_iter().map(|v| -v).collect()),
+            Output::Vector(mut series) => {
+                for one in &mut series {
+                    one.floats.iter_mut().for_each(|(_, v)| *v = -*v);
+                    one.histograms.iter_mut().for_each(|(_, h)| *h = h.scaled(-1.0).into());
+                }
+                Output::Vector(self.unnamed(series)?)
+            }
+            text @ Output::Text(_) => text,
+        })
+    }
+
+    /// The vector that `expr` evaluates to. Its samples no longer count: what is made of them will.
+    fn vector(&mut self, expr: &Expr, grid: Grid) -> Result<Vec<Ser>, EvalError> {
+        let output = self.eval(expr, grid)?;
+        self.release(output.len());
+        match output {
+            Output::Vector(series) => Ok(series),
+            _ => Err(EvalError::at(expr.span, "expected an instant vector")),
+        }
+    }
+
+    /// The number that `expr` evaluates to, for each step.
+    fn scalar(&mut self, expr: &Expr, grid: Grid) -> Result<Vec<f64>, EvalError> {
+        let output = self.eval(expr, grid)?;
+        self.release(output.len());
+        match output {
+            Output::Scalar(values) => Ok(values),
+            _ => Err(EvalError::at(expr.span, "expected a scalar")),
+        }
+    }
+
+    /// The text of a literal.
+    fn text(&mut self, expr: &Expr) -> Result<String, EvalError> {
+        match &expr.without_parens().node {
+            Node::String(bytes) => Ok(String::from_utf8_lossy(bytes).into_owned()),
+            _ => Err(EvalError::at(expr.span, "expected a string literal")),
+        }
+    }
+
+    /// Series without their metric name, as most functions answer them: at once, or at the end if names are kept.
+    fn unnamed(&self, mut series: Vec<Ser>) -> Result<Vec<Ser>, EvalError> {
+        if self.options.delayed_name_removal {
+            series.iter_mut().for_each(|s| s.drop_name = true);
+            return Ok(series);
+        }
+        for one in &mut series {
+            one.labels = without_metric(&one.labels);
+        }
+        merged(series)
+    }
+
+    /// Counts samples that are held from now on.
+    fn charge(&mut self, samples: usize) -> Result<(), EvalError> {
+        self.live = self.live.saturating_add(samples);
+        if self.live > self.options.samples_max {
+            return Err(EvalError::TooManySamples { max: self.options.samples_max });
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, samples: usize) {
+        self.live = self.live.saturating_sub(samples);
+    }
+}
+
+fn instant_vector(series: Vec<Ser>, at: Timestamp) -> Vec<VectorSample> {
+    let value_of = |series: &Ser| match (series.floats.first(), series.histograms.first()) {
+        (Some((_, value)), _) => Some(SampleValue::Float(*value)),
+        (None, Some((_, histogram))) => Some(SampleValue::Histogram(histogram.clone())),
+        (None, None) => None,
+    };
+    series
+        .into_iter()
+        .filter_map(|series| value_of(&series).map(|value| VectorSample { labels: series.labels, at, value }))
+        .collect()
+}
+
+/// A series with times in place of steps.
+fn samples_of(series: Ser, grid: Grid) -> Series {
+    let at = |step: u32| Timestamp::from_millis(grid.time(step as usize));
+    Series {
+        labels: series.labels,
+        floats: series.floats.into_iter().map(|(s, value)| FloatSample { at: at(s), value }).collect(),
+        histograms: series.histograms.into_iter().map(|(s, value)| HistogramSample { at: at(s), value }).collect(),
+    }
+}
+
+/// The value at the first step, at each of `len` steps.
+fn repeated(output: Output, len: usize) -> Output {
+    match output {
+        Output::Scalar(values) => Output::Scalar(vec![values.first().copied().unwrap_or(f64::NAN); len]),
+        Output::Vector(mut series) => {
+            for one in &mut series {
+                one.floats = one.floats.iter().flat_map(|(_, v)| (0..len as u32).map(|s| (s, *v))).collect();
+                one.histograms =
+                    one.histograms.iter().flat_map(|(_, h)| (0..len as u32).map(|s| (s, h.clone()))).collect();
+            }
+            Output::Vector(series)
+        }
+        text @ Output::Text(_) => text,
+    }
+}
+
+fn is_leaf(expr: &Expr) -> bool {
+    matches!(expr.node, Node::Number { .. } | Node::String(_))
+}
+
+/// Whether the value is the same at every step.
+fn is_constant(expr: &Expr) -> bool {
+    let fixed = |time: &TimeModifier| time.at.is_some();
+    match &expr.node {
+        Node::Number { .. } | Node::String(_) => true,
+        Node::Selector(selector) | Node::Range { selector, .. } => fixed(&selector.time),
+        Node::Subquery { time, .. } => fixed(time),
+        Node::Call { function, args } => {
+            let looks_at_the_time = match function.id {
+                FunctionId::Time | FunctionId::PredictLinear | FunctionId::Timestamp => true,
+                FunctionId::DaysInMonth
+                | FunctionId::DayOfMonth
+                | FunctionId::DayOfWeek
+                | FunctionId::DayOfYear
+                | FunctionId::Hour
+                | FunctionId::Minute
+                | FunctionId::Month
+                | FunctionId::Year => args.is_empty(),
+                _ => false,
+            };
+            !looks_at_the_time && args.iter().all(is_constant)
+        }
+        _ => expr.children().into_iter().all(is_constant),
+    }
+}

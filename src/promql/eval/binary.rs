@@ -1,0 +1,450 @@
+//! Operators between two operands.
+//!
+//! Partners are found once per pair of series: series are put into match groups by their matching labels, and only the
+//! values inside of a group are compared step by step.
+
+use std::collections::HashMap;
+
+use model::Labels;
+
+use super::Evaluator;
+use super::elements::{self, Computed};
+use super::series::{Grid, Output, Ser, Val, describes_metric, without_metric};
+use crate::ast::{BinaryOp, Cardinality, Expr, Matching, Node, Span};
+use crate::EvalError;
+
+impl Evaluator<'_> {
+    pub(super) fn binary(&mut self, expr: &Expr, grid: Grid) -> Result<Output, EvalError> {
+        let Node::Binary { op, lhs, rhs, return_bool, matching } = &expr.node else {
+            return Err(EvalError::at(expr.span, "expected a binary expression"));
+        };
+        let left = self.eval(lhs, grid)?;
+        let right = self.eval(rhs, grid)?;
+        self.release(left.len() + right.len());
+        let operation = Operation { op: *op, return_bool: *return_bool, span: expr.span };
+        match (left, right) {
+            (Output::Scalar(left), Output::Scalar(right)) => {
+                let values = left.into_iter().zip(right).map(|(l, r)| elements::scalar_operation(*op, l, r));
+                Ok(Output::Scalar(values.collect()))
+            }
+            (Output::Vector(left), Output::Scalar(right)) => {
+                self.with_scalar(operation, left, &right, Side::Left).map(Output::Vector)
+            }
+            (Output::Scalar(left), Output::Vector(right)) => {
+                self.with_scalar(operation, right, &left, Side::Right).map(Output::Vector)
+            }
+            (Output::Vector(left), Output::Vector(right)) => {
+                let Some(matching) = matching else {
+                    return Err(EvalError::at(expr.span, "two vectors need a matching"));
+                };
+                let series = match op {
+                    BinaryOp::And => kept_where(left, &right, matching, true, grid),
+                    BinaryOp::Unless => kept_where(left, &right, matching, false, grid),
+                    BinaryOp::Or => union(left, right, matching, grid)?,
+                    _ => self.matched(operation, left, right, matching, grid)?,
+                };
+                Ok(Output::Vector(series))
+            }
+            _ => Err(EvalError::at(
+                expr.span,
+                "binary expression must contain only scalar and instant vector types",
+            )),
+        }
+    }
+
+    /// A vector and a number at each step; `side` is where the vector stands.
+    fn with_scalar(
+        &mut self,
+        operation: Operation,
+        vector: Vec<Ser>,
+        scalar: &[f64],
+        side: Side,
+    ) -> Result<Vec<Ser>, EvalError> {
+        let mut out = Vec::with_capacity(vector.len());
+        for series in vector {
+            self.options.stop.check()?;
+            let mut result = Ser::new(series.labels.clone(), series.drop_name);
+            for (step, value) in series.values() {
+                let number = Val::Float(scalar[step]);
+                let computed = match side {
+                    Side::Left => self.compute(operation, &value, &number, None),
+                    Side::Right => self.compute(operation, &number, &value, Some(&value)),
+                };
+                if let Some(value) = computed {
+                    result.push(step, value);
+                }
+            }
+            if !result.is_empty() {
+                result.sort();
+                out.push(result);
+            }
+        }
+        if operation.drops_name() { self.unnamed(out) } else { Ok(out) }
+    }
+
+    /// The result for one pair of values; `None` if there is none. A comparison answers its left value, or `kept`.
+    fn compute(&mut self, operation: Operation, left: &Val, right: &Val, kept: Option<&Val>) -> Option<Val> {
+        let Operation { op, return_bool, span } = operation;
+        match elements::vector_operation(op, left, right, return_bool) {
+            Computed::Value(value) => Some(value),
+            Computed::Compared(holds) if return_bool => Some(f64::from(u8::from(holds)).into()),
+            Computed::Compared(holds) => holds.then(|| kept.unwrap_or(left).clone()),
+            Computed::Combined(combined) => {
+                let verb = if op == BinaryOp::Sub { "subtraction" } else { "addition" };
+                if combined.resets_conflict {
+                    self.notes.warn(span, format_args!("conflicting counter resets during histogram {verb}"));
+                }
+                if combined.bounds_reconciled {
+                    self.notes.info(span, format_args!("mismatched custom buckets were reconciled during {verb}"));
+                }
+                Some(combined.histogram.into())
+            }
+            Computed::Mismatch => {
+                self.notes.warn(
+                    span,
+                    "vector contains a mix of histograms with exponential and custom buckets schemas",
+                );
+                None
+            }
+            Computed::Undefined => {
+                let kind = |value: &Val| if matches!(value, Val::Float(_)) { "float" } else { "histogram" };
+                let message = format!(
+                    "incompatible sample types encountered for binary operator \"{}\": {} {} {}",
+                    op.as_str(),
+                    kind(left),
+                    op.as_str(),
+                    kind(right)
+                );
+                self.notes.info(span, message);
+                None
+            }
+        }
+    }
+
+    /// Two vectors, one to one or one to many.
+    fn matched(
+        &mut self,
+        operation: Operation,
+        left: Vec<Ser>,
+        right: Vec<Ser>,
+        matching: &Matching,
+        grid: Grid,
+    ) -> Result<Vec<Ser>, EvalError> {
+        // The side of one partner is looked up, the other one is walked.
+        let swapped = matching.cardinality == Cardinality::OneToMany;
+        let (many, one) = if swapped { (right, left) } else { (left, right) };
+        let fill_many = if swapped { matching.fill_right } else { matching.fill_left };
+        let fill_one = if swapped { matching.fill_left } else { matching.fill_right };
+        let (many_present, one_present) = (presence(&many, grid), presence(&one, grid));
+        // At a step at which one side has nothing, nothing is matched, and so nothing can match twice.
+        let skip = |step: usize| {
+            (!many_present[step] && fill_many.is_none()) || (!one_present[step] && fill_one.is_none())
+        };
+        let side_name = if swapped { "left" } else { "right" };
+        let groups = match_groups(&many, &one, matching);
+        let mut job = Job {
+            operation,
+            matching,
+            swapped,
+            results: Results::default(),
+            slots: vec![None; grid.len],
+            found: vec![false; grid.len],
+            answered: vec![false; grid.len],
+        };
+        for group in &groups {
+            self.options.stop.check()?;
+            for &index in &group.one {
+                for (step, value) in one[index].values() {
+                    if skip(step) {
+                        continue;
+                    }
+                    if let Some((other, _)) = &job.slots[step] {
+                        return Err(duplicates(operation.span, matching, side_name, group, [&one[*other], &one[index]]));
+                    }
+                    job.slots[step] = Some((index, value));
+                }
+            }
+            for &index in &group.many {
+                self.walk_many(&mut job, group, &many[index], &one, fill_one, &skip)?;
+            }
+            if let Some(fill) = fill_many {
+                self.fill_many(&mut job, &group.key, &one, fill);
+            }
+            for &index in &group.one {
+                for (step, _) in one[index].values() {
+                    job.slots[step] = None;
+                }
+            }
+            job.found.fill(false);
+            job.answered.fill(false);
+        }
+        job.results.finish(operation.span)
+    }
+
+    fn walk_many(
+        &mut self,
+        job: &mut Job<'_>,
+        group: &MatchGroup,
+        series: &Ser,
+        one: &[Ser],
+        fill_one: Option<f64>,
+        skip: &impl Fn(usize) -> bool,
+    ) -> Result<(), EvalError> {
+        // The labels of the result depend on the partner alone, and partners rarely change from step to step.
+        let mut cached: Option<(Option<usize>, usize)> = None;
+        for (step, value) in series.values() {
+            if skip(step) {
+                continue;
+            }
+            let (partner, other) = match (&job.slots[step], fill_one) {
+                (Some((partner, other)), _) => (Some(*partner), other.clone()),
+                (None, Some(fill)) => (None, Val::Float(fill)),
+                (None, None) => continue,
+            };
+            job.found[step] = true;
+            let computed = if job.swapped {
+                self.compute(job.operation, &other, &value, None)
+            } else {
+                self.compute(job.operation, &value, &other, None)
+            };
+            let Some(value) = computed else { continue };
+            let one_to_one = job.matching.cardinality == Cardinality::OneToOne;
+            if one_to_one && std::mem::replace(&mut job.answered[step], true) {
+                let message = format!(
+                    "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right); match group {}",
+                    group.key
+                );
+                return Err(EvalError::at(job.operation.span, message));
+            }
+            let place = match cached {
+                Some((cached_partner, place)) if cached_partner == partner => place,
+                _ => {
+                    let labels = job.labels_for(&group.key, Some(&series.labels), partner.map(|p| &one[p].labels));
+                    let drop_name = job.operation.drops_name() || series.drop_name;
+                    job.results.place(labels, drop_name)
+                }
+            };
+            cached = Some((partner, place));
+            job.results.series[place].push(step, value);
+        }
+        Ok(())
+    }
+
+    /// Values of the side of one that found no partner, with the value that stands for it.
+    fn fill_many(&mut self, job: &mut Job<'_>, key: &Labels, one: &[Ser], fill: f64) {
+        for step in 0..job.slots.len() {
+            if job.found[step] {
+                continue;
+            }
+            let Some((index, value)) = job.slots[step].clone() else { continue };
+            let fill = Val::Float(fill);
+            let computed = if job.swapped {
+                self.compute(job.operation, &value, &fill, None)
+            } else {
+                self.compute(job.operation, &fill, &value, None)
+            };
+            let Some(value) = computed else { continue };
+            let labels = job.labels_for(key, None, Some(&one[index].labels));
+            let drop_name = job.operation.drops_name() || one[index].drop_name;
+            let place = job.results.place(labels, drop_name);
+            job.results.series[place].push(step, value);
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Operation {
+    op: BinaryOp,
+    return_bool: bool,
+    span: Span,
+}
+
+impl Operation {
+    fn drops_name(self) -> bool {
+        self.return_bool || !self.op.is_comparison()
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Left,
+    Right,
+}
+
+/// The state of one matching.
+struct Job<'m> {
+    operation: Operation,
+    matching: &'m Matching,
+    swapped: bool,
+    results: Results,
+    /// The value of the side of one at each step, with the index of its series.
+    slots: Vec<Option<(usize, Val)>>,
+    /// Whether that value has found a partner.
+    found: Vec<bool>,
+    /// Whether there is a result already.
+    answered: Vec<bool>,
+}
+
+impl Job<'_> {
+    /// Labels of the result for a pair; one side may be absent.
+    fn labels_for(&self, key: &Labels, many: Option<&Labels>, one: Option<&Labels>) -> Labels {
+        let Some(many) = many else {
+            // Only what the two sides would have had in common is known about the missing one.
+            let mut labels = key.edit();
+            if self.matching.cardinality != Cardinality::OneToOne {
+                for name in &self.matching.include {
+                    labels.set(name, one.map_or("", |one| one.value(name)));
+                }
+            }
+            return labels.build();
+        };
+        let mut labels = if self.operation.drops_name() { without_metric(many) } else { many.clone() };
+        if self.matching.cardinality == Cardinality::OneToOne {
+            let names = &self.matching.labels;
+            return labels.filter(|name| names.iter().any(|n| n == name) == self.matching.on);
+        }
+        for name in &self.matching.include {
+            labels = labels.with(name, one.map_or("", |one| one.value(name)));
+        }
+        labels
+    }
+}
+
+/// Results by their labels, in order of their first value.
+#[derive(Default)]
+struct Results {
+    series: Vec<Ser>,
+    places: HashMap<Labels, usize>,
+}
+
+impl Results {
+    fn place(&mut self, labels: Labels, drop_name: bool) -> usize {
+        *self.places.entry(labels.clone()).or_insert_with(|| {
+            self.series.push(Ser::new(labels, drop_name));
+            self.series.len() - 1
+        })
+    }
+
+    fn finish(mut self, span: Span) -> Result<Vec<Ser>, EvalError> {
+        for series in &mut self.series {
+            series.sort();
+            if series.has_two_at_once() {
+                let message = "multiple matches for labels: grouping labels must ensure unique matches";
+                return Err(EvalError::at(span, message));
+            }
+        }
+        self.series.retain(|s| !s.is_empty());
+        Ok(self.series)
+    }
+}
+
+/// Series of both sides with the same matching labels.
+struct MatchGroup {
+    key: Labels,
+    many: Vec<usize>,
+    one: Vec<usize>,
+}
+
+fn match_groups(many: &[Ser], one: &[Ser], matching: &Matching) -> Vec<MatchGroup> {
+    let mut places: HashMap<Labels, usize> = HashMap::new();
+    let mut groups: Vec<MatchGroup> = Vec::new();
+    let mut place_of = |labels: &Labels, groups: &mut Vec<MatchGroup>| {
+        let key = match_key(labels, matching);
+        *places.entry(key.clone()).or_insert_with(|| {
+            groups.push(MatchGroup { key, many: Vec::new(), one: Vec::new() });
+            groups.len() - 1
+        })
+    };
+    for (index, series) in many.iter().enumerate() {
+        let place = place_of(&series.labels, &mut groups);
+        groups[place].many.push(index);
+    }
+    for (index, series) in one.iter().enumerate() {
+        let place = place_of(&series.labels, &mut groups);
+        groups[place].one.push(index);
+    }
+    groups
+}
+
+/// The labels that have to be equal.
+fn match_key(labels: &Labels, matching: &Matching) -> Labels {
+    let listed = |name: &str| matching.labels.iter().any(|l| l == name);
+    if matching.on {
+        labels.filter(listed)
+    } else {
+        labels.filter(|name| !describes_metric(name) && !listed(name))
+    }
+}
+
+/// At which steps any of the series has a value.
+fn presence(series: &[Ser], grid: Grid) -> Vec<bool> {
+    let mut present = vec![false; grid.len];
+    for one in series {
+        one.floats.iter().for_each(|(step, _)| present[*step as usize] = true);
+        one.histograms.iter().for_each(|(step, _)| present[*step as usize] = true);
+    }
+    present
+}
+
+fn duplicates(span: Span, matching: &Matching, side: &str, group: &MatchGroup, pair: [&Ser; 2]) -> EvalError {
+    let hint = if matching.cardinality == Cardinality::OneToOne {
+        "; many-to-many matching not allowed: matching labels must be unique on one side"
+    } else {
+        "; the side of one must be unique"
+    };
+    let message = format!(
+        "found duplicate series for the match group {} on the {side} hand-side of the operation: [{}, {}]{hint}",
+        group.key, pair[0].labels, pair[1].labels
+    );
+    EvalError::at(span, message)
+}
+
+/// The values of `left` at steps at which `right` has a partner, or has none.
+fn kept_where(left: Vec<Ser>, right: &[Ser], matching: &Matching, wanted: bool, grid: Grid) -> Vec<Ser> {
+    let mut partners: HashMap<Labels, Vec<&Ser>> = HashMap::new();
+    for series in right {
+        partners.entry(match_key(&series.labels, matching)).or_default().push(series);
+    }
+    let mut out = Vec::with_capacity(left.len());
+    for mut series in left {
+        let present = partners.get(&match_key(&series.labels, matching)).map(|partners| {
+            let mut present = vec![false; grid.len];
+            for one in partners {
+                one.values().for_each(|(step, _)| present[step] = true);
+            }
+            present
+        });
+        let keep = |step: u32| present.as_ref().is_some_and(|p| p[step as usize]) == wanted;
+        series.floats.retain(|(step, _)| keep(*step));
+        series.histograms.retain(|(step, _)| keep(*step));
+        if !series.is_empty() {
+            out.push(series);
+        }
+    }
+    out
+}
+
+/// All of `left`, and the values of `right` at steps at which `left` has no partner.
+fn union(left: Vec<Ser>, right: Vec<Ser>, matching: &Matching, grid: Grid) -> Result<Vec<Ser>, EvalError> {
+    let rest = kept_where(right, &left, matching, false, grid);
+    let mut out = left;
+    // A series that is on both sides at different steps is one series; names that are still to be dropped keep apart.
+    let mut places: HashMap<(Labels, bool), usize> =
+        out.iter().enumerate().map(|(at, s)| ((s.labels.clone(), s.drop_name), at)).collect();
+    for series in rest {
+        let key = (series.labels.clone(), series.drop_name);
+        match places.get(&key) {
+            Some(place) => {
+                let into = &mut out[*place];
+                into.floats.extend(series.floats);
+                into.histograms.extend(series.histograms);
+                into.sort();
+            }
+            None => {
+                places.insert(key, out.len());
+                out.push(series);
+            }
+        }
+    }
+    Ok(out)
+}

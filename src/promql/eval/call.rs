@@ -1,0 +1,522 @@
+//! Calls of functions.
+
+use std::collections::HashMap;
+
+use model::{Histogram, Labels};
+
+use super::classic::{self, ClassicBucket};
+use super::over_time::absent_series;
+use super::series::{Grid, Output, Ser, without_metric};
+use super::{Evaluator, dates, elements, native};
+use crate::ast::{Expr, Node, Span, ValueKind};
+use crate::functions::{Function, FunctionId as F};
+use crate::EvalError;
+
+impl Evaluator<'_> {
+    pub(super) fn call(
+        &mut self,
+        expr: &Expr,
+        function: &'static Function,
+        args: &[Expr],
+        grid: Grid,
+    ) -> Result<Output, EvalError> {
+        let span = expr.span;
+        if args.iter().any(|arg| arg.kind() == ValueKind::Matrix) {
+            return self.over_windows(function, args, span, grid).map(Output::Vector);
+        }
+        let everywhere = |value: f64| Output::Scalar(vec![value; grid.len]);
+        let vector = match function.id {
+            F::Time => {
+                let times = (0..grid.len).map(|step| grid.time(step) as f64 / 1000.0).collect();
+                return Ok(Output::Scalar(times));
+            }
+            F::Pi => return Ok(everywhere(std::f64::consts::PI)),
+            F::Start => return Ok(everywhere(self.resolver.range.start.as_secs_f64())),
+            F::End => return Ok(everywhere(self.resolver.range.end.as_secs_f64())),
+            F::Step => return Ok(everywhere(self.resolver.step_seconds())),
+            F::Range => return Ok(everywhere(self.resolver.range_seconds())),
+            F::MinOf | F::MaxOf => {
+                let (left, right) = (self.scalar(&args[0], grid)?, self.scalar(&args[1], grid)?);
+                let choose = if function.id == F::MinOf { smaller } else { larger };
+                return Ok(Output::Scalar(left.into_iter().zip(right).map(|(l, r)| choose(l, r)).collect()));
+            }
+            F::Scalar => {
+                let series = self.vector(&args[0], grid)?;
+                return Ok(Output::Scalar(only_values(&series, grid)));
+            }
+            F::Vector => {
+                let mut series = Ser::default();
+                let values = self.scalar(&args[0], grid)?;
+                series.floats = values.into_iter().enumerate().map(|(step, v)| (step as u32, v)).collect();
+                vec![series]
+            }
+            F::Absent => {
+                let series = self.vector(&args[0], grid)?;
+                let mut present = vec![false; grid.len];
+                series.iter().flat_map(Ser::values).for_each(|(step, _)| present[step] = true);
+                absent_series(Self::absent_labels(&args[0]), &present)
+            }
+            F::Sort | F::SortDesc | F::SortByLabel | F::SortByLabelDesc => {
+                self.sorted(function.id, args, span, grid)?
+            }
+            F::LabelReplace => self.label_replace(args, span, grid)?,
+            F::LabelJoin => self.label_join(args, span, grid)?,
+            F::Timestamp => self.timestamp(args, grid)?,
+            F::StartTimestamp => {
+                self.vector(&args[0], grid)?;
+                Vec::new()
+            }
+            F::Info => self.info(args, span, grid)?,
+            F::HistogramQuantile => {
+                let q = self.scalar(&args[0], grid)?;
+                self.warn_of_quantiles(&q, args[0].span);
+                let input = self.vector(&args[1], grid)?;
+                self.histogram_quantile(&q, input, args[1].span, None)?
+            }
+            F::HistogramQuantiles => self.histogram_quantiles(args, grid)?,
+            F::HistogramFraction => {
+                let (lower, upper) = (self.scalar(&args[0], grid)?, self.scalar(&args[1], grid)?);
+                let input = self.vector(&args[2], grid)?;
+                self.histogram_fraction(&lower, &upper, input, args[2].span)?
+            }
+            F::HistogramCount
+            | F::HistogramSum
+            | F::HistogramAvg
+            | F::HistogramStddev
+            | F::HistogramStdvar => {
+                let input = self.vector(&args[0], grid)?;
+                self.each_histogram(input, |h| of_histogram(function.id, h))?
+            }
+            F::Minute
+            | F::Hour
+            | F::DayOfWeek
+            | F::DayOfMonth
+            | F::DayOfYear
+            | F::DaysInMonth
+            | F::Month
+            | F::Year => self.date(function.id, args, grid)?,
+            F::Clamp | F::ClampMin | F::ClampMax => self.clamped(function.id, args, grid)?,
+            F::Round => {
+                let to = match args.get(1) {
+                    Some(arg) => self.scalar(arg, grid)?,
+                    None => vec![1.0; grid.len],
+                };
+                let input = self.vector(&args[0], grid)?;
+                self.each_float(input, |step, value| {
+                    let inverse = 1.0 / to[step];
+                    Some((value * inverse + 0.5).floor() / inverse)
+                })?
+            }
+            id => {
+                let input = self.vector(&args[0], grid)?;
+                self.each_float(input, |_, value| Some(of_float(id, value)))?
+            }
+        };
+        Ok(Output::Vector(vector))
+    }
+
+    /// Numbers changed one by one; histograms vanish.
+    fn each_float(
+        &mut self,
+        input: Vec<Ser>,
+        change: impl Fn(usize, f64) -> Option<f64>,
+    ) -> Result<Vec<Ser>, EvalError> {
+        let mut out = Vec::with_capacity(input.len());
+        for mut series in input {
+            series.histograms.clear();
+            series.floats.retain_mut(|(step, value)| match change(*step as usize, *value) {
+                Some(changed) => {
+                    *value = changed;
+                    true
+                }
+                None => false,
+            });
+            if !series.is_empty() {
+                out.push(series);
+            }
+        }
+        self.unnamed(out)
+    }
+
+    /// Histograms turned into numbers; numbers vanish.
+    fn each_histogram(
+        &mut self,
+        input: Vec<Ser>,
+        value_of: impl Fn(&Histogram) -> f64,
+    ) -> Result<Vec<Ser>, EvalError> {
+        let mut out = Vec::with_capacity(input.len());
+        for mut series in input {
+            let histograms = std::mem::take(&mut series.histograms);
+            series.floats = histograms.into_iter().map(|(step, h)| (step, value_of(&h))).collect();
+            if !series.is_empty() {
+                out.push(series);
+            }
+        }
+        self.unnamed(out)
+    }
+
+    fn clamped(&mut self, id: F, args: &[Expr], grid: Grid) -> Result<Vec<Ser>, EvalError> {
+        let mut bounds = Vec::new();
+        for arg in &args[1..] {
+            bounds.push(self.scalar(arg, grid)?);
+        }
+        let input = self.vector(&args[0], grid)?;
+        self.each_float(input, |step, value| {
+            let (low, high) = match id {
+                F::ClampMin => (bounds[0][step], f64::INFINITY),
+                F::ClampMax => (f64::NEG_INFINITY, bounds[0][step]),
+                _ => (bounds[0][step], bounds[1][step]),
+            };
+            // Between bounds that cross lies nothing.
+            (low <= high || low.is_nan() || high.is_nan()).then(|| larger(low, smaller(high, value)))
+        })
+    }
+
+    fn date(&mut self, id: F, args: &[Expr], grid: Grid) -> Result<Vec<Ser>, EvalError> {
+        let Some(arg) = args.first() else {
+            let mut series = Ser::default();
+            series.floats =
+                (0..grid.len).map(|step| (step as u32, dates::part(id, grid.time(step) as f64 / 1000.0))).collect();
+            return Ok(vec![series]);
+        };
+        let input = self.vector(arg, grid)?;
+        self.each_float(input, |_, value| Some(dates::part(id, value)))
+    }
+
+    /// The times of samples: of those that a selector found, else of the evaluation.
+    fn timestamp(&mut self, args: &[Expr], grid: Grid) -> Result<Vec<Ser>, EvalError> {
+        let arg = args[0].without_parens();
+        let out = if let Node::Selector(selector) = &arg.node {
+            let selected = self.instant_selector(arg, selector, grid)?;
+            let with_times = |(series, times): (Ser, Vec<(u32, i64)>)| Ser {
+                floats: times.into_iter().map(|(step, at)| (step, at as f64 / 1000.0)).collect(),
+                histograms: Vec::new(),
+                ..series
+            };
+            selected.values.into_iter().zip(selected.times).map(with_times).collect()
+        } else {
+            let mut input = self.vector(arg, grid)?;
+            for series in &mut input {
+                let histograms = std::mem::take(&mut series.histograms);
+                series.floats.extend(histograms.into_iter().map(|(step, _)| (step, 0.0)));
+                series.sort();
+                for (step, value) in &mut series.floats {
+                    *value = grid.time(*step as usize) as f64 / 1000.0;
+                }
+            }
+            input
+        };
+        self.unnamed(out)
+    }
+
+    fn sorted(&mut self, id: F, args: &[Expr], span: Span, grid: Grid) -> Result<Vec<Ser>, EvalError> {
+        if !self.resolver.range.is_instant() {
+            self.notes.warn(
+                span,
+                "sort is ineffective for range queries since results are always ordered by labels",
+            );
+        }
+        if matches!(id, F::SortByLabel | F::SortByLabelDesc) {
+            return self.sort_by_label(args, id == F::SortByLabelDesc, grid);
+        }
+        let mut series = self.vector(&args[0], grid)?;
+        if grid.len != 1 {
+            return Ok(series);
+        }
+        series.iter_mut().for_each(|s| s.histograms.clear());
+        series.retain(|s| !s.is_empty());
+        series.sort_by(|a, b| {
+            let (a, b) = (a.floats[0].1, b.floats[0].1);
+            // NaN stands last in either direction.
+            match (a.is_nan(), b.is_nan()) {
+                (false, false) if id == F::Sort => a.total_cmp(&b),
+                (false, false) => b.total_cmp(&a),
+                (a_nan, b_nan) => a_nan.cmp(&b_nan),
+            }
+        });
+        Ok(series)
+    }
+
+    fn warn_of_quantiles(&mut self, quantiles: &[f64], span: Span) {
+        for q in quantiles.iter().filter(|q| !(0.0..=1.0).contains(*q)) {
+            self.notes.warn(span, elements::quantile_range(*q));
+        }
+    }
+
+    /// `histogram_quantiles(v, label, q…)`
+    fn histogram_quantiles(&mut self, args: &[Expr], grid: Grid) -> Result<Vec<Ser>, EvalError> {
+        let label = self.text(&args[1])?;
+        let mut quantiles = Vec::new();
+        for arg in &args[2..] {
+            let q = self.scalar(arg, grid)?;
+            self.warn_of_quantiles(&q, arg.span);
+            quantiles.push(q);
+        }
+        let input = self.vector(&args[0], grid)?;
+        let mut out = Vec::new();
+        for q in quantiles {
+            out.extend(self.histogram_quantile(&q, input.clone(), args[0].span, Some(&label))?);
+        }
+        super::series::merged(out)
+    }
+
+    /// Quantiles of classic and native histograms. With a label, it holds the quantile.
+    fn histogram_quantile(
+        &mut self,
+        quantiles: &[f64],
+        input: Vec<Ser>,
+        span: Span,
+        label: Option<&str>,
+    ) -> Result<Vec<Ser>, EvalError> {
+        let mut results = Labelled::default();
+        let labels_for = |labels: &Labels, step: usize| match label {
+            Some(label) => labels.with(label, &model::format_float_shortest(quantiles[step])),
+            None => labels.clone(),
+        };
+        let classic = self.classic_groups(&input, span);
+        for group in &classic.groups {
+            for (step, buckets) in &group.steps {
+                if classic.native_at(&group.key, *step) {
+                    continue;
+                }
+                let found = classic::quantile(quantiles[*step], buckets.clone());
+                if let Some(repair) = found.repair {
+                    let [first, last, drop] =
+                        [repair.first, repair.last, repair.largest_drop].map(model::format_float_shortest);
+                    self.notes.info(
+                        span,
+                        format_args!(
+                            "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile){}, from buckets {first} to {last}, with a max diff of {drop}",
+                            about(&group.name)
+                        ),
+                    );
+                }
+                results.push(labels_for(&group.labels, *step), group.drop_name, *step, found.value);
+            }
+        }
+        for series in &input {
+            for (step, histogram) in &series.histograms {
+                let step = *step as usize;
+                if classic.mixed_at(&series.labels, step) {
+                    continue;
+                }
+                let found = native::quantile(quantiles[step], histogram);
+                if found.nan_observed {
+                    let what = if found.value.is_nan() {
+                        "input to histogram_quantile has NaN observations, result is NaN"
+                    } else {
+                        "input to histogram_quantile has NaN observations, result is skewed higher"
+                    };
+                    self.notes.info(span, format_args!("{what}{}", about(series.labels.metric_name())));
+                }
+                results.push(labels_for(&series.labels, step), series.drop_name, step, found.value);
+            }
+        }
+        self.warn_of_mixed(&classic, span);
+        self.unnamed(results.finish())
+    }
+
+    fn histogram_fraction(
+        &mut self,
+        lower: &[f64],
+        upper: &[f64],
+        input: Vec<Ser>,
+        span: Span,
+    ) -> Result<Vec<Ser>, EvalError> {
+        let mut results = Labelled::default();
+        let classic = self.classic_groups(&input, span);
+        for group in &classic.groups {
+            for (step, buckets) in &group.steps {
+                if !classic.native_at(&group.key, *step) {
+                    let value = classic::fraction(lower[*step], upper[*step], buckets.clone());
+                    results.push(group.labels.clone(), group.drop_name, *step, value);
+                }
+            }
+        }
+        for series in &input {
+            for (step, histogram) in &series.histograms {
+                let step = *step as usize;
+                if classic.mixed_at(&series.labels, step) {
+                    continue;
+                }
+                let found = native::fraction(lower[step], upper[step], histogram);
+                if found.nan_observed {
+                    let what = "input to histogram_fraction has NaN observations, which are excluded from all fractions";
+                    self.notes.info(span, format_args!("{what}{}", about(series.labels.metric_name())));
+                }
+                results.push(series.labels.clone(), series.drop_name, step, found.value);
+            }
+        }
+        self.warn_of_mixed(&classic, span);
+        self.unnamed(results.finish())
+    }
+
+    fn warn_of_mixed(&mut self, classic: &ClassicGroups, span: Span) {
+        for group in &classic.groups {
+            if group.steps.iter().any(|(step, _)| classic.native_at(&group.key, *step)) {
+                let message = "vector contains a mix of classic and native histograms";
+                self.notes.warn(span, format_args!("{message}{}", about(&group.name)));
+            }
+        }
+    }
+
+    /// Series with a bound in their label, joined by the other labels.
+    fn classic_groups(&mut self, input: &[Ser], span: Span) -> ClassicGroups {
+        let mut out = ClassicGroups { groups: Vec::new(), native: HashMap::new(), places: HashMap::new() };
+        for series in input {
+            if !series.histograms.is_empty() {
+                let steps = series.histograms.iter().map(|(step, _)| *step as usize);
+                out.native.entry(without_metric(&series.labels)).or_default().extend(steps);
+            }
+            if series.floats.is_empty() {
+                continue;
+            }
+            let text = series.labels.value(classic::LABEL);
+            let Some(upper) = classic::bound(text) else {
+                let message = format!("bucket label \"le\" is missing or has a malformed value of \"{text}\"");
+                self.notes.warn(span, format_args!("{message}{}", about(series.labels.metric_name())));
+                continue;
+            };
+            let labels = series.labels.filter(|name| name != classic::LABEL);
+            // With names that are dropped only at the end, two metrics' buckets stay apart until then.
+            let labels = if self.options.delayed_name_removal { labels } else { without_metric(&labels) };
+            let key = without_metric(&labels);
+            let place = *out.places.entry(labels.clone()).or_insert_with(|| {
+                out.groups.push(ClassicGroup {
+                    key,
+                    labels,
+                    name: series.labels.metric_name().to_owned(),
+                    drop_name: true,
+                    steps: Vec::new(),
+                });
+                out.groups.len() - 1
+            });
+            let steps = &mut out.groups[place].steps;
+            for (step, count) in &series.floats {
+                let bucket = ClassicBucket { upper, count: *count };
+                let step = *step as usize;
+                match steps.binary_search_by_key(&step, |(s, _)| *s) {
+                    Ok(at) => steps[at].1.push(bucket),
+                    Err(at) => steps.insert(at, (step, vec![bucket])),
+                }
+            }
+        }
+        out
+    }
+}
+
+struct ClassicGroups {
+    groups: Vec<ClassicGroup>,
+    /// Steps at which there is a native histogram, by labels without the metric.
+    native: HashMap<Labels, Vec<usize>>,
+    places: HashMap<Labels, usize>,
+}
+
+/// The buckets of one classic histogram.
+struct ClassicGroup {
+    key: Labels,
+    labels: Labels,
+    name: String,
+    drop_name: bool,
+    steps: Vec<(usize, Vec<ClassicBucket>)>,
+}
+
+impl ClassicGroups {
+    fn native_at(&self, key: &Labels, step: usize) -> bool {
+        self.native.get(key).is_some_and(|steps| steps.contains(&step))
+    }
+
+    /// Whether a native histogram meets a classic one with the same labels.
+    fn mixed_at(&self, labels: &Labels, step: usize) -> bool {
+        let key = without_metric(labels);
+        self.groups.iter().any(|g| g.key == key && g.steps.binary_search_by_key(&step, |(s, _)| *s).is_ok())
+    }
+}
+
+/// Results by labels, in order of their first.
+#[derive(Default)]
+struct Labelled {
+    series: Vec<Ser>,
+    places: HashMap<Labels, usize>,
+}
+
+impl Labelled {
+    fn push(&mut self, labels: Labels, drop_name: bool, step: usize, value: f64) {
+        let place = *self.places.entry(labels.clone()).or_insert_with(|| {
+            self.series.push(Ser::new(labels, drop_name));
+            self.series.len() - 1
+        });
+        self.series[place].floats.push((step as u32, value));
+    }
+
+    fn finish(mut self) -> Vec<Ser> {
+        self.series.iter_mut().for_each(Ser::sort);
+        self.series
+    }
+}
+
+fn about(metric: &str) -> String {
+    if metric.is_empty() { String::new() } else { format!(" for metric name \"{metric}\"") }
+}
+
+/// The smaller of two; NaN if one is.
+fn smaller(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+}
+
+/// The larger of two; NaN if one is.
+fn larger(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+}
+
+/// At each step the number of the one series that has one, else NaN.
+fn only_values(series: &[Ser], grid: Grid) -> Vec<f64> {
+    let mut found: Vec<Option<f64>> = vec![None; grid.len];
+    let mut many = vec![false; grid.len];
+    for (step, value) in series.iter().flat_map(|s| s.floats.iter()) {
+        let step = *step as usize;
+        many[step] |= found[step].is_some();
+        found[step] = Some(*value);
+    }
+    found.into_iter().zip(many).map(|(value, many)| if many { f64::NAN } else { value.unwrap_or(f64::NAN) }).collect()
+}
+
+fn of_histogram(id: F, histogram: &Histogram) -> f64 {
+    match id {
+        F::HistogramCount => histogram.count,
+        F::HistogramSum => histogram.sum,
+        F::HistogramAvg => histogram.sum / histogram.count,
+        F::HistogramStddev => native::variance(histogram).sqrt(),
+        _ => native::variance(histogram),
+    }
+}
+
+fn of_float(id: F, value: f64) -> f64 {
+    match id {
+        F::Abs => value.abs(),
+        F::Ceil => value.ceil(),
+        F::Floor => value.floor(),
+        F::Sqrt => value.sqrt(),
+        F::Exp => value.exp(),
+        F::Ln => value.ln(),
+        F::Log2 => value.log2(),
+        F::Log10 => value.log10(),
+        F::Sin => value.sin(),
+        F::Cos => value.cos(),
+        F::Tan => value.tan(),
+        F::Asin => value.asin(),
+        F::Acos => value.acos(),
+        F::Atan => value.atan(),
+        F::Sinh => value.sinh(),
+        F::Cosh => value.cosh(),
+        F::Tanh => value.tanh(),
+        F::Asinh => value.asinh(),
+        F::Acosh => value.acosh(),
+        F::Atanh => value.atanh(),
+        F::Deg => value * 180.0 / std::f64::consts::PI,
+        F::Rad => value * std::f64::consts::PI / 180.0,
+        F::Sgn if value < 0.0 => -1.0,
+        F::Sgn if value > 0.0 => 1.0,
+        _ => value,
+    }
+}

@@ -1,0 +1,138 @@
+//! The function `info`: labels of info series, such as `target_info`, added to the series they describe.
+
+use std::collections::HashMap;
+
+use model::{Labels, METRIC_NAME, Matcher};
+
+use super::Evaluator;
+use super::select::Selected;
+use super::series::{Grid, Ser};
+use crate::ast::{Edges, Expr, Node, Selector, Span, TimeModifier};
+use crate::plan::{first_selector_time, info_matchers};
+use crate::EvalError;
+
+/// Labels that say which info series belongs to a series.
+const IDENTIFYING: [&str; 2] = ["instance", "job"];
+
+impl Evaluator<'_> {
+    pub(super) fn info(&mut self, args: &[Expr], span: Span, grid: Grid) -> Result<Vec<Ser>, EvalError> {
+        let base = self.vector(&args[0], grid)?;
+        let infos = self.info_series(args, grid)?;
+        let wanted: Vec<Matcher> = match args.get(1).map(|arg| &arg.node) {
+            Some(Node::Selector(selector)) => {
+                selector.matchers.iter().filter(|m| m.name() != METRIC_NAME).cloned().collect()
+            }
+            _ => Vec::new(),
+        };
+        let names = info_matchers(args);
+        let is_info = |labels: &Labels| names.iter().all(|m| m.matches_labels(labels));
+        let mut by_identity: HashMap<Labels, Vec<(usize, &Ser)>> = HashMap::new();
+        for (index, series) in infos.values.iter().enumerate() {
+            by_identity.entry(identity(&series.labels)).or_default().push((index, series));
+        }
+        let mut out: Vec<Ser> = Vec::new();
+        let mut places: HashMap<Labels, usize> = HashMap::new();
+        for series in &base {
+            self.options.stop.check()?;
+            // An info series is described by nothing.
+            if is_info(&series.labels) {
+                push_all(&mut out, &mut places, series);
+                continue;
+            }
+            let described = by_identity.get(&identity(&series.labels)).map_or(&[][..], Vec::as_slice);
+            for (step, value) in series.values() {
+                let labels = described_labels(series, step, described, &infos, &wanted, span)?;
+                let Some(labels) = labels else { continue };
+                let place = *places.entry(labels.clone()).or_insert_with(|| {
+                    out.push(Ser::new(labels, series.drop_name));
+                    out.len() - 1
+                });
+                out[place].push(step, value);
+            }
+        }
+        for series in &mut out {
+            series.sort();
+            if series.has_two_at_once() {
+                return Err(EvalError::at(span, "vector cannot contain metrics with the same labelset"));
+            }
+        }
+        Ok(out)
+    }
+
+    fn info_series(&mut self, args: &[Expr], grid: Grid) -> Result<Selected, EvalError> {
+        // The info series were planned under the place of the first argument.
+        let time = first_selector_time(&args[0]).cloned().unwrap_or_else(TimeModifier::default);
+        let selector = Selector { name: String::new(), matchers: info_matchers(args), time, edges: Edges::Plain };
+        let source = self.source(self.plan.of_info(args));
+        self.instant_values(source, &selector, grid, args[0].span)
+    }
+}
+
+fn identity(labels: &Labels) -> Labels {
+    labels.filter(|name| IDENTIFYING.contains(&name))
+}
+
+fn push_all(out: &mut Vec<Ser>, places: &mut HashMap<Labels, usize>, series: &Ser) {
+    let place = *places.entry(series.labels.clone()).or_insert_with(|| {
+        out.push(Ser::new(series.labels.clone(), series.drop_name));
+        out.len() - 1
+    });
+    out[place].floats.extend(series.floats.iter().copied());
+    out[place].histograms.extend(series.histograms.iter().cloned());
+}
+
+/// The labels of a series at a step with those of its info series added. `None` if matchers ask for what it has not.
+fn described_labels(
+    series: &Ser,
+    step: usize,
+    described: &[(usize, &Ser)],
+    infos: &Selected,
+    wanted: &[Matcher],
+    span: Span,
+) -> Result<Option<Labels>, EvalError> {
+    let mut labels = series.labels.clone();
+    let mut added: HashMap<String, String> = HashMap::new();
+    // Of several info series with the same name, the one with the newest sample counts.
+    let mut newest: HashMap<&str, (i64, &Ser)> = HashMap::new();
+    for (index, info) in described {
+        let times = &infos.times[*index];
+        let Ok(at) = times.binary_search_by_key(&(step as u32), |(s, _)| *s) else { continue };
+        let at = times[at].1;
+        match newest.get(info.labels.metric_name()) {
+            Some((other, _)) if *other == at => {
+                let message = format!(
+                    "found duplicate series for info metric: existing {} @ {at}, new {} @ {at}",
+                    newest[info.labels.metric_name()].1.labels, info.labels
+                );
+                return Err(EvalError::at(span, message));
+            }
+            Some((other, _)) if *other > at => {}
+            _ => {
+                newest.insert(info.labels.metric_name(), (at, info));
+            }
+        }
+    }
+    for (_, info) in newest.values() {
+        for (name, value) in info.labels.iter() {
+            if name == METRIC_NAME || IDENTIFYING.contains(&name) || series.labels.get(name).is_some() {
+                continue;
+            }
+            let matchers: Vec<&Matcher> = wanted.iter().filter(|m| m.name() == name).collect();
+            if !wanted.is_empty() && matchers.is_empty() || !matchers.iter().all(|m| m.matches(value)) {
+                continue;
+            }
+            if let Some(other) = added.insert(name.to_owned(), value.to_owned()).filter(|other| other != value) {
+                let message = format!("conflicting label: {name}: \"{other}\" and \"{value}\"");
+                return Err(EvalError::at(span, message));
+            }
+        }
+    }
+    let missing = |m: &Matcher| !m.matches_empty() && !added.contains_key(m.name()) && series.labels.get(m.name()).is_none();
+    if wanted.iter().any(missing) {
+        return Ok(None);
+    }
+    for (name, value) in &added {
+        labels = labels.with(name, value);
+    }
+    Ok(Some(labels))
+}

@@ -1,0 +1,376 @@
+//! Functions that make one value of all samples in a window.
+
+use std::cell::RefCell;
+
+use model::{FloatSample, METRIC_NAME};
+
+use super::elements;
+use super::kahan::{Kahan, Mean};
+use super::native::HistogramSum;
+use super::notes::Notes;
+use super::rate;
+use super::select::{RangeInput, Window};
+use super::series::{Grid, Ser, Val};
+use super::Evaluator;
+use crate::ast::{Edges, Expr, Span};
+use crate::functions::{Function, FunctionId};
+use crate::EvalError;
+
+/// What a function over a window knows besides its samples.
+pub(super) struct Call<'c> {
+    pub(super) id: FunctionId,
+    /// The place of the range vector.
+    pub(super) span: Span,
+    /// The metric name of the series, for messages.
+    pub(super) metric: &'c str,
+    pub(super) edges: Edges,
+    /// Length of the window in seconds.
+    pub(super) range_seconds: f64,
+    /// Scalar arguments, for each step.
+    pub(super) scalars: &'c [Vec<f64>],
+    pub(super) notes: &'c RefCell<&'c mut Notes>,
+}
+
+impl Call<'_> {
+    pub(super) fn warn(&self, message: impl std::fmt::Display) {
+        self.notes.borrow_mut().warn(self.span, message);
+    }
+
+    pub(super) fn info(&self, message: impl std::fmt::Display) {
+        self.notes.borrow_mut().info(self.span, message);
+    }
+
+    /// `message` with the metric it is about.
+    pub(super) fn named(&self, message: &str) -> String {
+        if self.metric.is_empty() {
+            message.to_owned()
+        } else {
+            format!("{message} for metric name \"{}\"", self.metric)
+        }
+    }
+
+    pub(super) fn warn_mixed(&self) {
+        self.warn(self.named("encountered a mix of histograms and floats"));
+    }
+
+    pub(super) fn warn_mixed_buckets(&self) {
+        self.warn(
+            self.named("vector contains a mix of histograms with exponential and custom buckets schemas"),
+        );
+    }
+
+    fn ignored_histograms(&self, window: &Window<'_>) {
+        if !window.histograms().is_empty() {
+            self.info(self.named("ignored histograms in a range containing both floats and histograms"));
+        }
+    }
+
+    fn scalar(&self, index: usize, step: usize) -> f64 {
+        self.scalars.get(index).and_then(|values| values.get(step)).copied().unwrap_or(f64::NAN)
+    }
+}
+
+impl Evaluator<'_> {
+    /// A call of a function with a range vector among its arguments.
+    pub(super) fn over_windows(
+        &mut self,
+        function: &Function,
+        args: &[Expr],
+        span: Span,
+        grid: Grid,
+    ) -> Result<Vec<Ser>, EvalError> {
+        let mut scalars = Vec::new();
+        let mut range = None;
+        for arg in args {
+            if arg.kind() == crate::ValueKind::Matrix {
+                range = Some(arg);
+            } else {
+                scalars.push(self.scalar(arg, grid)?);
+            }
+        }
+        let Some(range) = range else { return Err(EvalError::at(span, "expected a range vector")) };
+        self.check_scalars(function.id, args, &scalars)?;
+        let input = self.range_input(range, grid)?;
+        check_edges(function, input.edges, range.span)?;
+        if function.id == FunctionId::AbsentOverTime {
+            return Ok(self.absent_over_time(range, &input, grid));
+        }
+        let keeps_name = matches!(function.id, FunctionId::LastOverTime | FunctionId::FirstOverTime);
+        let mut out = Vec::with_capacity(input.series.len());
+        for series in &input.series {
+            self.options.stop.check()?;
+            let mut result = Ser::new(series.labels.clone(), series.drop_name);
+            let widest = self.apply(function.id, range.span, &scalars, &input, series, grid, &mut result)?;
+            self.charge(widest)?;
+            self.release(widest);
+            if !result.is_empty() {
+                if matches!(function.id, FunctionId::Rate | FunctionId::Increase) && !result.floats.is_empty() {
+                    self.note_if_no_counter(&series.labels, range.span);
+                }
+                result.sort();
+                out.push(result);
+            }
+        }
+        if keeps_name { Ok(out) } else { self.unnamed(out) }
+    }
+
+    /// One series; answers the size of the largest window.
+    fn apply(
+        &mut self,
+        id: FunctionId,
+        span: Span,
+        scalars: &[Vec<f64>],
+        input: &RangeInput<'_>,
+        series: &super::select::RangeSeries<'_>,
+        grid: Grid,
+        result: &mut Ser,
+    ) -> Result<usize, EvalError> {
+        let notes = RefCell::new(&mut self.notes);
+        let call = Call {
+            id,
+            span,
+            metric: series.labels.value(METRIC_NAME),
+            edges: input.edges,
+            range_seconds: input.time.range as f64 / 1000.0,
+            scalars,
+            notes: &notes,
+        };
+        let mut cursor = input.cursor(series);
+        let mut widest = 0;
+        for step in 0..grid.len {
+            let window = input.window(series, &mut cursor, step, grid.time(step));
+            if window.is_empty() && input.edges == Edges::Plain {
+                continue;
+            }
+            widest = widest.max(window.floats().len() + window.histograms().len());
+            if let Some(value) = value_of(&call, &window) {
+                result.push(step, value);
+            }
+        }
+        Ok(widest)
+    }
+
+    fn note_if_no_counter(&mut self, labels: &model::Labels, span: Span) {
+        let name = labels.metric_name();
+        let counter = ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix));
+        let typed = matches!(labels.value("__type__"), "counter" | "histogram");
+        if !name.is_empty() && !counter && !typed {
+            let message =
+                format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"{name}\"");
+            self.notes.info(span, message);
+        }
+    }
+
+    fn check_scalars(&mut self, id: FunctionId, args: &[Expr], scalars: &[Vec<f64>]) -> Result<(), EvalError> {
+        match id {
+            FunctionId::QuantileOverTime => {
+                for q in scalars[0].iter().filter(|q| !(0.0..=1.0).contains(*q)) {
+                    self.notes.warn(args[0].span, elements::quantile_range(*q));
+                }
+            }
+            FunctionId::DoubleExponentialSmoothing => {
+                for (at, name) in [(0, "smoothing"), (1, "trend")] {
+                    if let Some(factor) = scalars[at].iter().find(|f| !(**f > 0.0 && **f < 1.0)) {
+                        let message = format!("invalid {name} factor {factor}: it must lie between 0 and 1");
+                        return Err(EvalError::at(args[at + 1].span, message));
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn absent_over_time(&mut self, range: &Expr, input: &RangeInput<'_>, grid: Grid) -> Vec<Ser> {
+        let mut present = vec![false; grid.len];
+        for series in &input.series {
+            let mut cursor = input.cursor(series);
+            for (step, present) in present.iter_mut().enumerate() {
+                *present |= !input.window(series, &mut cursor, step, grid.time(step)).is_empty();
+            }
+        }
+        absent_series(Self::absent_labels(range), &present)
+    }
+}
+
+/// The value 1 at every step that is not `present`.
+pub(super) fn absent_series(labels: model::Labels, present: &[bool]) -> Vec<Ser> {
+    let mut series = Ser::new(labels, false);
+    series.floats = present.iter().enumerate().filter(|(_, p)| !**p).map(|(step, _)| (step as u32, 1.0)).collect();
+    if series.is_empty() { Vec::new() } else { vec![series] }
+}
+
+fn check_edges(function: &Function, edges: Edges, span: Span) -> Result<(), EvalError> {
+    use FunctionId::{Changes, Delta, Increase, Rate, Resets};
+    let (name, allowed): (_, &[FunctionId]) = match edges {
+        Edges::Plain => return Ok(()),
+        Edges::Anchored => ("anchored", &[Changes, Delta, Increase, Rate, Resets]),
+        Edges::Smoothed => ("smoothed", &[Delta, Increase, Rate]),
+    };
+    if allowed.contains(&function.id) {
+        return Ok(());
+    }
+    let message = format!("{name} modifier cannot be used with {}", function.name);
+    Err(EvalError::at(span, message))
+}
+
+fn value_of(call: &Call<'_>, window: &Window<'_>) -> Option<Val> {
+    use FunctionId as F;
+    let (floats, histograms) = (window.floats(), window.histograms());
+    match call.id {
+        F::Rate | F::Increase | F::Delta => rate::extrapolated(call, window),
+        F::Irate | F::Idelta => rate::of_last_two(call, window),
+        F::Changes => Some(rate::changes(call, window).into()).filter(|_| rate::has_samples(call, window)),
+        F::Resets => Some(rate::resets(call, window).into()).filter(|_| rate::has_samples(call, window)),
+        F::CountOverTime => Some(((floats.len() + histograms.len()) as f64).into()),
+        F::PresentOverTime => Some(1.0.into()),
+        F::LastOverTime => window_end(window, true).map(|(_, value)| value),
+        F::FirstOverTime => window_end(window, false).map(|(_, value)| value),
+        F::TsOfLastOverTime => window_end(window, true).map(|(at, _)| (at as f64 / 1000.0).into()),
+        F::TsOfFirstOverTime => window_end(window, false).map(|(at, _)| (at as f64 / 1000.0).into()),
+        F::SumOverTime | F::AvgOverTime => total(call, window),
+        _ if floats.is_empty() => None,
+        id => {
+            call.ignored_histograms(window);
+            of_floats(id, call, window, floats).map(Val::Float)
+        }
+    }
+}
+
+/// The newest or oldest sample with its time.
+fn window_end(window: &Window<'_>, newest: bool) -> Option<(i64, Val)> {
+    let (floats, histograms) = (window.floats(), window.histograms());
+    let (float, histogram) = if newest {
+        (floats.last(), histograms.last())
+    } else {
+        (floats.first(), histograms.first())
+    };
+    let float = float.map(|s| (s.at.as_millis(), Val::Float(s.value)));
+    let histogram = histogram.map(|s| (s.at.as_millis(), Val::Histogram(s.value.clone())));
+    match (float, histogram) {
+        (Some(f), Some(h)) => Some(if (f.0 > h.0) == newest { f } else { h }),
+        (f, h) => f.or(h),
+    }
+}
+
+fn total(call: &Call<'_>, window: &Window<'_>) -> Option<Val> {
+    let (floats, histograms) = (window.floats(), window.histograms());
+    let mean = call.id == FunctionId::AvgOverTime;
+    let Some((first, rest)) = histograms.split_first() else {
+        if mean {
+            let mut sum = Mean::default();
+            floats.iter().for_each(|s| sum.add(s.value));
+            return Some(sum.total().into());
+        }
+        let mut sum = Kahan::default();
+        floats.iter().for_each(|s| sum.add(s.value));
+        return Some(sum.total().into());
+    };
+    if !floats.is_empty() {
+        call.warn_mixed();
+        return None;
+    }
+    let mut sum = HistogramSum::new(&first.value);
+    rest.iter().for_each(|s| sum.add(&s.value));
+    if sum.mixed {
+        call.warn_mixed_buckets();
+        return None;
+    }
+    if sum.resets_conflict {
+        call.warn("conflicting counter resets during histogram aggregation");
+    }
+    if sum.bounds_reconciled {
+        call.info("mismatched custom buckets were reconciled during aggregation");
+    }
+    Some(if mean { sum.mean() } else { sum.total() }.into())
+}
+
+/// Functions that know numbers only. There is at least one.
+fn of_floats(id: FunctionId, call: &Call<'_>, window: &Window<'_>, floats: &[FloatSample]) -> Option<f64> {
+    use FunctionId as F;
+    let values = || floats.iter().map(|s| s.value).collect::<Vec<f64>>();
+    Some(match id {
+        F::MaxOverTime => extreme(floats, |new, best| new > best).value,
+        F::MinOverTime => extreme(floats, |new, best| new < best).value,
+        F::TsOfMaxOverTime => extreme(floats, |new, best| new >= best).at.as_secs_f64(),
+        F::TsOfMinOverTime => extreme(floats, |new, best| new <= best).at.as_secs_f64(),
+        F::StddevOverTime => variance(floats).sqrt(),
+        F::StdvarOverTime => variance(floats),
+        F::QuantileOverTime => elements::quantile(call.scalar(0, window.step), values()),
+        F::MadOverTime => {
+            let median = elements::quantile(0.5, values());
+            elements::quantile(0.5, values().into_iter().map(|v| (v - median).abs()).collect())
+        }
+        F::Deriv if floats.len() < 2 => return None,
+        F::Deriv => regression(floats, floats[0].at.as_millis()).0,
+        F::PredictLinear if floats.len() < 2 => return None,
+        F::PredictLinear => {
+            let (slope, intercept) = regression(floats, window.time);
+            slope * call.scalar(0, window.step) + intercept
+        }
+        F::DoubleExponentialSmoothing if floats.len() < 2 => return None,
+        F::DoubleExponentialSmoothing => {
+            smoothed(floats, call.scalar(0, window.step), call.scalar(1, window.step))
+        }
+        _ => return None,
+    })
+}
+
+/// The first sample that no other is better than; any number is better than NaN.
+fn extreme(floats: &[FloatSample], better: impl Fn(f64, f64) -> bool) -> FloatSample {
+    let mut best = floats[0];
+    for sample in &floats[1..] {
+        if better(sample.value, best.value) || (best.value.is_nan() && !sample.value.is_nan()) {
+            best = *sample;
+        }
+    }
+    best
+}
+
+/// Source: Welford, "Note on a method for calculating corrected sums of squares and products".
+fn variance(floats: &[FloatSample]) -> f64 {
+    let (mut count, mut mean, mut sum) = (0.0, Kahan::default(), Kahan::default());
+    for sample in floats {
+        count += 1.0;
+        let delta = sample.value - mean.total();
+        mean.add(delta / count);
+        sum.add(delta * (sample.value - mean.total()));
+    }
+    sum.total() / count
+}
+
+/// Slope per second and value at `origin` of the line through the samples, by least squares.
+fn regression(floats: &[FloatSample], origin: i64) -> (f64, f64) {
+    let first = floats[0].value;
+    if floats.iter().all(|s| s.value == first) {
+        // No rounding error may tilt a constant.
+        return if first.is_infinite() { (f64::NAN, f64::NAN) } else { (0.0, first) };
+    }
+    let (mut x_sum, mut y_sum) = (Kahan::default(), Kahan::default());
+    let (mut xy_sum, mut xx_sum) = (Kahan::default(), Kahan::default());
+    for sample in floats {
+        let x = (sample.at.as_millis() - origin) as f64 / 1000.0;
+        x_sum.add(x);
+        y_sum.add(sample.value);
+        xy_sum.add(x * sample.value);
+        xx_sum.add(x * x);
+    }
+    let n = floats.len() as f64;
+    let (x, y, xy, xx) = (x_sum.total(), y_sum.total(), xy_sum.total(), xx_sum.total());
+    let slope = (xy - x * y / n) / (xx - x * x / n);
+    (slope, y / n - slope * x / n)
+}
+
+/// Double exponential smoothing. Source: Holt, "Forecasting seasonals and trends by exponentially weighted averages".
+fn smoothed(floats: &[FloatSample], smoothing: f64, trending: f64) -> f64 {
+    let (mut before, mut level) = (0.0, floats[0].value);
+    let mut trend = floats[1].value - floats[0].value;
+    for (at, sample) in floats.iter().enumerate().skip(1) {
+        if at > 1 {
+            trend = trending * (level - before) + (1.0 - trending) * trend;
+        }
+        before = level;
+        level = smoothing * sample.value + (1.0 - smoothing) * (level + trend);
+    }
+    level
+}

@@ -1,0 +1,255 @@
+//! Which samples an expression needs.
+//!
+//! The tree is walked with the span of times at which each part is evaluated; a selector's span, widened by its window,
+//! is what it needs. Selectors with equal matchers whose spans overlap share one selection.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use model::{METRIC_NAME, Matcher, Selection, Timestamp};
+
+use crate::ast::{At, BinaryOp, DurationExpr, DurationNode, Edges, Expr, Node, Selector, TimeModifier};
+use crate::functions::FunctionId;
+use crate::{EvalError, EvalOptions, Range};
+
+/// The selections that `expr` needs over `range`. [`crate::eval`] wants the series of each, in this order. Empty for an
+/// expression whose evaluation fails whatever the data are; `eval` then says why.
+pub fn plan(expr: &Expr, range: Range, options: &EvalOptions) -> Vec<Selection> {
+    Plan::new(expr, range, options).map(|plan| plan.selections).unwrap_or_default()
+}
+
+/// The selections, and which selector uses which.
+pub(crate) struct Plan {
+    pub(crate) selections: Vec<Selection>,
+    by_address: HashMap<Place, usize>,
+}
+
+impl Plan {
+    pub(crate) fn new(expr: &Expr, range: Range, options: &EvalOptions) -> Result<Plan, EvalError> {
+        let mut planner = Planner {
+            resolver: Resolver::new(range, options),
+            plan: Plan { selections: Vec::new(), by_address: HashMap::new() },
+        };
+        planner.walk(expr, range.start.as_millis(), range.end.as_millis())?;
+        Ok(planner.plan)
+    }
+
+    /// The index of the selection for a selector.
+    pub(crate) fn of_selector(&self, selector: &Selector) -> Option<usize> {
+        self.by_address.get(&Place::Selector(address(selector))).copied()
+    }
+
+    /// The index of the selection for the info series of a call of `info` with these arguments.
+    pub(crate) fn of_info(&self, args: &[Expr]) -> Option<usize> {
+        self.by_address.get(&Place::Info(args.as_ptr().addr())).copied()
+    }
+}
+
+/// The tree is borrowed while a plan lives, so that places in it can be told apart by their address.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Place {
+    Selector(usize),
+    Info(usize),
+}
+
+fn address(selector: &Selector) -> usize {
+    std::ptr::from_ref(selector).addr()
+}
+
+/// Turns modifiers and durations into numbers for one query.
+#[derive(Clone, Copy)]
+pub(crate) struct Resolver {
+    pub(crate) range: Range,
+    pub(crate) lookback_ms: i64,
+    pub(crate) default_step_ms: i64,
+}
+
+impl Resolver {
+    pub(crate) fn new(range: Range, options: &EvalOptions) -> Self {
+        let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Resolver {
+            range,
+            lookback_ms: millis(options.lookback),
+            default_step_ms: millis(options.default_step).max(1),
+        }
+    }
+
+    pub(crate) fn at(&self, time: &TimeModifier) -> Option<i64> {
+        time.at.map(|at| match at {
+            At::Millis(millis) => millis,
+            At::Start => self.range.start.as_millis(),
+            At::End => self.range.end.as_millis(),
+        })
+    }
+
+    pub(crate) fn offset(&self, time: &TimeModifier) -> Result<i64, EvalError> {
+        time.offset.as_ref().map_or(Ok(0), |offset| self.millis(offset))
+    }
+
+    /// The length of a window or step: more than nothing.
+    pub(crate) fn length(&self, duration: &DurationExpr) -> Result<i64, EvalError> {
+        match self.millis(duration)? {
+            millis if millis > 0 => Ok(millis),
+            _ => Err(EvalError::at(duration.span, "duration must be greater than 0")),
+        }
+    }
+
+    fn millis(&self, duration: &DurationExpr) -> Result<i64, EvalError> {
+        let seconds = self.seconds(duration)?;
+        let millis = (seconds * 1000.0).round();
+        // What does not fit into signed nanoseconds is refused everywhere else, too.
+        if !(millis.abs() < 9.223_372_036e12) {
+            return Err(EvalError::at(duration.span, "duration out of range"));
+        }
+        Ok(millis as i64)
+    }
+
+    pub(crate) fn step_seconds(&self) -> f64 {
+        self.range.step_ms as f64 / 1000.0
+    }
+
+    pub(crate) fn range_seconds(&self) -> f64 {
+        self.range.end.as_millis().saturating_sub(self.range.start.as_millis()) as f64 / 1000.0
+    }
+
+    fn seconds(&self, duration: &DurationExpr) -> Result<f64, EvalError> {
+        Ok(match &duration.node {
+            DurationNode::Literal { seconds, .. } => *seconds,
+            DurationNode::Step => self.step_seconds(),
+            DurationNode::Range => self.range_seconds(),
+            DurationNode::Negate(inner) => -self.seconds(inner)?,
+            DurationNode::MinOf(left, right) => self.seconds(left)?.min(self.seconds(right)?),
+            DurationNode::MaxOf(left, right) => self.seconds(left)?.max(self.seconds(right)?),
+            DurationNode::Binary(op, left, right) => {
+                let (left, right) = (self.seconds(left)?, self.seconds(right)?);
+                match op {
+                    BinaryOp::Add => left + right,
+                    BinaryOp::Sub => left - right,
+                    BinaryOp::Mul => left * right,
+                    BinaryOp::Div if right == 0.0 => {
+                        return Err(EvalError::at(duration.span, "division by zero in a duration"));
+                    }
+                    BinaryOp::Div => left / right,
+                    BinaryOp::Mod if right == 0.0 => {
+                        return Err(EvalError::at(duration.span, "modulo by zero in a duration"));
+                    }
+                    BinaryOp::Mod => left % right,
+                    _ => left.powf(right),
+                }
+            }
+        })
+    }
+
+    /// The first evaluation of a subquery whose windows reach back to `after`, exclusive: a multiple of its step.
+    pub(crate) fn subquery_start(after: i64, step: i64) -> i64 {
+        after.div_euclid(step).saturating_add(1).saturating_mul(step)
+    }
+}
+
+struct Planner {
+    resolver: Resolver,
+    plan: Plan,
+}
+
+impl Planner {
+    /// `first` and `last`: the times at which `expr` is evaluated.
+    fn walk(&mut self, expr: &Expr, first: i64, last: i64) -> Result<(), EvalError> {
+        match &expr.node {
+            Node::Selector(selector) => {
+                let window = self.resolver.lookback_ms;
+                self.selector(selector, window, first, last)
+            }
+            Node::Range { selector, range, .. } => {
+                let window = self.resolver.length(range)?;
+                self.selector(selector, window, first, last)
+            }
+            Node::Subquery { expr, range, step, time } => {
+                let (first, last) = self.shifted(time, first, last)?;
+                let range = self.resolver.length(range)?;
+                if let Some(step) = step {
+                    self.resolver.length(step)?;
+                }
+                self.walk(expr, first.saturating_sub(range), last)
+            }
+            Node::Call { function, args } if function.id == FunctionId::Info => {
+                let base = args.first().map_or(Ok(()), |base| self.walk(base, first, last));
+                self.info(args, first, last)?;
+                base
+            }
+            _ => expr.children().into_iter().try_for_each(|child| self.walk(child, first, last)),
+        }
+    }
+
+    fn shifted(&self, time: &TimeModifier, first: i64, last: i64) -> Result<(i64, i64), EvalError> {
+        let (first, last) = self.resolver.at(time).map_or((first, last), |at| (at, at));
+        let offset = self.resolver.offset(time)?;
+        Ok((first.saturating_sub(offset), last.saturating_sub(offset)))
+    }
+
+    fn selector(&mut self, selector: &Selector, window: i64, first: i64, last: i64) -> Result<(), EvalError> {
+        let (first, last) = self.shifted(&selector.time, first, last)?;
+        let lookback = self.resolver.lookback_ms;
+        let (before, after) = match selector.edges {
+            Edges::Plain => (0, 0),
+            Edges::Anchored => (lookback, 0),
+            Edges::Smoothed => (lookback, lookback),
+        };
+        // Windows are open on the left.
+        let start = first.saturating_sub(window).saturating_sub(before).saturating_add(1);
+        self.select(Place::Selector(address(selector)), selector.matchers.clone(), start, last.saturating_add(after));
+        Ok(())
+    }
+
+    /// The info series of a call of `info`: at the times at which its first argument looks.
+    fn info(&mut self, args: &[Expr], first: i64, last: i64) -> Result<(), EvalError> {
+        let Some(base) = args.first() else { return Ok(()) };
+        let (first, last) = match first_selector_time(base) {
+            Some(time) => self.shifted(time, first, last)?,
+            None => (first, last),
+        };
+        let start = first.saturating_sub(self.resolver.lookback_ms).saturating_add(1);
+        self.select(Place::Info(args.as_ptr().addr()), info_matchers(args), start, last);
+        Ok(())
+    }
+
+    fn select(&mut self, place: Place, matchers: Vec<Matcher>, start: i64, end: i64) {
+        let (start, end) = (Timestamp::from_millis(start), Timestamp::from_millis(end));
+        let shared = self
+            .plan
+            .selections
+            .iter_mut()
+            .enumerate()
+            .find(|(_, s)| s.matchers == matchers && s.start <= end && start <= s.end);
+        let index = match shared {
+            Some((index, selection)) => {
+                selection.start = selection.start.min(start);
+                selection.end = selection.end.max(end);
+                index
+            }
+            None => {
+                self.plan.selections.push(Selection { matchers, start, end });
+                self.plan.selections.len() - 1
+            }
+        };
+        self.plan.by_address.insert(place, index);
+    }
+}
+
+/// The shift in time of the first selector of an expression.
+pub(crate) fn first_selector_time(expr: &Expr) -> Option<&TimeModifier> {
+    match &expr.node {
+        Node::Selector(selector) | Node::Range { selector, .. } => Some(&selector.time),
+        _ => expr.children().into_iter().find_map(first_selector_time),
+    }
+}
+
+/// The matchers for info series: the second argument's ones for the metric name, else `target_info`.
+pub(crate) fn info_matchers(args: &[Expr]) -> Vec<Matcher> {
+    let given: Vec<Matcher> = match args.get(1).map(|arg| &arg.node) {
+        Some(Node::Selector(selector)) => {
+            selector.matchers.iter().filter(|m| m.name() == METRIC_NAME).cloned().collect()
+        }
+        _ => Vec::new(),
+    };
+    if given.is_empty() { vec![Matcher::equal(METRIC_NAME, "target_info")] } else { given }
+}
