@@ -237,8 +237,12 @@ fn state(coord: &LocalCoord) -> Vec<(String, String)> {
 }
 
 fn open_state(disk: &SimDisk) -> Option<LocalCoord> {
+    open_state_and_look(disk).map(|(coord, _)| coord)
+}
+
+fn open_state_and_look(disk: &SimDisk) -> Option<(LocalCoord, Replay)> {
     let options = LocalCoordOptions { snapshot_bytes: 200, reserve_bytes: 0 };
-    LocalCoord::open(disk.disk(), Path::new("journal/alerting"), options).ok().map(|(coord, _)| coord)
+    LocalCoord::open(disk.disk(), Path::new("journal/alerting"), options).ok()
 }
 
 /// Commits changes one after the other; the state as acknowledged, and the one change whose fate is not known.
@@ -282,7 +286,10 @@ fn committed_state_survives_a_power_cut_at_any_call() {
             drop(coord);
             let history = disk.history();
             disk.power_cut();
-            let coord = open_state(&disk).expect("state opens");
+            let (coord, replay) = open_state_and_look(&disk).expect("state opens");
+            if fault == Fault::Crash {
+                assert_eq!(replay.damaged, [], "call {call}\n{history}");
+            }
             let mut with_unknown = acknowledged;
             for Change { key, value } in unknown {
                 let key = String::from_utf8(key).unwrap();
