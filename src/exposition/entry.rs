@@ -98,6 +98,24 @@ impl SampleEntry<'_> {
         }
     }
 
+    /// Names of labels that are written with an empty value, which [`SampleEntry::labels`] leaves out.
+    pub fn empty_labels(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        let (LabelSource::Text(_), Some(brace)) = (&self.labels, self.series.find('{')) else { return names };
+        let _ = scan_block(
+            self.series.as_bytes(),
+            brace + 1,
+            Dialect::Prometheus,
+            &mut NameSlot::Free,
+            |token| {
+                if let LabelToken::Pair(name, b"") = token {
+                    names.push(unescaped(name).into_owned());
+                }
+            },
+        );
+        names
+    }
+
     /// Its exemplars.
     pub fn exemplars(&self) -> Vec<Exemplar> {
         match &self.exemplars {
