@@ -35,7 +35,11 @@ mod stats;
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
+mod fixture_tests;
+#[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod select_tests;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
