@@ -15,7 +15,7 @@ pub(crate) fn number(value: &Value) -> Result<f64, String> {
         Value::Uint(number) => Ok(*number as f64),
         Value::Str(text, _) => model::parse_float(text).ok_or_else(|| format!("`{text}` is not a number")),
         other if other.is_nothing() => Err("nothing is not a number".to_owned()),
-        other => Err(format!("a {} is not a number", other.type_name())),
+        other => Err(format!("{} is not a number", other.with_article())),
     }
 }
 

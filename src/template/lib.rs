@@ -20,3 +20,6 @@ pub use notification::{AlertFields, NotificationData, NotificationFields};
 pub use rule::{RuleData, RuleEnv, RuleTemplate, expand_rule, try_rule_text};
 pub use set::{Templates, default_templates};
 pub use trial::{PlainData, Trial};
+
+#[cfg(test)]
+mod tables;

@@ -140,7 +140,7 @@ fn dict(values: &[Value]) -> Result<Value, String> {
     let mut entries = BTreeMap::new();
     for pair in values.chunks_exact(2) {
         let name =
-            pair[0].as_str().ok_or_else(|| format!("a name is a string, not a {}", pair[0].type_name()))?;
+            pair[0].as_str().ok_or_else(|| format!("a name is a string, not {}", pair[0].with_article()))?;
         entries.insert(name.to_owned(), pair[1].clone());
     }
     Ok(Value::map(&ANY_MAP, entries))

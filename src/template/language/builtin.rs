@@ -35,7 +35,7 @@ pub(crate) const BUILTINS: &[Function] = &[
     Function::variadic("js", &[], Param::Any, |_, v| sized(super::html::escape_js_text(&one_text(v)))),
     Function::variadic("urlquery", &[], Param::Any, |_, v| sized(query_escape(&one_text(v)))),
     Function::variadic("call", &[Param::Any], Param::Any, |_, v| {
-        Err(format!("a {} is not a function", v[0].type_name()))
+        Err(format!("{} is not a function", v[0].with_article()))
     }),
 ];
 
@@ -93,7 +93,7 @@ fn equal(a: &Value, b: &Value) -> Result<bool, String> {
         (Value::Missing | Value::Nil, _) | (_, Value::Missing | Value::Nil) => false,
         (Value::List(_) | Value::Map(_), _) | (_, Value::List(_) | Value::Map(_)) => {
             let which = if matches!(a, Value::List(_) | Value::Map(_)) { a } else { b };
-            return Err(format!("a {} cannot be compared", which.type_name()));
+            return Err(format!("{} cannot be compared", which.with_article()));
         }
         _ => return Err(incompatible(a, b)),
     })
@@ -109,7 +109,7 @@ fn whole(value: &Value) -> i128 {
 }
 
 fn incompatible(a: &Value, b: &Value) -> String {
-    let mut text = format!("a {} and a {} cannot be compared", a.type_name(), b.type_name());
+    let mut text = format!("{} and {} cannot be compared", a.with_article(), b.with_article());
     let mixed = |x: &Value, y: &Value| matches!((x, y), (Value::Float(_), Value::Int(..)));
     if mixed(a, b) || mixed(b, a) {
         text.push_str("; write the number with a point, such as `80.0`");
@@ -135,7 +135,7 @@ fn len(value: &Value) -> Result<Value, String> {
         Value::List(list) => list.items.len(),
         Value::Map(map) => map.entries.len(),
         other if other.is_nothing() => return Err("nothing has no length".to_owned()),
-        other => return Err(format!("a {} has no length", other.type_name())),
+        other => return Err(format!("{} has no length", other.with_article())),
     };
     Ok(Value::int(i64::try_from(len).unwrap_or(i64::MAX)))
 }
@@ -148,14 +148,18 @@ fn index(values: &[Value]) -> Result<Value, String> {
         value = match &value {
             Value::Map(map) => {
                 let name = key.as_str().ok_or_else(|| {
-                    format!("a {} is indexed by a string, not by a {}", map.ty.name, key.type_name())
+                    format!(
+                        "{} is indexed by a string, not by {}",
+                        values[0].with_article(),
+                        key.with_article()
+                    )
                 })?;
                 map.get(name)
             }
             Value::List(list) => list.items[position(key, list.items.len(), false)?].clone(),
             Value::Str(text, _) => Value::Uint(u64::from(text.as_bytes()[position(key, text.len(), false)?])),
             other if other.is_nothing() => return Err("nothing cannot be indexed".to_owned()),
-            other => return Err(format!("a {} cannot be indexed", other.type_name())),
+            other => return Err(format!("{} cannot be indexed", other.with_article())),
         };
     }
     Ok(value)
@@ -166,7 +170,7 @@ fn position(key: &Value, len: usize, end: bool) -> Result<usize, String> {
     let whole = match key {
         Value::Int(value, _) => usize::try_from(*value).ok(),
         Value::Uint(value) => usize::try_from(*value).ok(),
-        other => return Err(format!("an index is an int, not a {}", other.type_name())),
+        other => return Err(format!("an index is an int, not {}", other.with_article())),
     };
     whole.filter(|position| *position < len + usize::from(end)).ok_or_else(|| {
         format!("index {} is out of range, there are {len}", sprint(std::slice::from_ref(key)))
@@ -179,7 +183,7 @@ fn slice(values: &[Value]) -> Result<Value, String> {
     let len = match value {
         Value::Str(text, _) => text.len(),
         Value::List(list) => list.items.len(),
-        other => return Err(format!("a {} cannot be sliced", other.type_name())),
+        other => return Err(format!("{} cannot be sliced", other.with_article())),
     };
     if bounds.len() > 3 {
         return Err("`slice` takes at most three bounds".to_owned());
@@ -201,7 +205,7 @@ fn slice(values: &[Value]) -> Result<Value, String> {
             Ok(Value::str(String::from_utf8_lossy(&text.as_bytes()[start..end]).into_owned()))
         }
         Value::List(list) => Ok(Value::list(list.ty, list.items[start..end].to_vec())),
-        other => Err(format!("a {} cannot be sliced", other.type_name())),
+        other => Err(format!("{} cannot be sliced", other.with_article())),
     }
 }
 

@@ -226,7 +226,7 @@ impl<'a> Executor<'a, '_> {
             }
             Value::Missing | Value::Nil => {}
             other => {
-                let message = format!("`range` cannot go over a {}", other.type_name());
+                let message = format!("`range` cannot go over {}", other.with_article());
                 return Err(self.error_at(branch.pipe.at, message));
             }
         }
@@ -477,7 +477,8 @@ impl<'a> Executor<'a, '_> {
                 Some(value) => no_arguments(value.clone()),
                 None => {
                     let hint = known_names(receiver);
-                    let message = format!("a {} has no field or method `{name}`{hint}", receiver.type_name());
+                    let message =
+                        format!("{} has no field or method `{name}`{hint}", receiver.with_article());
                     Err(self.error(operand, message))
                 }
             },

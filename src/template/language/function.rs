@@ -92,7 +92,7 @@ impl Dialect {
         let known = self.functions().map(|function| function.name);
         known
             .map(|known| (edit_distance(known, name), known))
-            .filter(|(distance, known)| *distance <= 2 && *distance < known.len())
+            .filter(|(distance, known)| *distance <= 2 && distance * 3 <= known.len())
             .min()
             .map(|(_, known)| known)
     }

@@ -170,6 +170,12 @@ impl Value {
         }
     }
 
+    /// Its type in a sentence: `a string`, `an int`.
+    pub(crate) fn with_article(&self) -> String {
+        let name = self.type_name();
+        format!("{} {name}", if name.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" })
+    }
+
     /// Its type, if it has one with a table.
     pub(crate) fn named_type(&self) -> Option<&'static Type> {
         match self {

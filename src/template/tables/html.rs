@@ -1,0 +1,66 @@
+use super::expand_with;
+use crate::{PlainData, Trial};
+
+fn page(cases: &[(&str, &str, &str)]) {
+    for (text, value, wanted) in cases {
+        let trial = Trial { html: true, ..Trial::of(PlainData::text(value)) };
+        assert_eq!(expand_with(text, trial).unwrap_or_else(|e| e), *wanted, "{text} with {value}");
+    }
+}
+
+#[test]
+fn values_are_escaped_for_their_place() {
+    page(&[
+        ("<b>{{ . }}</b>", "<i>&'\"+", "<b>&lt;i&gt;&amp;&#39;&#34;&#43;</b>"),
+        ("<p title=\"{{ . }}\">", "a\" onclick=\"x", "<p title=\"a&#34; onclick=&#34;x\">"),
+        ("<p title={{ . }} x>", "a b=c", "<p title=a&#32;b&#61;c x>"),
+        ("<a href=\"{{ . }}\">", "https://x.y/a b?c=d&e", "<a href=\"https://x.y/a%20b?c=d&amp;e\">"),
+        ("<a href=\"{{ . }}\">", "javascript:alert(1)", "<a href=\"#ZgotmplZ\">"),
+        ("<a href=\"/x?q={{ . }}\">", "a&b=c d", "<a href=\"/x?q=a%26b%3dc%20d\">"),
+        ("<a href=\"/x/{{ . }}\">", "a&b/c d", "<a href=\"/x/a&amp;b/c%20d\">"),
+        ("<a href='#{{ . }}'>", "a'b", "<a href='#a%27b'>"),
+        (
+            "<script>var x = {{ . }};</script>",
+            "</script>\"",
+            "<script>var x = \"\\u003c/script\\u003e\\\"\";</script>",
+        ),
+        ("<script>var x = '{{ . }}';</script>", "a'b</", "<script>var x = 'a\\u0027b\\u003c\\/';</script>"),
+        ("<script>// {{ . }}\nf({{ . }})</script>", "x", "<script>// \nf(\"x\")</script>"),
+        ("<p onclick=\"f({{ . }})\">", "a'b", "<p onclick=\"f(&#34;a&#39;b&#34;)\">"),
+        ("<p style=\"color: {{ . }}\">", "red", "<p style=\"color: red\">"),
+        ("<p style=\"color: {{ . }}\">", "expression(1)", "<p style=\"color: ZgotmplZ\">"),
+        ("<style>p { font: '{{ . }}' }</style>", "a'b", "<style>p { font: 'a\\27 b' }</style>"),
+        ("<textarea>{{ . }}</textarea><b>{{ . }}</b>", "<", "<textarea>&lt;</textarea><b>&lt;</b>"),
+        ("<p {{ . }}=\"1\">", "title", "<p title=\"1\">"),
+        ("<p {{ . }}=\"1\">", "onclick", "<p ZgotmplZ=\"1\">"),
+        ("a<!-- {{ . }} -->b{{ . }}", "x", "abx"),
+        ("<!doctype html>1 < 2 {{ . }}", "x", "<!doctype html>1 &lt; 2 x"),
+        ("<img src=\"{{ . }}\" alt=\"{{ . }}\">", "/a b", "<img src=\"/a%20b\" alt=\"/a b\">"),
+        ("{{ html . }}|{{ . | safeHtml }}", "<b>", "&lt;b&gt;|<b>"),
+        ("<p title=\"{{ safeHtml . }}\">", "<b>x</b> &amp; \"y\"", "<p title=\"x &amp; &#34;y&#34;\">"),
+    ]);
+}
+
+#[test]
+fn the_place_survives_branches_and_templates() {
+    page(&[
+        (
+            "<a {{ if . }}href=\"/{{ else }}title=\"{{ end }}{{ . }}\">{{ . }}",
+            "a b",
+            "<a href=\"/a%20b\">a b",
+        ),
+        (
+            "{{ define \"v\" }}{{ . }}{{ end }}<a href=\"{{ template \"v\" . }}\">{{ template \"v\" . }}",
+            "<",
+            "<a href=\"%3c\">&lt;",
+        ),
+        ("{{ range 2 }}<p>{{ $ }}</p>{{ end }}", "&", "<p>&amp;</p><p>&amp;</p>"),
+        ("{{ define \"v\" }}<b>{{ . }}</b>{{ end }}{{ tmpl \"v\" . }}", "<", "<b>&lt;</b>"),
+    ]);
+}
+
+#[test]
+fn nothing_is_empty() {
+    let trial = Trial { html: true, ..Trial::of(PlainData::nothing()) };
+    assert_eq!(expand_with("[{{ .x }}]", trial).unwrap(), "[]");
+}
