@@ -73,7 +73,9 @@ impl<'a> Evaluator<'a> {
         }
         if range.is_instant() {
             return Ok(match self.eval(expr, Grid::one(start))? {
-                Output::Scalar(values) => Value::Scalar { at, value: values.first().copied().unwrap_or(f64::NAN) },
+                Output::Scalar(values) => {
+                    Value::Scalar { at, value: values.first().copied().unwrap_or(f64::NAN) }
+                }
                 Output::Text(value) => Value::String { at, value },
                 Output::Vector(series) => Value::Vector(instant_vector(self.named(series)?, at)),
             });
@@ -105,7 +107,8 @@ impl<'a> Evaluator<'a> {
         let mut matrix = Vec::new();
         for series in &input.series {
             let window = input.window(series, &mut input.cursor(series), 0, grid.time(0));
-            let labels = if series.drop_name { without_metric(&series.labels) } else { series.labels.clone() };
+            let labels =
+                if series.drop_name { without_metric(&series.labels) } else { series.labels.clone() };
             let (floats, histograms) = (window.floats().to_vec(), window.histograms().to_vec());
             if !(floats.is_empty() && histograms.is_empty()) {
                 matrix.push(Series { labels, floats, histograms });
@@ -250,7 +253,11 @@ fn samples_of(series: Ser, grid: Grid) -> Series {
     Series {
         labels: series.labels,
         floats: series.floats.into_iter().map(|(s, value)| FloatSample { at: at(s), value }).collect(),
-        histograms: series.histograms.into_iter().map(|(s, value)| HistogramSample { at: at(s), value }).collect(),
+        histograms: series
+            .histograms
+            .into_iter()
+            .map(|(s, value)| HistogramSample { at: at(s), value })
+            .collect(),
     }
 }
 
@@ -261,8 +268,11 @@ fn repeated(output: Output, len: usize) -> Output {
         Output::Vector(mut series) => {
             for one in &mut series {
                 one.floats = one.floats.iter().flat_map(|(_, v)| (0..len as u32).map(|s| (s, *v))).collect();
-                one.histograms =
-                    one.histograms.iter().flat_map(|(_, h)| (0..len as u32).map(|s| (s, h.clone()))).collect();
+                one.histograms = one
+                    .histograms
+                    .iter()
+                    .flat_map(|(_, h)| (0..len as u32).map(|s| (s, h.clone())))
+                    .collect();
             }
             Output::Vector(series)
         }

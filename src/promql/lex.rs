@@ -266,7 +266,11 @@ impl<'a> Lexer<'a> {
         let word = &rest[..len];
         if let Some(value) = number(word) {
             if value.is_infinite() {
-                return Err(self.error_until(self.at, self.at + len, format!("number `{word}` is too large")));
+                return Err(self.error_until(
+                    self.at,
+                    self.at + len,
+                    format!("number `{word}` is too large"),
+                ));
             }
             self.push(Token::Number(value), len);
             return Ok(());

@@ -26,6 +26,7 @@ mod options;
 mod parse;
 mod plan;
 mod print;
+pub mod testing;
 
 pub use ast::{
     AggregateOp, At, BinaryOp, Cardinality, DurationExpr, DurationNode, Edges, Expr, Matching, Node,
@@ -34,7 +35,7 @@ pub use ast::{
 pub use error::{EvalError, ParseError, ParseErrors};
 pub use eval::eval;
 pub use functions::{Arity, Function, FunctionId, all as functions};
-pub use options::{Answer, EvalOptions, ParseOptions, Range, Stop, Value, lookback_default};
-pub use plan::plan;
 pub use notation::{NotationError, SeriesDescription, format_histogram, parse_labels, parse_series};
+pub use options::{Answer, EvalOptions, ParseOptions, Range, Stop, Value, lookback_default};
 pub use parse::{parse, parse_selector};
+pub use plan::plan;

@@ -80,7 +80,9 @@ pub fn format_histogram(histogram: &Histogram) -> String {
         ("n_offset", "n_buckets", histogram.negative().collect()),
     ];
     for (offset_name, name, buckets) in sides {
-        let (Some((first, _)), Some((last, _))) = (buckets.first().copied(), buckets.last().copied()) else { continue };
+        let (Some((first, _)), Some((last, _))) = (buckets.first().copied(), buckets.last().copied()) else {
+            continue;
+        };
         if first != 0 {
             parts.push(format!("{offset_name}:{first}"));
         }
@@ -432,7 +434,18 @@ mod tests {
 
     #[test]
     fn refuses() {
-        for text in ["", "1", "m 1+1", "m 1 x3", "m 1+1x", "m{a=b} 1", "m{a} 1", "m {{ schema:1}}", "m {{x:1}}", "m 1+1x2+3"] {
+        for text in [
+            "",
+            "1",
+            "m 1+1",
+            "m 1 x3",
+            "m 1+1x",
+            "m{a=b} 1",
+            "m{a} 1",
+            "m {{ schema:1}}",
+            "m {{x:1}}",
+            "m 1+1x2+3",
+        ] {
             assert!(parse_series(text).is_err(), "{text}");
         }
     }

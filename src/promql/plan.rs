@@ -196,7 +196,12 @@ impl Planner {
         };
         // Windows are open on the left.
         let start = first.saturating_sub(window).saturating_sub(before).saturating_add(1);
-        self.select(Place::Selector(address(selector)), selector.matchers.clone(), start, last.saturating_add(after));
+        self.select(
+            Place::Selector(address(selector)),
+            selector.matchers.clone(),
+            start,
+            last.saturating_add(after),
+        );
         Ok(())
     }
 

@@ -3,8 +3,10 @@
 #[path = "promqls/tree.rs"]
 mod tree;
 
+use std::panic::catch_unwind;
 use std::path::Path;
 
+use promql::testing::{Texts, run as run_script};
 use promql::{ParseOptions, parse};
 use serde_json::Value;
 
@@ -25,6 +27,32 @@ pub(crate) fn run(corpus: &Path, report: &mut Report) {
         for case in cases(&format!("parser/{table}")) {
             report.case("promql", table, text(&case, "id"), || check(&case));
         }
+    }
+    for (table, scripts) in [("promqltest", "promqltest"), ("reference-values", "reference-values")] {
+        let mut files: Vec<_> =
+            std::fs::read_dir(folder.join(scripts)).into_iter().flatten().flatten().collect();
+        files.sort_by_key(std::fs::DirEntry::file_name);
+        for file in files {
+            let Ok(script) = std::fs::read_to_string(file.path()) else { continue };
+            let name = file.file_name().to_string_lossy().trim_end_matches(".test").to_owned();
+            let outcomes = catch_unwind(|| run_script(&script, Texts::Ignored));
+            for outcome in outcomes.unwrap_or_default() {
+                let id = format!("{name}:{}", outcome.line);
+                let result = outcome.result.map_err(|why| format!("{}: {why}", outcome.text));
+                report.case("promql", table, &id, || result);
+            }
+        }
+    }
+    for case in cases("runner_selftests") {
+        report.case("promql", "runner_selftests", text(&case, "id"), || {
+            let outcomes = run_script(text(&case, "script"), Texts::Compared);
+            let failure = outcomes.iter().find_map(|o| o.result.as_ref().err());
+            match (failure, case["passes"].as_bool()) {
+                (None, Some(true)) | (Some(_), Some(false)) => Ok(()),
+                (Some(why), _) => Err(why.clone()),
+                (None, _) => Err("passes, and should not".to_owned()),
+            }
+        });
     }
 }
 

@@ -12,8 +12,8 @@ use super::native::HistogramSum;
 use super::series::{Grid, Ser, Val, describes_metric};
 use super::topk::Members;
 use super::{Evaluator, elements};
-use crate::ast::{AggregateOp, Expr, Node, Span};
 use crate::EvalError;
+use crate::ast::{AggregateOp, Expr, Node, Span};
 
 impl Evaluator<'_> {
     pub(super) fn aggregate(&mut self, expr: &Expr, grid: Grid) -> Result<Vec<Ser>, EvalError> {
@@ -29,7 +29,10 @@ impl Evaluator<'_> {
         let input = self.vector(inner, grid)?;
         let (labels, groups) = grouped(&input, grouping, *without);
         match (op, params) {
-            (AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk | AggregateOp::LimitRatio, params) => {
+            (
+                AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk | AggregateOp::LimitRatio,
+                params,
+            ) => {
                 // With nothing to choose from, the parameter does not matter.
                 if input.is_empty() {
                     return Ok(Vec::new());
@@ -183,7 +186,13 @@ impl Accumulator {
                 let better = match *best {
                     None => true,
                     Some(best) if best.is_nan() => true,
-                    Some(best) => if *largest { value > best } else { value < best },
+                    Some(best) => {
+                        if *largest {
+                            value > best
+                        } else {
+                            value < best
+                        }
+                    }
                 };
                 if better {
                     *best = Some(value);

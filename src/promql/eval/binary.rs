@@ -10,8 +10,8 @@ use model::Labels;
 use super::Evaluator;
 use super::elements::{self, Computed};
 use super::series::{Grid, Output, Ser, Val, describes_metric, without_metric};
-use crate::ast::{BinaryOp, Cardinality, Expr, Matching, Node, Span};
 use crate::EvalError;
+use crate::ast::{BinaryOp, Cardinality, Expr, Matching, Node, Span};
 
 impl Evaluator<'_> {
     pub(super) fn binary(&mut self, expr: &Expr, grid: Grid) -> Result<Output, EvalError> {
@@ -95,7 +95,8 @@ impl Evaluator<'_> {
                     self.notes.warn(span, format_args!("conflicting counter resets during histogram {verb}"));
                 }
                 if combined.bounds_reconciled {
-                    self.notes.info(span, format_args!("mismatched custom buckets were reconciled during {verb}"));
+                    self.notes
+                        .info(span, format_args!("mismatched custom buckets were reconciled during {verb}"));
                 }
                 Some(combined.histogram.into())
             }
@@ -159,7 +160,13 @@ impl Evaluator<'_> {
                         continue;
                     }
                     if let Some((other, _)) = &job.slots[step] {
-                        return Err(duplicates(operation.span, matching, side_name, group, [&one[*other], &one[index]]));
+                        return Err(duplicates(
+                            operation.span,
+                            matching,
+                            side_name,
+                            group,
+                            [&one[*other], &one[index]],
+                        ));
                     }
                     job.slots[step] = Some((index, value));
                 }
@@ -219,7 +226,8 @@ impl Evaluator<'_> {
             let place = match cached {
                 Some((cached_partner, place)) if cached_partner == partner => place,
                 _ => {
-                    let labels = job.labels_for(&group.key, Some(&series.labels), partner.map(|p| &one[p].labels));
+                    let labels =
+                        job.labels_for(&group.key, Some(&series.labels), partner.map(|p| &one[p].labels));
                     let drop_name = job.operation.drops_name() || series.drop_name;
                     job.results.place(labels, drop_name)
                 }

@@ -8,9 +8,9 @@ use super::classic::{self, ClassicBucket};
 use super::over_time::absent_series;
 use super::series::{Grid, Output, Ser, without_metric};
 use super::{Evaluator, dates, elements, native};
+use crate::EvalError;
 use crate::ast::{Expr, Node, Span, ValueKind};
 use crate::functions::{Function, FunctionId as F};
-use crate::EvalError;
 
 impl Evaluator<'_> {
     pub(super) fn call(
@@ -175,8 +175,9 @@ impl Evaluator<'_> {
     fn date(&mut self, id: F, args: &[Expr], grid: Grid) -> Result<Vec<Ser>, EvalError> {
         let Some(arg) = args.first() else {
             let mut series = Ser::default();
-            series.floats =
-                (0..grid.len).map(|step| (step as u32, dates::part(id, grid.time(step) as f64 / 1000.0))).collect();
+            series.floats = (0..grid.len)
+                .map(|step| (step as u32, dates::part(id, grid.time(step) as f64 / 1000.0)))
+                .collect();
             return Ok(vec![series]);
         };
         let input = self.vector(arg, grid)?;
@@ -373,7 +374,8 @@ impl Evaluator<'_> {
             }
             let text = series.labels.value(classic::LABEL);
             let Some(upper) = classic::bound(text) else {
-                let message = format!("bucket label \"le\" is missing or has a malformed value of \"{text}\"");
+                let message =
+                    format!("bucket label \"le\" is missing or has a malformed value of \"{text}\"");
                 self.notes.warn(span, format_args!("{message}{}", about(series.labels.metric_name())));
                 continue;
             };
@@ -478,7 +480,11 @@ fn only_values(series: &[Ser], grid: Grid) -> Vec<f64> {
         many[step] |= found[step].is_some();
         found[step] = Some(*value);
     }
-    found.into_iter().zip(many).map(|(value, many)| if many { f64::NAN } else { value.unwrap_or(f64::NAN) }).collect()
+    found
+        .into_iter()
+        .zip(many)
+        .map(|(value, many)| if many { f64::NAN } else { value.unwrap_or(f64::NAN) })
+        .collect()
 }
 
 fn of_histogram(id: F, histogram: &Histogram) -> f64 {

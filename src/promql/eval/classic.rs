@@ -62,7 +62,8 @@ pub(super) fn quantile(q: f64, mut buckets: Vec<ClassicBucket>) -> ClassicQuanti
     } else if at == 0 && buckets[0].upper <= 0.0 {
         buckets[0].upper
     } else {
-        let (start, before) = if at == 0 { (0.0, 0.0) } else { (buckets[at - 1].upper, buckets[at - 1].count) };
+        let (start, before) =
+            if at == 0 { (0.0, 0.0) } else { (buckets[at - 1].upper, buckets[at - 1].count) };
         let (end, count) = (buckets[at].upper, buckets[at].count - before);
         start + (end - start) * ((rank - before) / count)
     };

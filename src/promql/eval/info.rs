@@ -7,9 +7,9 @@ use model::{Labels, METRIC_NAME, Matcher};
 use super::Evaluator;
 use super::select::Selected;
 use super::series::{Grid, Ser};
+use crate::EvalError;
 use crate::ast::{Edges, Expr, Node, Selector, Span, TimeModifier};
 use crate::plan::{first_selector_time, info_matchers};
-use crate::EvalError;
 
 /// Labels that say which info series belongs to a series.
 const IDENTIFYING: [&str; 2] = ["instance", "job"];
@@ -62,7 +62,8 @@ impl Evaluator<'_> {
     fn info_series(&mut self, args: &[Expr], grid: Grid) -> Result<Selected, EvalError> {
         // The info series were planned under the place of the first argument.
         let time = first_selector_time(&args[0]).cloned().unwrap_or_else(TimeModifier::default);
-        let selector = Selector { name: String::new(), matchers: info_matchers(args), time, edges: Edges::Plain };
+        let selector =
+            Selector { name: String::new(), matchers: info_matchers(args), time, edges: Edges::Plain };
         let source = self.source(self.plan.of_info(args));
         self.instant_values(source, &selector, grid, args[0].span)
     }
@@ -102,7 +103,8 @@ fn described_labels(
             Some((other, _)) if *other == at => {
                 let message = format!(
                     "found duplicate series for info metric: existing {} @ {at}, new {} @ {at}",
-                    newest[info.labels.metric_name()].1.labels, info.labels
+                    newest[info.labels.metric_name()].1.labels,
+                    info.labels
                 );
                 return Err(EvalError::at(span, message));
             }
@@ -121,13 +123,17 @@ fn described_labels(
             if !wanted.is_empty() && matchers.is_empty() || !matchers.iter().all(|m| m.matches(value)) {
                 continue;
             }
-            if let Some(other) = added.insert(name.to_owned(), value.to_owned()).filter(|other| other != value) {
+            if let Some(other) =
+                added.insert(name.to_owned(), value.to_owned()).filter(|other| other != value)
+            {
                 let message = format!("conflicting label: {name}: \"{other}\" and \"{value}\"");
                 return Err(EvalError::at(span, message));
             }
         }
     }
-    let missing = |m: &Matcher| !m.matches_empty() && !added.contains_key(m.name()) && series.labels.get(m.name()).is_none();
+    let missing = |m: &Matcher| {
+        !m.matches_empty() && !added.contains_key(m.name()) && series.labels.get(m.name()).is_none()
+    };
     if wanted.iter().any(missing) {
         return Ok(None);
     }

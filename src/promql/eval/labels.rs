@@ -7,12 +7,17 @@ use model::{Labels, METRIC_NAME, Re2};
 
 use super::Evaluator;
 use super::series::{Grid, Ser, merged};
-use crate::ast::{Expr, Node, Span};
 use crate::EvalError;
+use crate::ast::{Expr, Node, Span};
 
 impl Evaluator<'_> {
     /// `label_replace(v, dst, replacement, src, regex)`
-    pub(super) fn label_replace(&mut self, args: &[Expr], span: Span, grid: Grid) -> Result<Vec<Ser>, EvalError> {
+    pub(super) fn label_replace(
+        &mut self,
+        args: &[Expr],
+        span: Span,
+        grid: Grid,
+    ) -> Result<Vec<Ser>, EvalError> {
         let [_, target, replacement, source, pattern] = args else {
             return Err(EvalError::at(span, "label_replace needs five arguments"));
         };
@@ -21,19 +26,29 @@ impl Evaluator<'_> {
         let (target_name, replacement, source) = (target_text?, replacement?, source?);
         let pattern_text = pattern_text?;
         let regex = Re2::anchored(&pattern_text).map_err(|error| {
-            EvalError::at(pattern.span, format!("invalid regular expression in label_replace(): {pattern_text}: {error}"))
+            EvalError::at(
+                pattern.span,
+                format!("invalid regular expression in label_replace(): {pattern_text}: {error}"),
+            )
         })?;
         if target_name.is_empty() {
             let message = "invalid destination label name in label_replace(): \"\"";
             return Err(EvalError::at(target.span, message));
         }
         self.relabelled(args, grid, &target_name, |labels| {
-            regex.expand_first(labels.value(&source), &replacement).map(|value| labels.with(&target_name, &value))
+            regex
+                .expand_first(labels.value(&source), &replacement)
+                .map(|value| labels.with(&target_name, &value))
         })
     }
 
     /// `label_join(v, dst, separator, src…)`
-    pub(super) fn label_join(&mut self, args: &[Expr], span: Span, grid: Grid) -> Result<Vec<Ser>, EvalError> {
+    pub(super) fn label_join(
+        &mut self,
+        args: &[Expr],
+        span: Span,
+        grid: Grid,
+    ) -> Result<Vec<Ser>, EvalError> {
         let [_, target, separator, sources @ ..] = args else {
             return Err(EvalError::at(span, "label_join needs three arguments"));
         };
@@ -78,7 +93,12 @@ impl Evaluator<'_> {
     }
 
     /// `sort_by_label` and `sort_by_label_desc`: by the labels given, then by all labels.
-    pub(super) fn sort_by_label(&mut self, args: &[Expr], descending: bool, grid: Grid) -> Result<Vec<Ser>, EvalError> {
+    pub(super) fn sort_by_label(
+        &mut self,
+        args: &[Expr],
+        descending: bool,
+        grid: Grid,
+    ) -> Result<Vec<Ser>, EvalError> {
         let mut series = self.vector(&args[0], grid)?;
         let names = args[1..].iter().map(|arg| self.text(arg)).collect::<Result<Vec<_>, _>>()?;
         series.sort_by(|a, b| {
@@ -122,7 +142,11 @@ fn natural(a: &str, b: &str) -> Ordering {
         let numbers = a_part.as_bytes()[0].is_ascii_digit() && b_part.as_bytes()[0].is_ascii_digit();
         let order = if numbers {
             let (a_number, b_number) = (a_part.trim_start_matches('0'), b_part.trim_start_matches('0'));
-            a_number.len().cmp(&b_number.len()).then_with(|| a_number.cmp(b_number)).then_with(|| a_part.cmp(b_part))
+            a_number
+                .len()
+                .cmp(&b_number.len())
+                .then_with(|| a_number.cmp(b_number))
+                .then_with(|| a_part.cmp(b_part))
         } else {
             a_part.cmp(b_part)
         };
@@ -146,7 +170,9 @@ mod tests {
 
     #[test]
     fn orders_numbers_in_texts() {
-        for (a, b) in [("a2", "a10"), ("1", "2"), ("9", "10"), ("", "a"), ("a", "b1"), ("v1.2", "v1.10"), ("a", "a1")] {
+        for (a, b) in
+            [("a2", "a10"), ("1", "2"), ("9", "10"), ("", "a"), ("a", "b1"), ("v1.2", "v1.10"), ("a", "a1")]
+        {
             assert_eq!(natural(a, b), Ordering::Less, "{a} {b}");
             assert_eq!(natural(b, a), Ordering::Greater, "{a} {b}");
         }

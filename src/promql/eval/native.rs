@@ -241,13 +241,20 @@ pub(super) fn trimmed(histogram: &Histogram, value: f64, keep: Keep) -> Histogra
     if value.is_nan() {
         return out;
     }
-    let positive: Vec<(i32, f64)> =
-        histogram.positive().zip(histogram.positive_buckets_bounded()).map(|((i, _), b)| (i, kept(&b))).collect();
-    let negative: Vec<(i32, f64)> =
-        histogram.negative().zip(histogram.negative_buckets_bounded()).map(|((i, _), b)| (i, kept(&b))).collect();
+    let positive: Vec<(i32, f64)> = histogram
+        .positive()
+        .zip(histogram.positive_buckets_bounded())
+        .map(|((i, _), b)| (i, kept(&b)))
+        .collect();
+    let negative: Vec<(i32, f64)> = histogram
+        .negative()
+        .zip(histogram.negative_buckets_bounded())
+        .map(|((i, _), b)| (i, kept(&b)))
+        .collect();
     out.zero_count = kept(&histogram.zero_bucket());
     out.set_positive(positive);
     out.set_negative(negative);
-    out.count = out.zero_count + out.positive_buckets.iter().sum::<f64>() + out.negative_buckets.iter().sum::<f64>();
+    out.count =
+        out.zero_count + out.positive_buckets.iter().sum::<f64>() + out.negative_buckets.iter().sum::<f64>();
     out.compacted()
 }

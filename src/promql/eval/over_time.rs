@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use model::{FloatSample, METRIC_NAME};
 
+use super::Evaluator;
 use super::elements;
 use super::kahan::{Kahan, Mean};
 use super::native::HistogramSum;
@@ -11,10 +12,9 @@ use super::notes::Notes;
 use super::rate;
 use super::select::{RangeInput, Window};
 use super::series::{Grid, Ser, Val};
-use super::Evaluator;
+use crate::EvalError;
 use crate::ast::{Edges, Expr, Span};
 use crate::functions::{Function, FunctionId};
-use crate::EvalError;
 
 /// What a function over a window knows besides its samples.
 pub(super) struct Call<'c> {
@@ -104,7 +104,8 @@ impl Evaluator<'_> {
             self.charge(widest)?;
             self.release(widest);
             if !result.is_empty() {
-                if matches!(function.id, FunctionId::Rate | FunctionId::Increase) && !result.floats.is_empty() {
+                if matches!(function.id, FunctionId::Rate | FunctionId::Increase) && !result.floats.is_empty()
+                {
                     self.note_if_no_counter(&series.labels, range.span);
                 }
                 result.sort();
@@ -155,13 +156,19 @@ impl Evaluator<'_> {
         let counter = ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix));
         let typed = matches!(labels.value("__type__"), "counter" | "histogram");
         if !name.is_empty() && !counter && !typed {
-            let message =
-                format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"{name}\"");
+            let message = format!(
+                "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"{name}\""
+            );
             self.notes.info(span, message);
         }
     }
 
-    fn check_scalars(&mut self, id: FunctionId, args: &[Expr], scalars: &[Vec<f64>]) -> Result<(), EvalError> {
+    fn check_scalars(
+        &mut self,
+        id: FunctionId,
+        args: &[Expr],
+        scalars: &[Vec<f64>],
+    ) -> Result<(), EvalError> {
         match id {
             FunctionId::QuantileOverTime => {
                 for q in scalars[0].iter().filter(|q| !(0.0..=1.0).contains(*q)) {
@@ -196,7 +203,8 @@ impl Evaluator<'_> {
 /// The value 1 at every step that is not `present`.
 pub(super) fn absent_series(labels: model::Labels, present: &[bool]) -> Vec<Ser> {
     let mut series = Ser::new(labels, false);
-    series.floats = present.iter().enumerate().filter(|(_, p)| !**p).map(|(step, _)| (step as u32, 1.0)).collect();
+    series.floats =
+        present.iter().enumerate().filter(|(_, p)| !**p).map(|(step, _)| (step as u32, 1.0)).collect();
     if series.is_empty() { Vec::new() } else { vec![series] }
 }
 
@@ -240,11 +248,8 @@ fn value_of(call: &Call<'_>, window: &Window<'_>) -> Option<Val> {
 /// The newest or oldest sample with its time.
 fn window_end(window: &Window<'_>, newest: bool) -> Option<(i64, Val)> {
     let (floats, histograms) = (window.floats(), window.histograms());
-    let (float, histogram) = if newest {
-        (floats.last(), histograms.last())
-    } else {
-        (floats.first(), histograms.first())
-    };
+    let (float, histogram) =
+        if newest { (floats.last(), histograms.last()) } else { (floats.first(), histograms.first()) };
     let float = float.map(|s| (s.at.as_millis(), Val::Float(s.value)));
     let histogram = histogram.map(|s| (s.at.as_millis(), Val::Histogram(s.value.clone())));
     match (float, histogram) {

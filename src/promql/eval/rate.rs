@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use model::{CounterResetHint, FloatSample, Histogram, HistogramMismatch, HistogramSample, METRIC_NAME, Series};
+use model::{
+    CounterResetHint, FloatSample, Histogram, HistogramMismatch, HistogramSample, METRIC_NAME, Series,
+};
 
 use super::Evaluator;
 use super::over_time::Call;
@@ -126,7 +128,11 @@ fn warn_of_kind(call: &Call<'_>, histograms: &[HistogramSample], counter: bool) 
 }
 
 /// The combined histogram; notes what happened to its bounds.
-fn noted(call: &Call<'_>, combined: Result<model::Combined, HistogramMismatch>, verb: &str) -> Option<Histogram> {
+fn noted(
+    call: &Call<'_>,
+    combined: Result<model::Combined, HistogramMismatch>,
+    verb: &str,
+) -> Option<Histogram> {
     match combined {
         Ok(combined) => {
             if combined.bounds_reconciled {
@@ -242,7 +248,8 @@ fn sample_before(window: &Window<'_>) -> Option<(i64, Val)> {
 /// The oldest sample after the window's end, if it is not too far.
 fn sample_after(window: &Window<'_>) -> Option<(i64, Val)> {
     let latest = window.end.saturating_add(window.lookback);
-    let float = window.all_floats.get(window.bounds.floats.1).map(|s| (s.at.as_millis(), Val::Float(s.value)));
+    let float =
+        window.all_floats.get(window.bounds.floats.1).map(|s| (s.at.as_millis(), Val::Float(s.value)));
     let histogram = window.all_histograms.get(window.bounds.histograms.1);
     let histogram = histogram.map(|s| (s.at.as_millis(), Val::Histogram(s.value.clone())));
     let next = match (float, histogram) {
@@ -265,7 +272,8 @@ fn between_edges(call: &Call<'_>, window: &Window<'_>) -> Option<Val> {
     if samples.is_empty() && (before.is_none() || after.is_none()) {
         return None;
     }
-    let all_kinds = before.iter().chain(&samples).chain(&after).map(|(_, value)| matches!(value, Val::Float(_)));
+    let all_kinds =
+        before.iter().chain(&samples).chain(&after).map(|(_, value)| matches!(value, Val::Float(_)));
     let floats = all_kinds.clone().filter(|is_float| *is_float).count();
     if floats > 0 && floats < all_kinds.count() {
         call.warn_mixed();
@@ -351,7 +359,9 @@ fn difference(call: &Call<'_>, left: &Val, right: &Val) -> Option<Val> {
 fn sum(call: &Call<'_>, left: &Val, right: &Val) -> Option<Val> {
     match (left, right) {
         (Val::Float(left), Val::Float(right)) => Some((left + right).into()),
-        (Val::Histogram(left), Val::Histogram(right)) => noted(call, left.plus(right), "addition").map(Val::from),
+        (Val::Histogram(left), Val::Histogram(right)) => {
+            noted(call, left.plus(right), "addition").map(Val::from)
+        }
         _ => None,
     }
 }
@@ -372,8 +382,11 @@ fn interpolated(before: &(i64, Val), after: &(i64, Val), at: i64, counter: bool)
             }
             let grown = to.minus(from).ok()?.histogram.scaled(fraction);
             let mut value = from.plus(&grown).ok()?.histogram;
-            value.counter_reset_hint =
-                if to.counter_reset_hint == CounterResetHint::Gauge { CounterResetHint::Gauge } else { CounterResetHint::NotReset };
+            value.counter_reset_hint = if to.counter_reset_hint == CounterResetHint::Gauge {
+                CounterResetHint::Gauge
+            } else {
+                CounterResetHint::NotReset
+            };
             Some(value.into())
         }
         _ => None,

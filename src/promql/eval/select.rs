@@ -6,9 +6,9 @@ use model::{FloatSample, HistogramSample, Labels, Series, Timestamp, is_stale};
 
 use super::series::{Grid, Output, Ser, Val};
 use super::{Evaluator, rate};
+use crate::EvalError;
 use crate::ast::{Edges, Expr, Node, Selector, Span};
 use crate::plan::Resolver;
-use crate::EvalError;
 
 /// The answer of an instant selector.
 pub(super) struct Selected {
@@ -87,7 +87,8 @@ impl<'a> Evaluator<'a> {
                     offset: self.resolver.offset(&selector.time)?,
                     range: self.resolver.length(range)?,
                 };
-                let series = self.source(self.plan.of_selector(selector)).iter().map(RangeSeries::borrowed).collect();
+                let series =
+                    self.source(self.plan.of_selector(selector)).iter().map(RangeSeries::borrowed).collect();
                 Ok(RangeInput { series, time, edges: selector.edges, lookback: self.resolver.lookback_ms })
             }
             Node::Subquery { expr: inner, range, step, time } => {
@@ -96,7 +97,8 @@ impl<'a> Evaluator<'a> {
                     offset: self.resolver.offset(time)?,
                     range: self.resolver.length(range)?,
                 };
-                let step = step.as_ref().map_or(Ok(self.resolver.default_step_ms), |s| self.resolver.length(s))?;
+                let step =
+                    step.as_ref().map_or(Ok(self.resolver.default_step_ms), |s| self.resolver.length(s))?;
                 let first = time.at(grid.time(0)).saturating_sub(time.range);
                 let last = time.at(grid.time(grid.len.saturating_sub(1)));
                 let inner_grid = Grid::new(Resolver::subquery_start(first, step), last, step);
@@ -128,7 +130,11 @@ impl<'a> Evaluator<'a> {
                 labels: s.labels,
                 drop_name: s.drop_name,
                 floats: s.floats.into_iter().map(|(t, value)| FloatSample { at: at(t), value }).collect(),
-                histograms: s.histograms.into_iter().map(|(t, value)| HistogramSample { at: at(t), value }).collect(),
+                histograms: s
+                    .histograms
+                    .into_iter()
+                    .map(|(t, value)| HistogramSample { at: at(t), value })
+                    .collect(),
             })
             .collect())
     }
@@ -290,7 +296,8 @@ impl<'w> Window<'w> {
     /// All samples in order of time: numbers and histograms as they come.
     pub(super) fn values(&self) -> Vec<(i64, Val)> {
         let floats = self.floats().iter().map(|s| (s.at.as_millis(), Val::Float(s.value)));
-        let histograms = self.histograms().iter().map(|s| (s.at.as_millis(), Val::Histogram(s.value.clone())));
+        let histograms =
+            self.histograms().iter().map(|s| (s.at.as_millis(), Val::Histogram(s.value.clone())));
         let mut all: Vec<(i64, Val)> = floats.chain(histograms).collect();
         if !self.floats().is_empty() && !self.histograms().is_empty() {
             all.sort_by_key(|(at, _)| *at);

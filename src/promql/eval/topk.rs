@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 
 use super::Evaluator;
 use super::series::Ser;
-use crate::ast::{AggregateOp, Span};
 use crate::EvalError;
+use crate::ast::{AggregateOp, Span};
 
 /// The members of one group, by index into the input.
 pub(super) type Members = Vec<usize>;
@@ -98,7 +98,8 @@ impl Evaluator<'_> {
         if present.iter().any(|(_, value)| value.is_none()) {
             self.notes.info(span, format_args!("ignored histogram in {} aggregation", op.as_str()));
         }
-        let mut ranked: Vec<(usize, f64)> = present.into_iter().filter_map(|(m, v)| v.map(|v| (m, v))).collect();
+        let mut ranked: Vec<(usize, f64)> =
+            present.into_iter().filter_map(|(m, v)| v.map(|v| (m, v))).collect();
         ranked.sort_by(|(_, a), (_, b)| rank(op, *a, *b));
         ranked.truncate(k);
         ranked.into_iter().map(|(member, _)| member).collect()
