@@ -16,6 +16,7 @@ pub(crate) struct Meter(Mutex<Spent>);
 #[derive(Debug, Default)]
 struct Spent {
     guest: Duration,
+    host: Duration,
     /// The thread's clock at the last change; `None` while the call is not running.
     mark: Option<Duration>,
     in_host: bool,
@@ -26,9 +27,8 @@ impl Spent {
     fn book(&mut self) {
         if let Some(mark) = self.mark {
             let now = thread_cpu();
-            if !self.in_host {
-                self.guest += now.saturating_sub(mark);
-            }
+            let spent = now.saturating_sub(mark);
+            if self.in_host { self.host += spent } else { self.guest += spent }
             self.mark = Some(now);
         }
     }
@@ -70,6 +70,13 @@ impl Meter {
         let mut spent = self.spent();
         spent.book();
         spent.guest
+    }
+
+    /// What the host has used for it so far, on the plugin's own threads.
+    pub(crate) fn host(&self) -> Duration {
+        let mut spent = self.spent();
+        spent.book();
+        spent.host
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) use http::{Request, Response};
 pub(crate) use log::{Level, LogBudget};
 pub(crate) use metrics::{Operation, OwnMetrics};
 pub(crate) use query::{Asker, Questions, serve};
-pub(crate) use secrets::{hex, hmac_sha256};
+pub(crate) use secrets::hex;
 pub(crate) use settings::Settings;
 pub(crate) use state::StateStore;
 
