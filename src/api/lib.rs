@@ -1,1 +1,72 @@
-//! The `api` room.
+//! HTTP: Prometheus' API v1, Alertmanager's API v2, our own, the page.
+//!
+//! In: requests. Out: what the server's views say, in the exact form that the field's clients expect.
+//! Not here: any state. Everything is reached through the traits of [`Api`], which `server` implements.
+//! Invariant: an unknown path is a 404; nothing is served under `/alertmanager`.
+//! Start at [`router`].
+
+mod alertmanager;
+mod envelope;
+mod foghorn;
+mod guard;
+mod json;
+mod lifecycle;
+mod metadata;
+mod page;
+mod params;
+mod query;
+mod rule;
+mod series;
+mod state;
+mod status;
+mod target;
+mod views;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+
+pub use guard::{Access, Open};
+pub use json::{write_sample_value, write_timestamp};
+pub use page::Assets;
+pub use params::{parse_step, parse_time};
+pub use state::{Api, Control, ControlError, Queries, QueryRequest, Views};
+pub use views::{
+    AlertView, AlertmanagersView, BeatView, DeliveryView, DroppedTargetView, FamilyView, GroupView,
+    HealthView, PluginCallView, PluginView, RuleKindView, RuleView, RuntimeView, StoreView, TargetView,
+};
+
+/// The API on the main listener: everything.
+pub fn router(api: Arc<Api>) -> Router {
+    let routes = Router::new()
+        .merge(query::routes())
+        .merge(series::routes())
+        .merge(metadata::routes())
+        .merge(target::routes())
+        .merge(rule::routes())
+        .merge(status::routes())
+        .merge(foghorn::routes())
+        .merge(alertmanager::routes())
+        .merge(lifecycle::routes())
+        .merge(page::routes());
+    finish(routes, api)
+}
+
+/// The API on the second listener, for tools that expect Alertmanager at its own address.
+pub fn alertmanager_router(api: Arc<Api>) -> Router {
+    let routes =
+        Router::new().merge(alertmanager::routes()).merge(lifecycle::routes()).merge(page::redirect_routes());
+    finish(routes, api)
+}
+
+fn finish(routes: Router<Arc<Api>>, api: Arc<Api>) -> Router {
+    let prefix = api.route_prefix.clone();
+    let routes = routes
+        .fallback(envelope::not_found)
+        .method_not_allowed_fallback(envelope::method_not_allowed)
+        .layer(from_fn_with_state(Arc::clone(&api), guard::compress))
+        .layer(from_fn_with_state(Arc::clone(&api), guard::guard))
+        .with_state(api);
+    if prefix.is_empty() { routes } else { Router::new().nest(&prefix, routes).fallback(envelope::not_found) }
+}

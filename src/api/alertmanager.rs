@@ -1,0 +1,466 @@
+//! Alertmanager's API v2.
+
+use std::sync::Arc;
+
+use alerting::{
+    AlertDraft, AlertFilter, AlertView, AlertingView, MatcherMode, SilenceDraft, SilenceId, SilenceView,
+    parse_matcher, receiver_matches, silence_is_listed,
+};
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use model::{Annotations, Labels, MatchOp, Matcher, Re2, Timestamp};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+use crate::envelope::{ApiError, json_response};
+use crate::params::{Params, parse_time};
+use crate::rule::object;
+use crate::state::{Api, ControlError};
+
+/// The version of Alertmanager whose interface this is: amtool compares it with its own.
+const ALERTMANAGER_VERSION: &str = "0.28.0";
+/// Keys of a configuration that are Alertmanager's.
+const TOP_KEYS: [&str; 7] =
+    ["global", "route", "receivers", "inhibit_rules", "templates", "time_intervals", "mute_time_intervals"];
+/// Keys of `global` that are Prometheus'.
+const PROMETHEUS_GLOBAL_KEYS: [&str; 22] = [
+    "scrape_interval",
+    "scrape_timeout",
+    "scrape_protocols",
+    "evaluation_interval",
+    "rule_query_offset",
+    "external_labels",
+    "query_log_file",
+    "scrape_failure_log_file",
+    "body_size_limit",
+    "sample_limit",
+    "label_limit",
+    "label_name_length_limit",
+    "label_value_length_limit",
+    "target_limit",
+    "keep_dropped_targets",
+    "metric_name_validation_scheme",
+    "metric_name_escaping_scheme",
+    "scrape_native_histograms",
+    "convert_classic_histograms_to_nhcb",
+    "always_scrape_classic_histograms",
+    "extra_scrape_metrics",
+    "fallback_scrape_protocol",
+];
+
+pub(crate) fn routes() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/api/v2/status", get(status))
+        .route("/api/v2/receivers", get(receivers))
+        .route("/api/v2/alerts", get(alerts).post(post_alerts))
+        .route("/api/v2/alerts/groups", get(groups))
+        .route("/api/v2/silences", get(silences).post(put_silence))
+        .route("/api/v2/silence/{id}", get(silence).delete(expire_silence))
+}
+
+/// An error of API v2: a JSON string.
+struct Refused(StatusCode, String);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        json_response(self.0, json!(self.1).to_string())
+    }
+}
+
+impl From<ControlError> for Refused {
+    fn from(error: ControlError) -> Self {
+        let status = match &error {
+            ControlError::Invalid(_) => StatusCode::BAD_REQUEST,
+            ControlError::NotFound(_) => StatusCode::NOT_FOUND,
+            ControlError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Refused(status, error.to_string())
+    }
+}
+
+impl From<ApiError> for Refused {
+    fn from(error: ApiError) -> Self {
+        Refused(error.status, error.message)
+    }
+}
+
+fn bad(message: impl Into<String>) -> Refused {
+    Refused(StatusCode::BAD_REQUEST, message.into())
+}
+
+fn answer(value: &Value) -> Response {
+    json_response(StatusCode::OK, value.to_string())
+}
+
+async fn view_of(api: &Api) -> Result<Arc<AlertingView>, Refused> {
+    let stopping = || Refused(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping".to_owned());
+    api.views.alerting().await.ok_or_else(stopping)
+}
+
+async fn status(State(api): State<Arc<Api>>) -> Response {
+    let started = api.views.runtime().started;
+    answer(&json!({
+        "cluster": {"status": "disabled", "peers": []},
+        "versionInfo": {
+            "version": ALERTMANAGER_VERSION,
+            "revision": format!("foghorn {}", env!("CARGO_PKG_VERSION")),
+            "branch": "main",
+            "buildUser": "",
+            "buildDate": "",
+            "goVersion": "",
+        },
+        "config": {"original": alertmanager_part(&api.views.config_yaml())},
+        "uptime": started.to_string(),
+    }))
+}
+
+/// The part of a configuration that Alertmanager's tools know: they refuse what they do not.
+fn alertmanager_part(yaml: &str) -> String {
+    let Ok(serde_yaml::Value::Mapping(whole)) = serde_yaml::from_str(yaml) else { return String::new() };
+    let mut part = serde_yaml::Mapping::new();
+    for key in TOP_KEYS {
+        let Some(value) = whole.get(key) else { continue };
+        let mut value = value.clone();
+        if key == "global"
+            && let Some(global) = value.as_mapping_mut()
+        {
+            for name in PROMETHEUS_GLOBAL_KEYS {
+                global.remove(name);
+            }
+            if global.is_empty() {
+                continue;
+            }
+        }
+        part.insert(key.into(), value);
+    }
+    serde_yaml::to_string(&part).unwrap_or_default()
+}
+
+fn matchers_of<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Vec<Matcher>, Refused> {
+    texts
+        .map(|text| {
+            parse_matcher(text, MatcherMode::default())
+                .map_err(|error| bad(format!("bad matcher format: {text}: {error}")))
+        })
+        .collect()
+}
+
+async fn receivers(State(api): State<Arc<Api>>, params: Params) -> Result<Response, Refused> {
+    let wanted = matchers_of(params.all("receiver_matchers"))?;
+    let view = view_of(&api).await?;
+    let listed: Vec<Value> = view
+        .receivers
+        .iter()
+        .filter(|receiver| receiver_matches(&receiver.labels, &wanted))
+        .map(|receiver| json!({"name": receiver.name, "labels": object(receiver.labels.iter())}))
+        .collect();
+    Ok(answer(&json!(listed)))
+}
+
+fn filter_of(params: &Params) -> Result<AlertFilter, Refused> {
+    let receiver = params
+        .get("receiver")
+        .map(|pattern| {
+            Re2::anchored(pattern).map_err(|error| bad(format!("failed to parse receiver param: {error}")))
+        })
+        .transpose()?;
+    Ok(AlertFilter {
+        active: params.flag("active", true)?,
+        silenced: params.flag("silenced", true)?,
+        inhibited: params.flag("inhibited", true)?,
+        unprocessed: params.flag("unprocessed", true)?,
+        muted: params.flag("muted", true)?,
+        matchers: matchers_of(params.all("filter"))?,
+        receiver,
+        receiver_matchers: matchers_of(params.all("receiver_matchers"))?,
+    })
+}
+
+fn annotations_json(annotations: &Annotations) -> Value {
+    object(annotations.iter().map(|(name, text)| (name.as_str(), text.as_str())))
+}
+
+fn alert_json(view: &AlertView) -> Value {
+    let alert = &view.alert;
+    json!({
+        "annotations": annotations_json(&alert.annotations),
+        "endsAt": alert.ends_at.to_string(),
+        "fingerprint": view.fingerprint.to_string(),
+        "receivers": view.receivers.iter().map(|name| json!({"name": name})).collect::<Vec<_>>(),
+        "startsAt": alert.starts_at.to_string(),
+        "status": {
+            "inhibitedBy": view.inhibited_by.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "mutedBy": view.muted_by,
+            "silencedBy": view.silenced_by.iter().map(SilenceId::as_str).collect::<Vec<_>>(),
+            "state": view.state.as_str(),
+        },
+        "updatedAt": alert.updated_at.to_string(),
+        "generatorURL": alert.generator_url,
+        "labels": object(alert.labels.iter()),
+    })
+}
+
+async fn alerts(State(api): State<Arc<Api>>, params: Params) -> Result<Response, Refused> {
+    let filter = filter_of(&params)?;
+    let view = view_of(&api).await?;
+    let listed: Vec<Value> = view.filtered_alerts(&filter).map(alert_json).collect();
+    Ok(answer(&json!(listed)))
+}
+
+async fn groups(State(api): State<Arc<Api>>, params: Params) -> Result<Response, Refused> {
+    let filter = filter_of(&params)?;
+    let view = view_of(&api).await?;
+    let listed: Vec<Value> = view
+        .filtered_groups(&filter)
+        .into_iter()
+        .map(|(group, alerts)| {
+            json!({
+                "alerts": alerts.into_iter().map(alert_json).collect::<Vec<_>>(),
+                "labels": object(group.labels.iter()),
+                "receiver": {"name": group.receiver},
+                "routeLabels": object(group.route_labels.iter()),
+            })
+        })
+        .collect();
+    Ok(answer(&json!(listed)))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PostableAlert {
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    starts_at: Option<String>,
+    #[serde(default)]
+    ends_at: Option<String>,
+    #[serde(default, rename = "generatorURL")]
+    generator_url: Option<String>,
+}
+
+/// A time in a body. Go's zero time and an empty text mean that there is none.
+fn body_time(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, Refused> {
+    match text {
+        None | Some("") => Ok(None),
+        Some(text) if text.starts_with("0001-01-01T00:00:00") => Ok(None),
+        Some(text) if text.contains('T') => parse_time(text)
+            .map(Some)
+            .ok_or_else(|| bad(format!("parsing {name} failed: `{text}` is not a time; write RFC 3339"))),
+        Some(text) => Err(bad(format!("parsing {name} failed: `{text}` is not a time; write RFC 3339"))),
+    }
+}
+
+/// Bodies are JSON. Browsers cannot send that from another site without asking first.
+fn check_json(headers: &HeaderMap) -> Result<(), Refused> {
+    let content_type =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    {
+        return Ok(());
+    }
+    Err(Refused(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        format!("unsupported media type {content_type:?}, only [application/json] are allowed"),
+    ))
+}
+
+fn read_json<T: for<'de> Deserialize<'de>>(body: &[u8], what: &str) -> Result<T, Refused> {
+    serde_json::from_slice(body)
+        .map_err(|error| bad(format!("parsing {what} body from \"\" failed: {error}")))
+}
+
+async fn post_alerts(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Refused> {
+    check_json(&headers)?;
+    let posted: Vec<PostableAlert> = read_json(&body, "alerts")?;
+    let drafts = posted
+        .into_iter()
+        .map(|alert| {
+            Ok(AlertDraft {
+                labels: Labels::from_pairs(alert.labels),
+                annotations: alert
+                    .annotations
+                    .unwrap_or_default()
+                    .into_iter()
+                    .filter(|(_, v)| !v.is_empty())
+                    .collect(),
+                starts_at: body_time("startsAt", alert.starts_at.as_deref())?,
+                ends_at: body_time("endsAt", alert.ends_at.as_deref())?,
+                generator_url: alert.generator_url.unwrap_or_default(),
+            })
+        })
+        .collect::<Result<Vec<_>, Refused>>()?;
+    api.control.post_alerts(drafts).await?;
+    Ok(StatusCode::OK.into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PostableMatcher {
+    name: String,
+    value: String,
+    #[serde(default)]
+    is_regex: bool,
+    #[serde(default)]
+    is_equal: Option<bool>,
+}
+
+impl PostableMatcher {
+    fn matcher(self) -> Result<Matcher, Refused> {
+        let op = match (self.is_equal.unwrap_or(true), self.is_regex) {
+            (true, false) => MatchOp::Equal,
+            (false, false) => MatchOp::NotEqual,
+            (true, true) => MatchOp::Regex,
+            (false, true) => MatchOp::NotRegex,
+        };
+        if self.name.is_empty() {
+            return Err(bad("invalid silence: a matcher has no name"));
+        }
+        Matcher::new(self.name, op, self.value).map_err(|error| bad(format!("invalid silence: {error}")))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PostableSilence {
+    #[serde(default)]
+    id: Option<String>,
+    matchers: Vec<PostableMatcher>,
+    starts_at: String,
+    ends_at: String,
+    created_by: String,
+    comment: String,
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+async fn put_silence(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Refused> {
+    check_json(&headers)?;
+    let posted: PostableSilence = read_json(&body, "silence")?;
+    let draft = SilenceDraft {
+        id: posted.id.filter(|id| !id.is_empty()).map(|id| SilenceId::new(&id)),
+        matcher_sets: vec![
+            posted.matchers.into_iter().map(PostableMatcher::matcher).collect::<Result<_, _>>()?,
+        ],
+        starts_at: body_time("startsAt", Some(&posted.starts_at))?,
+        ends_at: body_time("endsAt", Some(&posted.ends_at))?,
+        created_by: posted.created_by,
+        comment: posted.comment,
+        annotations: posted.annotations.unwrap_or_default(),
+    };
+    let id = api.control.put_silence(draft).await?;
+    Ok(answer(&json!({"silenceID": id})))
+}
+
+fn silence_json(view: &SilenceView) -> Value {
+    let silence = &view.silence;
+    // API v2 knows one set of matchers.
+    let matchers = silence.matcher_sets.first().map(Vec::as_slice).unwrap_or_default();
+    json!({
+        "id": silence.id.as_str(),
+        "status": {"state": view.state.as_str()},
+        "updatedAt": silence.updated_at.to_string(),
+        "comment": silence.comment,
+        "createdBy": silence.created_by,
+        "endsAt": silence.ends_at.to_string(),
+        "startsAt": silence.starts_at.to_string(),
+        "annotations": annotations_json(&silence.annotations),
+        "matchers": matchers.iter().map(|matcher| json!({
+            "name": matcher.name(),
+            "value": matcher.pattern(),
+            "isRegex": matcher.op().is_regex(),
+            "isEqual": matcher.op().is_positive(),
+        })).collect::<Vec<_>>(),
+    })
+}
+
+async fn silences(State(api): State<Arc<Api>>, params: Params) -> Result<Response, Refused> {
+    let wanted = matchers_of(params.all("filter"))?;
+    let states = [
+        ("active", params.flag("active", true)?),
+        ("pending", params.flag("pending", true)?),
+        ("expired", params.flag("expired", true)?),
+    ];
+    let view = view_of(&api).await?;
+    let listed: Vec<Value> = view
+        .silences
+        .iter()
+        .filter(|silence| silence_is_listed(&silence.silence, &wanted))
+        .filter(|silence| states.iter().any(|(name, shown)| *shown && *name == silence.state.as_str()))
+        .map(silence_json)
+        .collect();
+    Ok(answer(&json!(listed)))
+}
+
+/// Ids are UUIDs; another text is a mistake of the client, and not an id that is not there.
+fn check_id(id: &str) -> Result<(), Refused> {
+    let parts: Vec<usize> = id.split('-').map(str::len).collect();
+    let hex = id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    if hex && parts == [8, 4, 4, 4, 12] {
+        return Ok(());
+    }
+    Err(Refused(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        format!("silenceID in path must be of type uuid: \"{id}\""),
+    ))
+}
+
+async fn silence(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Response, Refused> {
+    check_id(&id)?;
+    let view = view_of(&api).await?;
+    match view.silence(&SilenceId::new(&id)) {
+        Some(silence) => Ok(answer(&silence_json(silence))),
+        None => Ok(StatusCode::NOT_FOUND.into_response()),
+    }
+}
+
+async fn expire_silence(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Response, Refused> {
+    check_id(&id)?;
+    match api.control.expire_silence(&id).await {
+        Ok(()) => Ok(StatusCode::OK.into_response()),
+        Err(ControlError::NotFound(_)) => Ok(StatusCode::NOT_FOUND.into_response()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_part_that_alertmanager_knows_is_shown() {
+        let yaml =
+            "global: {scrape_interval: 5s, resolve_timeout: 5m}\nscrape_configs: []\nroute: {receiver: a}\n";
+        assert_eq!(alertmanager_part(yaml), "global:\n  resolve_timeout: 5m\nroute:\n  receiver: a\n");
+        assert_eq!(alertmanager_part("global: {scrape_interval: 5s}\n").trim(), "{}");
+    }
+
+    #[test]
+    fn times_of_bodies() {
+        assert_eq!(body_time("t", Some("0001-01-01T00:00:00Z")).ok().flatten(), None);
+        assert_eq!(
+            body_time("t", Some("1970-01-01T00:00:01Z")).ok().flatten(),
+            Some(Timestamp::from_secs(1))
+        );
+        assert!(body_time("t", Some("12")).is_err());
+    }
+
+    #[test]
+    fn ids_are_uuids() {
+        assert!(check_id("0b2a1c3d-0000-4000-8000-0123456789ab").is_ok());
+        assert!(check_id("abc").is_err());
+    }
+}

@@ -1,0 +1,77 @@
+//! The frame around each answer of API v1.
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use ports::{QueryError, QueryErrorKind};
+use serde_json::{Value, json};
+
+/// A failed request, as API v1 writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ApiError {
+    pub(crate) status: StatusCode,
+    pub(crate) kind: &'static str,
+    pub(crate) message: String,
+}
+
+impl ApiError {
+    pub(crate) fn bad_data(message: impl Into<String>) -> Self {
+        ApiError { status: StatusCode::BAD_REQUEST, kind: "bad_data", message: message.into() }
+    }
+
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        ApiError { status: StatusCode::INTERNAL_SERVER_ERROR, kind: "internal", message: message.into() }
+    }
+}
+
+impl From<QueryError> for ApiError {
+    fn from(error: QueryError) -> Self {
+        let (status, kind) = match error.kind {
+            QueryErrorKind::BadData => (StatusCode::BAD_REQUEST, "bad_data"),
+            QueryErrorKind::Execution => (StatusCode::UNPROCESSABLE_ENTITY, "execution"),
+            QueryErrorKind::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
+            QueryErrorKind::Canceled => (StatusCode::SERVICE_UNAVAILABLE, "canceled"),
+            QueryErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        };
+        ApiError { status, kind, message: error.message }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = json!({"status": "error", "errorType": self.kind, "error": self.message});
+        json_response(self.status, body.to_string())
+    }
+}
+
+pub(crate) fn json_response(status: StatusCode, body: String) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// `{"status":"success","data":…}`.
+pub(crate) fn success(data: &Value) -> Response {
+    success_text(&data.to_string(), &[], &[])
+}
+
+/// The same around a text that is JSON already, with what is worth knowing beside it.
+pub(crate) fn success_text(data: &str, warnings: &[String], infos: &[String]) -> Response {
+    let mut body = String::with_capacity(data.len() + 64);
+    body.push_str(r#"{"status":"success","data":"#);
+    body.push_str(data);
+    for (name, notes) in [("warnings", warnings), ("infos", infos)] {
+        if !notes.is_empty() {
+            body.push_str(&format!(",\"{name}\":{}", json!(notes)));
+        }
+    }
+    body.push('}');
+    json_response(StatusCode::OK, body)
+}
+
+/// A path that does not exist.
+pub(crate) async fn not_found() -> Response {
+    (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
+}
+
+/// A path that exists, and does not take this method.
+pub(crate) async fn method_not_allowed() -> Response {
+    (StatusCode::METHOD_NOT_ALLOWED, "405 method not allowed\n").into_response()
+}

@@ -1,0 +1,218 @@
+//! Who may do what, and answers made smaller.
+
+use std::io::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use model::Secret;
+
+use crate::state::Api;
+
+/// Which writes need no token on an address that others can reach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Open {
+    /// None.
+    #[default]
+    Nothing,
+    /// Alerts and samples from senders.
+    Ingest,
+    /// Everything: a lab.
+    All,
+}
+
+/// Who may do what.
+///
+/// On loopback everything is open. On another address reads are open, and writes need the token that was made at the
+/// first start. A browser's request from another site changes nothing anywhere.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// The token that writes need.
+    pub token: Secret<String>,
+    /// What needs none.
+    pub open: Open,
+}
+
+impl Access {
+    /// Whether a request may go on; if not, why.
+    fn check(
+        &self,
+        method: &Method,
+        path: &str,
+        peer: Option<IpAddr>,
+        local: bool,
+        headers: &HeaderMap,
+    ) -> Result<(), &'static str> {
+        if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) || is_query(path) {
+            return Ok(());
+        }
+        if from_other_site(headers) {
+            return Err("a page of another site may not change anything here");
+        }
+        let ingest = path.ends_with("/api/v2/alerts") || path.ends_with("/api/v1/write");
+        let open = match self.open {
+            Open::All => true,
+            Open::Ingest => ingest,
+            Open::Nothing => false,
+        };
+        if open || (local && peer.is_some_and(|peer| peer.to_canonical().is_loopback())) {
+            return Ok(());
+        }
+        let given = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .unwrap_or_default();
+        if equal(given.trim().as_bytes(), self.token.expose().as_bytes()) && !given.is_empty() {
+            return Ok(());
+        }
+        Err(
+            "changes from outside this machine need the token: send `Authorization: Bearer …` with the content of DATA/admin-token, or start with --web.open=all in a lab",
+        )
+    }
+}
+
+/// Compares in a time that does not depend on where the difference is.
+fn equal(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (x, y)| difference | (x ^ y)) == 0
+}
+
+/// Query endpoints take POST for long expressions; they change nothing.
+fn is_query(path: &str) -> bool {
+    const QUERIES: [&str; 6] =
+        ["query", "query_range", "query_exemplars", "format_query", "series", "labels"];
+    path.rsplit_once("/api/v1/").is_some_and(|(_, name)| QUERIES.contains(&name))
+}
+
+fn from_other_site(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(site) = text("sec-fetch-site") {
+        return !matches!(site, "same-origin" | "none");
+    }
+    let Some(origin) = text("origin") else { return false };
+    let host = text("host").unwrap_or_default();
+    origin.split_once("://").is_none_or(|(_, rest)| rest != host)
+}
+
+pub(crate) async fn guard(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let checked =
+        api.access.check(request.method(), request.uri().path(), peer, peer.is_some(), request.headers());
+    let mut response = match checked {
+        Ok(()) => next.run(request).await,
+        Err(why) => {
+            let status = if why.contains("token") { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
+            (status, format!("{why}\n")).into_response()
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+        ),
+    );
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    response
+}
+
+/// Answers shorter than this are not worth packing.
+const PACK_BYTES_MIN: usize = 1024;
+/// An answer is held in memory to be packed; this is more than any of ours.
+const PACK_BYTES_MAX: usize = 1 << 30;
+
+/// Packs answers with gzip for clients that accept it.
+pub(crate) async fn compress(State(_): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let accepts = request
+        .headers()
+        .get(header::ACCEPT_ENCODING)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.split(',').any(|part| part.trim().split(';').next() == Some("gzip")));
+    let response = next.run(request).await;
+    if !accepts || response.headers().contains_key(header::CONTENT_ENCODING) {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let Ok(bytes) = axum::body::to_bytes(body, PACK_BYTES_MAX).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    if bytes.len() < PACK_BYTES_MIN {
+        return Response::from_parts(parts, Body::from(bytes));
+    }
+    let packed = pack(&bytes);
+    parts.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    parts.headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(packed))
+}
+
+fn pack(bytes: &Bytes) -> Vec<u8> {
+    let mut encoder =
+        flate2::write::GzEncoder::new(Vec::with_capacity(bytes.len() / 4), flate2::Compression::fast());
+    // Writing to memory does not fail.
+    let _ = encoder.write_all(bytes);
+    encoder.finish().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(n, v)| (n.parse().unwrap(), HeaderValue::from_static(v))).collect()
+    }
+
+    #[test]
+    fn who_may_do_what() {
+        let inside = "127.0.0.1";
+        let outside = "192.0.2.7";
+        let token = ("authorization", "Bearer abc");
+        for (method, path, peer, open, given, allowed) in [
+            ("GET", "/api/v2/alerts", outside, Open::Nothing, &[][..], true),
+            ("POST", "/api/v1/query", outside, Open::Nothing, &[], true),
+            ("POST", "/api/v2/silences", inside, Open::Nothing, &[], true),
+            ("POST", "/api/v2/silences", outside, Open::Nothing, &[], false),
+            ("POST", "/api/v2/silences", outside, Open::Nothing, &[token], true),
+            ("POST", "/api/v2/silences", outside, Open::Nothing, &[("authorization", "Bearer abd")], false),
+            ("POST", "/api/v2/alerts", outside, Open::Ingest, &[], true),
+            ("POST", "/api/v2/silences", outside, Open::Ingest, &[], false),
+            ("DELETE", "/api/v2/silence/x", outside, Open::All, &[], true),
+            (
+                "POST",
+                "/api/v2/silences",
+                inside,
+                Open::All,
+                &[("origin", "http://evil.test"), ("host", "127.0.0.1:9090")],
+                false,
+            ),
+            (
+                "POST",
+                "/api/v2/silences",
+                inside,
+                Open::Nothing,
+                &[("origin", "http://a:9090"), ("host", "a:9090")],
+                true,
+            ),
+            ("POST", "/-/reload", inside, Open::Nothing, &[("sec-fetch-site", "cross-site")], false),
+        ] {
+            let access = Access { token: Secret::new("abc".into()), open };
+            let peer: IpAddr = peer.parse().unwrap();
+            let got = access.check(&method.parse().unwrap(), path, Some(peer), true, &headers(given));
+            assert_eq!(got.is_ok(), allowed, "{method} {path} from {peer} {given:?}: {got:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_token_opens_nothing() {
+        let access = Access::default();
+        let got =
+            access.check(&Method::POST, "/-/reload", None, false, &headers(&[("authorization", "Bearer ")]));
+        assert!(got.is_err());
+    }
+}

@@ -1,0 +1,215 @@
+//! Parameters: from the address, and from the form that a POST carries.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::{StatusCode, header};
+use model::{Matcher, Timestamp};
+use std::time::Duration;
+
+use crate::envelope::ApiError;
+
+/// A form longer than this is refused.
+const FORM_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// API v1's word for "the earliest time" and "the latest time", in text.
+const MIN_TIME_TEXT: &str = "-292273086-05-16T16:47:06Z";
+const MAX_TIME_TEXT: &str = "292277025-08-18T07:12:54.999999999Z";
+
+/// Names and values in order; names may repeat.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Params(Vec<(String, String)>);
+
+impl Params {
+    fn read(&mut self, text: &[u8]) {
+        self.0.extend(form_urlencoded::parse(text).into_owned());
+    }
+
+    /// The first value of `name`; an empty one counts as missing.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str()).filter(|v| !v.is_empty())
+    }
+
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    pub(crate) fn required(&self, name: &str) -> Result<&str, ApiError> {
+        self.get(name).ok_or_else(|| {
+            ApiError::bad_data(format!("invalid parameter \"{name}\": it is missing or empty"))
+        })
+    }
+
+    pub(crate) fn time(&self, name: &str) -> Result<Option<Timestamp>, ApiError> {
+        self.get(name)
+            .map(|text| {
+                parse_time(text).ok_or_else(|| {
+                    ApiError::bad_data(format!(
+                        "invalid parameter \"{name}\": invalid time value for '{name}': cannot parse \"{text}\" to a valid timestamp; write seconds since 1970 or RFC 3339"
+                    ))
+                })
+            })
+            .transpose()
+    }
+
+    pub(crate) fn duration(&self, name: &str) -> Result<Option<Duration>, ApiError> {
+        self.get(name)
+            .map(|text| {
+                parse_step(text).ok_or_else(|| {
+                    ApiError::bad_data(format!(
+                        "invalid parameter \"{name}\": cannot parse \"{text}\" to a valid duration; write seconds or a duration such as 5m"
+                    ))
+                })
+            })
+            .transpose()
+    }
+
+    /// `limit`: none or 0 is no limit.
+    pub(crate) fn limit(&self, name: &str) -> Result<usize, ApiError> {
+        match self.get(name) {
+            None => Ok(usize::MAX),
+            Some(text) => match text.parse::<usize>() {
+                Ok(0) => Ok(usize::MAX),
+                Ok(limit) => Ok(limit),
+                Err(_) => Err(ApiError::bad_data(format!(
+                    "invalid parameter \"{name}\": it must be a non-negative number"
+                ))),
+            },
+        }
+    }
+
+    /// `start` and `end`, which default to all of time.
+    pub(crate) fn time_range(&self) -> Result<(Timestamp, Timestamp), ApiError> {
+        let start = self.time("start")?.unwrap_or(Timestamp::MIN);
+        let end = self.time("end")?.unwrap_or(Timestamp::MAX);
+        if end < start {
+            return Err(ApiError::bad_data(
+                "invalid parameter \"end\": end timestamp must not be before start time",
+            ));
+        }
+        Ok((start, end))
+    }
+
+    /// Each `match[]` as the matchers of a series selector.
+    pub(crate) fn selectors(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
+        self.all("match[]").map(parse_selector).collect()
+    }
+
+    /// `true` or `false`, with a default.
+    pub(crate) fn flag(&self, name: &str, missing: bool) -> Result<bool, ApiError> {
+        match self.get(name) {
+            None => Ok(missing),
+            Some("true" | "1") => Ok(true),
+            Some("false" | "0") => Ok(false),
+            Some(other) => Err(ApiError::bad_data(format!(
+                "invalid parameter \"{name}\": \"{other}\" is neither true nor false"
+            ))),
+        }
+    }
+}
+
+fn parse_selector(text: &str) -> Result<Vec<Matcher>, ApiError> {
+    let invalid = |message: String| ApiError::bad_data(format!("invalid parameter \"match[]\": {message}"));
+    let expr = promql::parse(text, &promql::ParseOptions::default())
+        .map_err(|errors| invalid(errors.to_string()))?;
+    series_matchers(expr).ok_or_else(|| invalid(format!("`{text}` is not a series selector")))
+}
+
+/// The matchers of an expression that is a plain series selector.
+pub(crate) fn series_matchers(expr: promql::Expr) -> Option<Vec<Matcher>> {
+    match expr.node {
+        promql::Node::Selector(selector) if selector.time == promql::TimeModifier::default() => {
+            Some(selector.matchers)
+        }
+        promql::Node::Paren(inner) => series_matchers(*inner),
+        _ => None,
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Params {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let mut params = Params::default();
+        let is_form = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"));
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        if is_form {
+            let body = Bytes::from_request(request, state).await.map_err(|error| ApiError {
+                status: StatusCode::BAD_REQUEST,
+                kind: "bad_data",
+                message: format!("the form cannot be read: {error}"),
+            })?;
+            if body.len() > FORM_BYTES_MAX {
+                return Err(ApiError::bad_data(format!("the form is longer than {FORM_BYTES_MAX} bytes")));
+            }
+            // The form comes first: where both name a parameter, the form counts.
+            params.read(&body);
+        }
+        params.read(query.as_bytes());
+        Ok(params)
+    }
+}
+
+/// Seconds since 1970, with a fraction, or RFC 3339.
+pub fn parse_time(text: &str) -> Option<Timestamp> {
+    match text {
+        MIN_TIME_TEXT => return Some(Timestamp::MIN),
+        MAX_TIME_TEXT => return Some(Timestamp::MAX),
+        _ => {}
+    }
+    if let Ok(seconds) = text.parse::<f64>() {
+        let millis = (seconds * 1000.0).round();
+        return (millis.is_finite() && millis.abs() < i64::MAX as f64)
+            .then(|| Timestamp::from_millis(millis as i64));
+    }
+    let zoned: jiff::Timestamp = text.parse().ok()?;
+    Some(Timestamp::from_millis(zoned.as_millisecond()))
+}
+
+/// Seconds, with a fraction, or a duration such as `5m`.
+pub fn parse_step(text: &str) -> Option<Duration> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        // Durations are counted in signed nanoseconds by the clients of this API.
+        let fits = seconds.is_finite() && seconds >= 0.0 && seconds * 1e9 < i64::MAX as f64;
+        return fits.then(|| Duration::from_millis((seconds * 1000.0).round() as u64));
+    }
+    model::parse_duration(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        for (text, millis) in [
+            ("0", Some(0)),
+            ("1.5", Some(1500)),
+            ("-3", Some(-3000)),
+            ("2026-01-02T03:04:05Z", Some(1_767_323_045_000)),
+            ("2026-01-02T03:04:05.25+01:00", Some(1_767_319_445_250)),
+            ("30s", None),
+            ("yesterday", None),
+            ("NaN", None),
+            ("1e300", None),
+        ] {
+            assert_eq!(parse_time(text).map(Timestamp::as_millis), millis, "{text}");
+        }
+    }
+
+    #[test]
+    fn steps() {
+        for (text, millis) in [
+            ("15", Some(15_000)),
+            ("0.5", Some(500)),
+            ("5m", Some(300_000)),
+            ("-1", None),
+            ("x", None),
+            ("1e300", None),
+        ] {
+            assert_eq!(parse_step(text).map(|d| d.as_millis()), millis, "{text}");
+        }
+    }
+}

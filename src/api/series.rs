@@ -1,0 +1,137 @@
+//! `series`, `labels`, `label/NAME/values`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use axum::routing::get;
+use model::Labels;
+use ports::SelectError;
+use serde_json::json;
+
+use crate::envelope::{ApiError, success_text};
+use crate::json::write_labels;
+use crate::params::Params;
+use crate::state::Api;
+
+pub(crate) fn routes() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/api/v1/series", get(series).post(series))
+        .route("/api/v1/labels", get(names).post(names))
+        .route("/api/v1/label/{name}/values", get(values))
+}
+
+impl From<SelectError> for ApiError {
+    fn from(error: SelectError) -> Self {
+        ApiError::internal(error.message)
+    }
+}
+
+async fn series(State(api): State<Arc<Api>>, params: Params) -> Result<Response, ApiError> {
+    let selectors = params.selectors()?;
+    if selectors.is_empty() {
+        return Err(ApiError::bad_data("no match[] parameter provided"));
+    }
+    let (start, end) = params.time_range()?;
+    let limit = params.limit("limit")?;
+    let mut found: BTreeSet<Labels> = BTreeSet::new();
+    for matchers in &selectors {
+        found.extend(api.store.series(matchers, start, end).await?);
+    }
+    let mut data = String::from("[");
+    for (index, labels) in found.iter().take(limit).enumerate() {
+        if index > 0 {
+            data.push(',');
+        }
+        write_labels(&mut data, labels);
+    }
+    data.push(']');
+    Ok(success_text(&data, &truncated(found.len(), limit), &[]))
+}
+
+async fn names(State(api): State<Arc<Api>>, params: Params) -> Result<Response, ApiError> {
+    let (start, end) = params.time_range()?;
+    let limit = params.limit("limit")?;
+    let mut found: BTreeSet<String> = BTreeSet::new();
+    for matchers in selectors_or_all(&params)? {
+        found.extend(api.store.label_names(&matchers, start, end).await?);
+    }
+    list(found, limit)
+}
+
+async fn values(
+    State(api): State<Arc<Api>>,
+    Path(name): Path<String>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    // Names outside the classic characters travel as `U__…` in a path.
+    let name = unescape_name(&name);
+    if name.is_empty() {
+        return Err(ApiError::bad_data("invalid label name: it is empty"));
+    }
+    let (start, end) = params.time_range()?;
+    let limit = params.limit("limit")?;
+    let mut found: BTreeSet<String> = BTreeSet::new();
+    for matchers in selectors_or_all(&params)? {
+        found.extend(api.store.label_values(&name, &matchers, start, end).await?);
+    }
+    list(found, limit)
+}
+
+fn selectors_or_all(params: &Params) -> Result<Vec<Vec<model::Matcher>>, ApiError> {
+    let selectors = params.selectors()?;
+    Ok(if selectors.is_empty() { vec![Vec::new()] } else { selectors })
+}
+
+fn list(found: BTreeSet<String>, limit: usize) -> Result<Response, ApiError> {
+    let warnings = truncated(found.len(), limit);
+    let data: Vec<String> = found.into_iter().take(limit).collect();
+    Ok(success_text(&json!(data).to_string(), &warnings, &[]))
+}
+
+fn truncated(found: usize, limit: usize) -> Vec<String> {
+    if found > limit { vec!["results truncated due to limit".to_owned()] } else { Vec::new() }
+}
+
+/// A name that travels as `U__` and, for each foreign character, its number in hexadecimal between underscores; `__` is an
+/// underscore. Anything else is taken as it stands.
+fn unescape_name(name: &str) -> String {
+    let Some(mut rest) = name.strip_prefix("U__") else { return name.to_owned() };
+    let mut out = String::new();
+    while let Some((before, after)) = rest.split_once('_') {
+        out.push_str(before);
+        if let Some(after) = after.strip_prefix('_') {
+            out.push('_');
+            rest = after;
+            continue;
+        }
+        let number = after.split_once('_');
+        let decoded = number
+            .and_then(|(hex, after)| Some((char::from_u32(u32::from_str_radix(hex, 16).ok()?)?, after)));
+        let Some((c, after)) = decoded else { return name.to_owned() };
+        out.push(c);
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_paths() {
+        for (escaped, name) in [
+            ("job", "job"),
+            ("U__a_2e_b", "a.b"),
+            ("U__a__b", "a_b"),
+            ("U__a_zz_b", "U__a_zz_b"),
+            ("U___1f600_", "\u{1f600}"),
+        ] {
+            assert_eq!(unescape_name(escaped), name, "{escaped}");
+        }
+    }
+}
