@@ -170,6 +170,8 @@ fn store(
                 }
                 (None, None) => {}
             },
+            // Somebody else reads the target meanwhile: their samples are newer and win.
+            Err(_) if batch.write.rows[place].value.is_stale() => {}
             Err(Rejected::OutOfOrder) => count(&context.stats.out_of_order, 1),
             Err(Rejected::DuplicateTimestamp) => count(&context.stats.duplicate_timestamp, 1),
             Err(Rejected::OutOfBounds) => count(&context.stats.out_of_bounds, 1),
