@@ -8,7 +8,7 @@ use model::{ALERT_NAME, Alert, AlertStatus, Labels, Timestamp};
 use crate::alert_store::{AlertEntry, AlertId};
 use crate::alerting::Alerting;
 use crate::commits::Then;
-use crate::group::{AggregationGroup, GroupId, Member, group_key};
+use crate::group::{AggregationGroup, GroupId, group_key};
 use crate::record::{self, GroupRecord, Key};
 use crate::route::RouteId;
 use crate::timers::Timer;
@@ -150,7 +150,7 @@ impl Alerting {
     }
 
     pub(crate) fn join(&mut self, id: AlertId, group: GroupId) {
-        self.groups.get_mut(group).members.entry(id).or_insert_with(Member::default);
+        self.groups.get_mut(group).members.entry(id).or_default();
         self.alerts.join(id, group);
     }
 
