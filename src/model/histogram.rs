@@ -5,7 +5,7 @@
 mod arithmetic;
 mod buckets;
 
-pub use arithmetic::{Combined, HistogramMismatch};
+pub use arithmetic::{Aligned, Combined, HistogramMismatch};
 pub use buckets::{Bucket, CUSTOM_BUCKETS_SCHEMA};
 
 /// What is known about a counter reset between a histogram and the one before it.

@@ -204,7 +204,8 @@ impl<'a> Evaluator<'a> {
     /// The text of a literal.
     fn text(&mut self, expr: &Expr) -> Result<String, EvalError> {
         match &expr.without_parens().node {
-            Node::String(bytes) => Ok(String::from_utf8_lossy(bytes).into_owned()),
+            Node::String(bytes) => String::from_utf8(bytes.clone())
+                .map_err(|_| EvalError::at(expr.span, "label names and values must be UTF-8")),
             _ => Err(EvalError::at(expr.span, "expected a string literal")),
         }
     }

@@ -52,7 +52,8 @@ pub fn run(script: &str, texts: Texts) -> Vec<Outcome> {
             at += 1;
             continue;
         }
-        let end = lines[at..].iter().position(|l| l.is_empty()).map_or(lines.len(), |len| at + len);
+        let ends = |line: &&str| line.is_empty() || line.eq_ignore_ascii_case("clear");
+        let end = lines[at + 1..].iter().position(ends).map_or(lines.len(), |len| at + 1 + len);
         runner.block(at, &lines[at..end]);
         at = end;
     }
@@ -83,7 +84,7 @@ impl Runner {
         let result = match word.as_str() {
             "clear" if command.eq_ignore_ascii_case("clear") => {
                 self.memory = Memory::default();
-                // Nothing belongs to it; what follows is a command of its own.
+                // Nothing belongs to it: what follows is a command of its own.
                 if lines.len() > 1 {
                     self.block(first + 1, &lines[1..]);
                 }

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use super::buckets::CUSTOM_BUCKETS_SCHEMA;
 use super::{CounterResetHint, Histogram};
 
 /// One histogram has exponential buckets, the other custom bounds.
@@ -24,7 +23,31 @@ pub struct Combined {
     pub bounds_reconciled: bool,
 }
 
+/// Two histograms in the same buckets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Aligned {
+    /// The first.
+    pub left: Histogram,
+    /// The second.
+    pub right: Histogram,
+    /// Whether the two had different custom bounds.
+    pub bounds_reconciled: bool,
+}
+
 type Buckets = BTreeMap<i32, f64>;
+
+impl CounterResetHint {
+    /// What is known about resets of the sum of two, and whether they contradict each other.
+    pub fn joined(self, other: CounterResetHint) -> (CounterResetHint, bool) {
+        use CounterResetHint::{Gauge, NotReset, Reset, Unknown};
+        match (self, other) {
+            (a, b) if a == b => (a, false),
+            (Gauge, _) | (_, Gauge) => (Gauge, false),
+            (Reset, NotReset) | (NotReset, Reset) => (Unknown, true),
+            _ => (Unknown, false),
+        }
+    }
+}
 
 impl Histogram {
     /// The sum of two histograms.
@@ -38,9 +61,9 @@ impl Histogram {
     }
 
     fn combine(&self, other: &Histogram, sign: f64) -> Result<Combined, HistogramMismatch> {
-        let (left, right, bounds_reconciled) = aligned(self, other)?;
+        let Aligned { left, right, bounds_reconciled } = self.aligned_with(other)?;
         let (counter_reset_hint, resets_conflict) =
-            joint_hint(self.counter_reset_hint, other.counter_reset_hint);
+            self.counter_reset_hint.joined(other.counter_reset_hint);
         let mut histogram = Histogram {
             schema: left.schema,
             zero_threshold: left.zero_threshold,
@@ -54,6 +77,53 @@ impl Histogram {
         histogram.set_positive(merged(left.positive(), right.positive(), sign));
         histogram.set_negative(merged(left.negative(), right.negative(), sign));
         Ok(Combined { histogram, resets_conflict, bounds_reconciled })
+    }
+
+    /// Both in the same buckets.
+    pub fn aligned_with(&self, other: &Histogram) -> Result<Aligned, HistogramMismatch> {
+        let same = |bounds_reconciled, left, right| Ok(Aligned { left, right, bounds_reconciled });
+        match (self.uses_custom_buckets(), other.uses_custom_buckets()) {
+            (true, true) if self.custom_values == other.custom_values => same(false, self.clone(), other.clone()),
+            (true, true) => {
+                let bounds = common_bounds(&self.custom_values, &other.custom_values);
+                same(true, self.with_bounds(&bounds), other.with_bounds(&bounds))
+            }
+            (false, false) => {
+                let schema = self.schema.min(other.schema);
+                let (mut left, mut right) = (self.with_schema(schema), other.with_schema(schema));
+                // Widening one may take in a bucket and so ask the other to widen in turn. A threshold that is no
+                // number is never reached.
+                while left.zero_threshold != right.zero_threshold {
+                    if left.zero_threshold < right.zero_threshold {
+                        left = left.with_zero_threshold(right.zero_threshold);
+                    } else if right.zero_threshold < left.zero_threshold {
+                        right = right.with_zero_threshold(left.zero_threshold);
+                    } else {
+                        break;
+                    }
+                }
+                same(false, left, right)
+            }
+            _ => Err(HistogramMismatch),
+        }
+    }
+
+    /// The same counts in the buckets of `other`, which are wider than its own, whatever is in them.
+    #[must_use]
+    pub fn laid_out_like(&self, other: &Histogram) -> Histogram {
+        if other.uses_custom_buckets() {
+            return if self.custom_values == other.custom_values { self.clone() } else { self.with_bounds(&other.custom_values) };
+        }
+        let mut out = self.with_schema(other.schema);
+        let threshold = other.zero_threshold;
+        let inside = |(index, count): (i32, f64)| if out.positive_bounds(index).0 < threshold { count } else { 0.0 };
+        let zero_count = out.zero_count + out.positive().chain(out.negative()).map(inside).sum::<f64>();
+        let outside = |(index, _): &(i32, f64)| out.positive_bounds(*index).0 >= threshold;
+        let (positive, negative): (Vec<_>, Vec<_>) =
+            (out.positive().filter(outside).collect(), out.negative().filter(outside).collect());
+        out.set_positive(positive);
+        out.set_negative(negative);
+        Histogram { zero_count, zero_threshold: threshold, ..out }
     }
 
     /// All counts and the sum times `factor`. A negative factor makes it a gauge.
@@ -202,42 +272,6 @@ impl Histogram {
     }
 }
 
-/// Both in the same buckets, and whether custom bounds had to be given up for that.
-fn aligned(left: &Histogram, right: &Histogram) -> Result<(Histogram, Histogram, bool), HistogramMismatch> {
-    match (left.schema == CUSTOM_BUCKETS_SCHEMA, right.schema == CUSTOM_BUCKETS_SCHEMA) {
-        (true, true) if left.custom_values == right.custom_values => Ok((left.clone(), right.clone(), false)),
-        (true, true) => {
-            let bounds = common_bounds(&left.custom_values, &right.custom_values);
-            Ok((left.with_bounds(&bounds), right.with_bounds(&bounds), true))
-        }
-        (false, false) => {
-            let schema = left.schema.min(right.schema);
-            let (mut left, mut right) = (left.with_schema(schema), right.with_schema(schema));
-            // Widening one may take in a bucket and so ask the other to widen in turn.
-            while left.zero_threshold != right.zero_threshold {
-                if left.zero_threshold < right.zero_threshold {
-                    left = left.with_zero_threshold(right.zero_threshold);
-                } else {
-                    right = right.with_zero_threshold(left.zero_threshold);
-                }
-            }
-            Ok((left, right, false))
-        }
-        _ => Err(HistogramMismatch),
-    }
-}
-
-/// What is known about resets of the sum, and whether the two contradict each other.
-fn joint_hint(left: CounterResetHint, right: CounterResetHint) -> (CounterResetHint, bool) {
-    use CounterResetHint::{Gauge, NotReset, Reset, Unknown};
-    match (left, right) {
-        (a, b) if a == b => (a, false),
-        (Gauge, _) | (_, Gauge) => (Gauge, false),
-        (Reset, NotReset) | (NotReset, Reset) => (Unknown, true),
-        _ => (Unknown, false),
-    }
-}
-
 fn common_bounds(left: &[f64], right: &[f64]) -> Vec<f64> {
     left.iter()
         .copied()
@@ -276,6 +310,7 @@ fn any_fell(now: impl Iterator<Item = (i32, f64)>, before: impl Iterator<Item = 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::CUSTOM_BUCKETS_SCHEMA;
 
     fn histogram(schema: i32, buckets: &[(i32, f64)]) -> Histogram {
         let count = buckets.iter().map(|(_, c)| c).sum();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use model::{Histogram, Labels, METRIC_NAME};
 
 use super::kahan::{Kahan, Mean};
-use super::native::HistogramSum;
+use super::native::{HistogramSum, Total};
 use super::series::{Grid, Ser, Val, describes_metric};
 use super::topk::Members;
 use super::{Evaluator, elements};
@@ -33,10 +33,6 @@ impl Evaluator<'_> {
                 AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk | AggregateOp::LimitRatio,
                 params,
             ) => {
-                // With nothing to choose from, the parameter does not matter.
-                if input.is_empty() {
-                    return Ok(Vec::new());
-                }
                 self.chosen(*op, inner.span, &params.unwrap_or_default(), input, &groups)
             }
             (op, params) => {
@@ -98,12 +94,12 @@ impl Evaluator<'_> {
             Accumulator::Sum { floats, histograms, count } => match (count > 0, histograms) {
                 (true, Some(_)) => self.mixed(span),
                 (true, None) => Some(floats.total().into()),
-                (false, histograms) => self.histogram_total(histograms?, span, false),
+                (false, histograms) => self.histogram_total(histograms?, span, Total::Sum),
             },
             Accumulator::Avg { floats, histograms } => match (floats.count() > 0.0, histograms) {
                 (true, Some(_)) => self.mixed(span),
                 (true, None) => Some(floats.total().into()),
-                (false, histograms) => self.histogram_total(histograms?, span, true),
+                (false, histograms) => self.histogram_total(histograms?, span, Total::Mean),
             },
             Accumulator::Count(count) => (count > 0).then_some((count as f64).into()),
             Accumulator::Group(any) => any.then_some(1.0.into()),
@@ -124,7 +120,7 @@ impl Evaluator<'_> {
         None
     }
 
-    fn histogram_total(&mut self, sum: HistogramSum, span: Span, mean: bool) -> Option<Val> {
+    fn histogram_total(&mut self, sum: Box<HistogramSum>, span: Span, total: Total) -> Option<Val> {
         if sum.mixed {
             self.notes.warn(
                 span,
@@ -132,20 +128,20 @@ impl Evaluator<'_> {
             );
             return None;
         }
-        if sum.resets_conflict {
+        if sum.resets_conflict() {
             self.notes.warn(span, "conflicting counter resets during histogram aggregation");
         }
         if sum.bounds_reconciled {
             self.notes.info(span, "mismatched custom buckets were reconciled during aggregation");
         }
-        Some(if mean { sum.mean() } else { sum.total() }.into())
+        Some(sum.finish(total).into())
     }
 }
 
 /// What one group has seen at one step.
 enum Accumulator {
-    Sum { floats: Kahan, histograms: Option<HistogramSum>, count: usize },
-    Avg { floats: Mean, histograms: Option<HistogramSum> },
+    Sum { floats: Kahan, histograms: Option<Box<HistogramSum>>, count: usize },
+    Avg { floats: Mean, histograms: Option<Box<HistogramSum>> },
     Count(usize),
     Group(bool),
     Extreme { value: Option<f64>, largest: bool },
@@ -211,11 +207,12 @@ impl Accumulator {
     /// `false` if histograms mean nothing here.
     fn add_histogram(&mut self, histogram: &Arc<Histogram>) -> bool {
         match self {
-            Accumulator::Sum { histograms, .. } | Accumulator::Avg { histograms, .. } => {
-                match histograms {
-                    Some(sum) => sum.add(histogram),
-                    None => *histograms = Some(HistogramSum::new(histogram)),
-                }
+            Accumulator::Sum { histograms, .. } => {
+                add_to(histograms, histogram, Total::Sum);
+                true
+            }
+            Accumulator::Avg { histograms, .. } => {
+                add_to(histograms, histogram, Total::Mean);
                 true
             }
             Accumulator::Count(count) => {
@@ -228,6 +225,13 @@ impl Accumulator {
             }
             _ => false,
         }
+    }
+}
+
+fn add_to(sum: &mut Option<Box<HistogramSum>>, histogram: &Histogram, total: Total) {
+    match sum {
+        Some(sum) => sum.add(histogram, total),
+        None => *sum = Some(Box::new(HistogramSum::new(histogram))),
     }
 }
 

@@ -5,11 +5,11 @@
 
 use std::collections::HashMap;
 
-use model::Labels;
+use model::{Labels, METRIC_NAME};
 
 use super::Evaluator;
 use super::elements::{self, Computed};
-use super::series::{Grid, Output, Ser, Val, describes_metric, without_metric};
+use super::series::{Grid, Output, Ser, Val, without_metric};
 use crate::EvalError;
 use crate::ast::{BinaryOp, Cardinality, Expr, Matching, Node, Span};
 
@@ -269,7 +269,8 @@ struct Operation {
 
 impl Operation {
     fn drops_name(self) -> bool {
-        self.return_bool || !self.op.is_comparison()
+        self.return_bool
+            || !(self.op.is_comparison() || matches!(self.op, BinaryOp::TrimUpper | BinaryOp::TrimLower))
     }
 }
 
@@ -380,7 +381,7 @@ fn match_key(labels: &Labels, matching: &Matching) -> Labels {
     if matching.on {
         labels.filter(listed)
     } else {
-        labels.filter(|name| !describes_metric(name) && !listed(name))
+        labels.filter(|name| name != METRIC_NAME && !listed(name))
     }
 }
 

@@ -6,7 +6,7 @@ use model::{Histogram, Labels};
 
 use super::classic::{self, ClassicBucket};
 use super::over_time::absent_series;
-use super::series::{Grid, Output, Ser, without_metric};
+use super::series::{Grid, Output, Ser, merged, without_metric};
 use super::{Evaluator, dates, elements, native};
 use crate::EvalError;
 use crate::ast::{Expr, Node, Span, ValueKind};
@@ -258,7 +258,7 @@ impl Evaluator<'_> {
         for q in quantiles {
             out.extend(self.histogram_quantile(&q, input.clone(), args[0].span, Some(&label))?);
         }
-        super::series::merged(out)
+        merged(out)
     }
 
     /// Quantiles of classic and native histograms. With a label, it holds the quantile.
@@ -271,7 +271,7 @@ impl Evaluator<'_> {
     ) -> Result<Vec<Ser>, EvalError> {
         let mut results = Labelled::default();
         let labels_for = |labels: &Labels, step: usize| match label {
-            Some(label) => labels.with(label, &model::format_float_shortest(quantiles[step])),
+            Some(label) => labels.with(label, &with_point(quantiles[step])),
             None => labels.clone(),
         };
         let classic = self.classic_groups(&input, span);
@@ -314,7 +314,7 @@ impl Evaluator<'_> {
             }
         }
         self.warn_of_mixed(&classic, span);
-        self.unnamed(results.finish())
+        self.unnamed(results.finish(span)?)
     }
 
     fn histogram_fraction(
@@ -349,7 +349,7 @@ impl Evaluator<'_> {
             }
         }
         self.warn_of_mixed(&classic, span);
-        self.unnamed(results.finish())
+        self.unnamed(results.finish(span)?)
     }
 
     fn warn_of_mixed(&mut self, classic: &ClassicGroups, span: Span) {
@@ -451,10 +451,19 @@ impl Labelled {
         self.series[place].floats.push((step as u32, value));
     }
 
-    fn finish(mut self) -> Vec<Ser> {
+    fn finish(mut self, span: Span) -> Result<Vec<Ser>, EvalError> {
         self.series.iter_mut().for_each(Ser::sort);
-        self.series
+        if self.series.iter().any(Ser::has_two_at_once) {
+            return Err(EvalError::at(span, "vector cannot contain metrics with the same labelset"));
+        }
+        Ok(self.series)
     }
+}
+
+/// A number as exposition formats write label values: whole numbers keep a point.
+fn with_point(value: f64) -> String {
+    let text = model::format_float_shortest(value);
+    if value.is_finite() && !text.contains(['.', 'e']) { format!("{text}.0") } else { text }
 }
 
 fn about(metric: &str) -> String {

@@ -72,7 +72,7 @@ pub(super) fn quantile(q: f64, mut buckets: Vec<ClassicBucket>) -> ClassicQuanti
 
 /// Which part of all observations lies between `lower` and `upper`.
 pub(super) fn fraction(lower: f64, upper: f64, mut buckets: Vec<ClassicBucket>) -> f64 {
-    if prepare(&mut buckets).is_none() || buckets.len() < 2 {
+    if prepare(&mut buckets).is_none() {
         return f64::NAN;
     }
     let observations = buckets[buckets.len() - 1].count;
@@ -99,8 +99,13 @@ fn rank_of(value: f64, buckets: &[ClassicBucket]) -> f64 {
         }
         if bucket.upper > value {
             let inside = bucket.count - before;
-            if start.is_infinite() || bucket.upper.is_infinite() {
+            // In a bucket without end, observations are taken to lie at the bound that it has.
+            if bucket.upper.is_infinite() {
                 return before;
+            }
+            if start.is_infinite() {
+                before = bucket.count;
+                continue;
             }
             return before + inside * (value - start) / (bucket.upper - start);
         }

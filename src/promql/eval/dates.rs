@@ -4,8 +4,9 @@ use crate::functions::FunctionId;
 
 /// One part of the date that is `seconds` after the epoch.
 pub(super) fn part(id: FunctionId, seconds: f64) -> f64 {
-    let seconds = seconds as i64;
-    let (days, in_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let seconds = whole_seconds(seconds);
+    // A day number of any such time fits.
+    let (days, in_day) = (seconds.div_euclid(86_400) as i64, seconds.rem_euclid(86_400) as i64);
     let (year, month, day) = civil(days);
     let value = match id {
         FunctionId::Minute => in_day / 60 % 60,
@@ -21,6 +22,19 @@ pub(super) fn part(id: FunctionId, seconds: f64) -> f64 {
         _ => year,
     };
     value as f64
+}
+
+/// Seconds as a whole number. What is no time, or too far away, is the end of all time, as in the field's other servers:
+/// there it wraps around to it.
+fn whole_seconds(seconds: f64) -> i128 {
+    const END: i128 = 1 << 63;
+    let whole = seconds.trunc();
+    if !(whole.abs() < END as f64) {
+        return END;
+    }
+    let whole = whole as i128;
+    // The first second of the calendar there, year -292277022399.
+    if whole < -9_223_372_028_715_321_600 { whole + (1 << 64) } else { whole }
 }
 
 /// Source of both: Hinnant, "chrono-compatible low-level date algorithms".
@@ -65,6 +79,7 @@ mod tests {
             assert_eq!(part(id, at), wanted, "{id:?}");
         }
         assert_eq!(part(FunctionId::Year, -1.0), 1969.0);
-        assert_eq!(part(FunctionId::Year, f64::MAX), part(FunctionId::Year, 9.3e18));
+        assert_eq!(part(FunctionId::DayOfYear, f64::NAN), 339.0);
+        assert_eq!(part(FunctionId::DayOfYear, f64::INFINITY), 339.0);
     }
 }

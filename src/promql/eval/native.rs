@@ -1,51 +1,142 @@
 //! Quantiles, fractions, deviations and sums of native histograms.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use model::{Bucket, Histogram};
+use model::{Bucket, CounterResetHint, Histogram};
 
-/// The sum of many histograms.
+use super::kahan::Kahan;
+
+/// The sum and the mean of many histograms, with what ordinary addition loses kept beside it.
 pub(super) struct HistogramSum {
     sum: Histogram,
+    /// What is missing in `sum`, in the same buckets.
+    compensation: Histogram,
     count: f64,
+    hint: CounterResetHint,
+    /// Whether `sum` is the mean so far: the sum would have been infinite.
+    incremental: bool,
+    seen_reset: bool,
+    seen_no_reset: bool,
     /// Whether histograms with exponential and with custom buckets were added.
     pub(super) mixed: bool,
-    /// Whether some said that there was a reset and others that there was none.
-    pub(super) resets_conflict: bool,
     /// Whether custom bounds differed.
     pub(super) bounds_reconciled: bool,
 }
 
+/// Whether the mean is wanted, which may be finite where the sum is not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Total {
+    Sum,
+    Mean,
+}
+
 impl HistogramSum {
-    pub(super) fn new(first: &Arc<Histogram>) -> Self {
+    pub(super) fn new(first: &Histogram) -> Self {
         HistogramSum {
-            sum: (**first).clone(),
+            sum: first.clone(),
+            compensation: first.scaled(0.0),
             count: 1.0,
+            hint: first.counter_reset_hint,
+            incremental: false,
+            seen_reset: first.counter_reset_hint == CounterResetHint::Reset,
+            seen_no_reset: first.counter_reset_hint == CounterResetHint::NotReset,
             mixed: false,
-            resets_conflict: false,
             bounds_reconciled: false,
         }
     }
 
-    pub(super) fn add(&mut self, next: &Histogram) {
+    /// Whether some said that there was a reset and others that there was none.
+    pub(super) fn resets_conflict(&self) -> bool {
+        self.seen_reset && self.seen_no_reset
+    }
+
+    pub(super) fn add(&mut self, next: &Histogram, total: Total) {
         self.count += 1.0;
-        match self.sum.plus(next) {
-            Ok(combined) => {
-                self.sum = combined.histogram;
-                self.resets_conflict |= combined.resets_conflict;
-                self.bounds_reconciled |= combined.bounds_reconciled;
+        self.hint = self.hint.joined(next.counter_reset_hint).0;
+        self.seen_reset |= next.counter_reset_hint == CounterResetHint::Reset;
+        self.seen_no_reset |= next.counter_reset_hint == CounterResetHint::NotReset;
+        let Ok(aligned) = self.sum.aligned_with(next) else {
+            self.mixed = true;
+            return;
+        };
+        self.bounds_reconciled |= aligned.bounds_reconciled;
+        let compensation = self.compensation.laid_out_like(&aligned.left);
+        if !self.incremental {
+            let (sum, rest) = added(&aligned.left, &compensation, &aligned.right);
+            if total == Total::Sum || !is_infinite(&sum) {
+                (self.sum, self.compensation) = (sum, rest);
+                return;
             }
-            Err(_) => self.mixed = true,
+            self.incremental = true;
+            let before = self.count - 1.0;
+            self.sum = aligned.left.divided(before);
+            self.compensation = compensation.divided(before);
+        } else {
+            (self.sum, self.compensation) = (aligned.left, compensation);
         }
+        let weight = (self.count - 1.0) / self.count;
+        let (mean, rest) = (self.sum.scaled(weight), self.compensation.scaled(weight));
+        (self.sum, self.compensation) = added(&mean, &rest, &aligned.right.divided(self.count));
     }
 
-    pub(super) fn total(self) -> Histogram {
-        self.sum.compacted()
+    pub(super) fn finish(self, total: Total) -> Histogram {
+        let divisor = if total == Total::Mean && !self.incremental { self.count } else { 1.0 };
+        let (sum, rest) = (self.sum.divided(divisor), self.compensation.divided(divisor));
+        let whole = |sum: f64, rest: f64| if sum.is_infinite() { sum } else { sum + rest };
+        let mut out = Histogram {
+            count: whole(sum.count, rest.count),
+            sum: whole(sum.sum, rest.sum),
+            zero_count: whole(sum.zero_count, rest.zero_count),
+            counter_reset_hint: self.hint,
+            ..sum.clone()
+        };
+        let with_rest = |buckets: Vec<(i32, f64)>, rest: BTreeMap<i32, f64>| {
+            let complete = move |(index, count): (i32, f64)| {
+                (index, whole(count, rest.get(&index).copied().unwrap_or(0.0)))
+            };
+            buckets.into_iter().map(complete).collect::<Vec<_>>()
+        };
+        out.set_positive(with_rest(sum.positive().collect(), rest.positive().collect()));
+        out.set_negative(with_rest(sum.negative().collect(), rest.negative().collect()));
+        out.compacted()
     }
+}
 
-    pub(super) fn mean(self) -> Histogram {
-        self.sum.divided(self.count).compacted()
-    }
+/// `sum + next`, and the new compensation. All three are in the same buckets.
+fn added(sum: &Histogram, compensation: &Histogram, next: &Histogram) -> (Histogram, Histogram) {
+    let one = |sum: f64, compensation: f64, next: f64| {
+        let mut total = Kahan { sum, compensation };
+        total.add(next);
+        (total.sum, total.compensation)
+    };
+    let (mut out, mut rest) = (sum.clone(), compensation.clone());
+    (out.count, rest.count) = one(sum.count, compensation.count, next.count);
+    (out.sum, rest.sum) = one(sum.sum, compensation.sum, next.sum);
+    (out.zero_count, rest.zero_count) = one(sum.zero_count, compensation.zero_count, next.zero_count);
+    let side = |sums: Vec<(i32, f64)>, rests: Vec<(i32, f64)>, nexts: Vec<(i32, f64)>| {
+        let mut buckets: BTreeMap<i32, (f64, f64)> = sums.into_iter().map(|(i, count)| (i, (count, 0.0))).collect();
+        rests.into_iter().for_each(|(i, rest)| buckets.entry(i).or_default().1 = rest);
+        for (i, count) in nexts {
+            let bucket = buckets.entry(i).or_default();
+            *bucket = one(bucket.0, bucket.1, count);
+        }
+        buckets
+    };
+    let positive = side(sum.positive().collect(), compensation.positive().collect(), next.positive().collect());
+    let negative = side(sum.negative().collect(), compensation.negative().collect(), next.negative().collect());
+    out.set_positive(positive.iter().map(|(i, (sum, _))| (*i, *sum)));
+    rest.set_positive(positive.iter().map(|(i, (_, rest))| (*i, *rest)));
+    out.set_negative(negative.iter().map(|(i, (sum, _))| (*i, *sum)));
+    rest.set_negative(negative.iter().map(|(i, (_, rest))| (*i, *rest)));
+    (out, rest)
+}
+
+fn is_infinite(histogram: &Histogram) -> bool {
+    [histogram.count, histogram.sum, histogram.zero_count]
+        .iter()
+        .chain(&histogram.positive_buckets)
+        .chain(&histogram.negative_buckets)
+        .any(|value| value.is_infinite())
 }
 
 /// A value, and whether observations that were no numbers had a part in it.
@@ -57,7 +148,7 @@ pub(super) struct WithNaN {
 /// Bounds of the zero bucket of a histogram that has only seen values on one side of it.
 fn one_sided(histogram: &Histogram, mut bucket: Bucket) -> Bucket {
     let (negative, positive) = (histogram.negative_buckets.is_empty(), histogram.positive_buckets.is_empty());
-    if bucket.lower < 0.0 && bucket.upper > 0.0 {
+    if !histogram.uses_custom_buckets() && bucket.lower < 0.0 && bucket.upper > 0.0 {
         if negative && !positive {
             bucket.lower = 0.0;
         } else if positive && !negative {
@@ -142,8 +233,10 @@ fn is_linear(histogram: &Histogram, bucket: &Bucket) -> bool {
 /// Which part of a bucket's observations lies below `value`, which lies inside of it.
 fn part_below(histogram: &Histogram, bucket: &Bucket, value: f64) -> f64 {
     if is_linear(histogram, bucket) {
+        // Nothing is known about where observations lie in a bucket without end; they are taken to lie at the bound that
+        // it has.
         if bucket.lower.is_infinite() || bucket.upper.is_infinite() {
-            return 0.0;
+            return if bucket.upper.is_infinite() { 0.0 } else { 1.0 };
         }
         return (value - bucket.lower) / (bucket.upper - bucket.lower);
     }
@@ -170,11 +263,9 @@ fn rank_of(value: f64, histogram: &Histogram) -> f64 {
     for bucket in histogram.populated_buckets() {
         let mut bucket = one_sided(histogram, bucket);
         if histogram.uses_custom_buckets() && bucket.lower == f64::NEG_INFINITY {
-            // The lowest bucket of positive values starts at zero; one that reaches below it has no start.
+            // The lowest bucket of positive values starts at zero.
             if bucket.upper > 0.0 {
                 bucket.lower = 0.0;
-            } else if value < bucket.upper {
-                return if value == f64::NEG_INFINITY { rank } else { rank };
             }
         }
         if bucket.lower >= value {
@@ -191,7 +282,7 @@ fn rank_of(value: f64, histogram: &Histogram) -> f64 {
 /// The variance of the observations, each taken to be in the middle of its bucket.
 pub(super) fn variance(histogram: &Histogram) -> f64 {
     let mean = histogram.sum / histogram.count;
-    let mut sum = super::kahan::Kahan::default();
+    let mut sum = Kahan::default();
     for bucket in histogram.populated_buckets() {
         let middle = if histogram.uses_custom_buckets() {
             // The outermost buckets have no middle; what is known of them is their bound.
@@ -221,40 +312,81 @@ pub(super) enum Keep {
     Above,
 }
 
-/// The observations on one side of `value`; the bucket around it is divided as for quantiles.
+/// The observations on one side of `value`; the bucket around it is divided as for quantiles. The sum is estimated from
+/// where in their buckets the observations are taken to lie, unless all of them stay.
 pub(super) fn trimmed(histogram: &Histogram, value: f64, keep: Keep) -> Histogram {
     let mut out = histogram.clone();
-    let kept = |bucket: &Bucket| -> f64 {
-        let mut bucket = one_sided(histogram, *bucket);
-        if histogram.uses_custom_buckets() && bucket.lower == f64::NEG_INFINITY && bucket.upper > 0.0 {
-            bucket.lower = 0.0;
-        }
-        let below = if bucket.upper <= value {
-            1.0
-        } else if bucket.lower >= value {
-            0.0
-        } else {
-            part_below(histogram, &bucket, value)
-        };
-        bucket.count * if keep == Keep::Below { below } else { 1.0 - below }
-    };
     if value.is_nan() {
         return out;
     }
+    let (mut count, mut sum, mut complete) = (Kahan::default(), Kahan::default(), true);
+    let mut side = |index: i32, bucket: &Bucket| -> (i32, f64) {
+        let (kept, middle) = part_kept(histogram, bucket, value, keep);
+        complete &= kept == bucket.count;
+        if kept != 0.0 {
+            count.add(kept);
+            sum.add(kept * middle);
+        }
+        (index, kept)
+    };
     let positive: Vec<(i32, f64)> = histogram
         .positive()
         .zip(histogram.positive_buckets_bounded())
-        .map(|((i, _), b)| (i, kept(&b)))
+        .map(|((index, _), bucket)| side(index, &bucket))
         .collect();
     let negative: Vec<(i32, f64)> = histogram
         .negative()
         .zip(histogram.negative_buckets_bounded())
-        .map(|((i, _), b)| (i, kept(&b)))
+        .map(|((index, _), bucket)| side(index, &bucket))
         .collect();
-    out.zero_count = kept(&histogram.zero_bucket());
+    let zero = side(0, &histogram.zero_bucket()).1;
+    if complete {
+        return out;
+    }
+    out.zero_count = zero;
     out.set_positive(positive);
     out.set_negative(negative);
-    out.count =
-        out.zero_count + out.positive_buckets.iter().sum::<f64>() + out.negative_buckets.iter().sum::<f64>();
+    (out.count, out.sum) = (count.total(), sum.total());
     out.compacted()
+}
+
+/// How many observations of a bucket stay, and the middle of the part that they are in.
+fn part_kept(histogram: &Histogram, bucket: &Bucket, value: f64, keep: Keep) -> (f64, f64) {
+    let mut bucket = one_sided(histogram, *bucket);
+    if histogram.uses_custom_buckets() && bucket.lower == f64::NEG_INFINITY {
+        if bucket.upper == f64::INFINITY {
+            // Observations anywhere: no part of them can be named.
+            let all = if keep == Keep::Below { value == f64::INFINITY } else { value == f64::NEG_INFINITY };
+            return (if all { bucket.count } else { 0.0 }, 0.0);
+        }
+        if bucket.upper > 0.0 {
+            // It is taken to start at zero; what lies below that and above `value` cannot be told from the rest.
+            if keep == Keep::Above && value < 0.0 && value != f64::NEG_INFINITY {
+                return (0.0, 0.0);
+            }
+            bucket.lower = 0.0;
+        }
+    }
+    let below = if bucket.upper <= value {
+        1.0
+    } else if bucket.lower >= value {
+        0.0
+    } else {
+        part_below(histogram, &bucket, value)
+    };
+    let (part, lower, upper) = match keep {
+        Keep::Below => (below, bucket.lower, bucket.upper.min(value)),
+        Keep::Above => (1.0 - below, bucket.lower.max(value), bucket.upper),
+    };
+    let middle = if lower.is_infinite() {
+        upper
+    } else if upper.is_infinite() {
+        lower
+    } else if is_linear(histogram, &bucket) {
+        f64::midpoint(lower, upper)
+    } else {
+        let middle = (lower * upper).sqrt();
+        if upper < 0.0 || lower < 0.0 { -middle } else { middle }
+    };
+    (bucket.count * part, middle)
 }

@@ -7,7 +7,7 @@ use model::{FloatSample, METRIC_NAME};
 use super::Evaluator;
 use super::elements;
 use super::kahan::{Kahan, Mean};
-use super::native::HistogramSum;
+use super::native::{HistogramSum, Total};
 use super::notes::Notes;
 use super::rate;
 use super::select::{RangeInput, Window};
@@ -276,18 +276,19 @@ fn total(call: &Call<'_>, window: &Window<'_>) -> Option<Val> {
         return None;
     }
     let mut sum = HistogramSum::new(&first.value);
-    rest.iter().for_each(|s| sum.add(&s.value));
+    let wanted = if mean { Total::Mean } else { Total::Sum };
+    rest.iter().for_each(|s| sum.add(&s.value, wanted));
     if sum.mixed {
         call.warn_mixed_buckets();
         return None;
     }
-    if sum.resets_conflict {
+    if sum.resets_conflict() {
         call.warn("conflicting counter resets during histogram aggregation");
     }
     if sum.bounds_reconciled {
         call.info("mismatched custom buckets were reconciled during aggregation");
     }
-    Some(if mean { sum.mean() } else { sum.total() }.into())
+    Some(sum.finish(wanted).into())
 }
 
 /// Functions that know numbers only. There is at least one.

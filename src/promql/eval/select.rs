@@ -1,8 +1,9 @@
 //! Reading samples: the newest value at each step, and windows over time.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use model::{FloatSample, HistogramSample, Labels, Series, Timestamp, is_stale};
+use model::{CounterResetHint, FloatSample, Histogram, HistogramSample, Labels, Series, Timestamp, is_stale};
 
 use super::series::{Grid, Output, Ser, Val};
 use super::{Evaluator, rate};
@@ -124,19 +125,26 @@ impl<'a> Evaluator<'a> {
             return Err(EvalError::at(inner.span, "expected an instant vector"));
         };
         let at = |step: u32| Timestamp::from_millis(grid.time(step as usize));
+        let histogram = |(step, value): (u32, Arc<Histogram>)| HistogramSample { at: at(step), value: unhinted(value) };
         Ok(series
             .into_iter()
             .map(|s| RangeSeries {
                 labels: s.labels,
                 drop_name: s.drop_name,
                 floats: s.floats.into_iter().map(|(t, value)| FloatSample { at: at(t), value }).collect(),
-                histograms: s
-                    .histograms
-                    .into_iter()
-                    .map(|(t, value)| HistogramSample { at: at(t), value })
-                    .collect(),
+                histograms: s.histograms.into_iter().map(histogram).collect(),
             })
             .collect())
+    }
+}
+
+/// A histogram without what is known about resets since the sample before it: another one stands before it now.
+fn unhinted(histogram: Arc<Histogram>) -> Arc<Histogram> {
+    match histogram.counter_reset_hint {
+        CounterResetHint::Gauge | CounterResetHint::Unknown => histogram,
+        CounterResetHint::Reset | CounterResetHint::NotReset => {
+            Arc::new(Histogram { counter_reset_hint: CounterResetHint::Unknown, ..(*histogram).clone() })
+        }
     }
 }
 
