@@ -14,6 +14,7 @@
 //! Invariant: every task is owned by the one above it and awaited by it.
 //! Start at [`ScrapeManager`].
 
+mod from_config;
 mod pool_config;
 mod stats;
 

@@ -117,6 +117,7 @@ struct Store {
     refuses: Mutex<bool>,
     /// Rows of known series that came without their handle.
     unhinted: Mutex<usize>,
+    appended: tokio::sync::Notify,
 }
 
 impl Append for Store {
@@ -150,6 +151,7 @@ impl Append for Store {
                 self.rows.lock().unwrap().push(row.clone());
             }
         }
+        self.appended.notify_one();
         Ok(appended)
     }
 }
@@ -217,8 +219,9 @@ impl World {
             ["wait", number, "scrapes" | "scrape"] => {
                 let wanted = self.ups() + number.parse::<usize>().unwrap();
                 while self.ups() < wanted {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    self.store.appended.notified().await;
                 }
+                tokio::time::sleep(Duration::from_millis(1)).await;
                 return self.show();
             }
             ["wait", duration] => {
@@ -272,7 +275,7 @@ impl World {
                 format!("count {} sum {} buckets {:?}", h.count, h.sum, h.positive_buckets)
             }
         };
-        let time = if since > 1_000_000_000 || since < -1_000_000_000 {
+        let time = if since.abs() > 1_000_000_000 {
             format!("at {}", row.at.as_millis())
         } else {
             format!("{:+}s", since as f64 / 1000.0)
