@@ -14,6 +14,8 @@ mod alertmanager;
 mod configuration;
 #[cfg(feature = "exposition")]
 mod expositions;
+#[cfg(feature = "node-exporter")]
+mod node_exporter;
 #[cfg(feature = "promql")]
 mod promqls;
 #[cfg(feature = "rules")]
@@ -103,6 +105,8 @@ fn main() -> ExitCode {
     rule::run(&corpus, &mut report);
     #[cfg(feature = "alertmanager")]
     alertmanager::run(&corpus, &mut report);
+    #[cfg(feature = "node-exporter")]
+    node_exporter::run(&corpus, &mut report);
     let _ = std::panic::take_hook();
     conclude(&report, lists_apply)
 }

@@ -1,13 +1,16 @@
 //! The expression language: parser tables, the scripts with their evaluations, and the tests of the script runner.
 
+#[path = "promqls/notation.rs"]
+mod notation;
 #[path = "promqls/tree.rs"]
 mod tree;
 
 use std::panic::catch_unwind;
 use std::path::Path;
 
-use promql::testing::{Texts, run as run_script};
-use promql::{ParseOptions, parse};
+use model::Timestamp;
+use promql::testing::{Memory, Texts, run as run_script};
+use promql::{EvalOptions, ParseOptions, Range, parse};
 use serde_json::Value;
 
 use crate::{Report, read_json};
@@ -18,10 +21,13 @@ pub(crate) fn run(corpus: &Path, report: &mut Report) {
         let file = read_json(&folder.join(format!("{name}.json")));
         file.and_then(|f| f["cases"].as_array().cloned()).unwrap_or_default()
     };
-    let tables: [(&str, fn(&Value) -> Result<(), String>); 3] = [
+    let tables: [(&str, fn(&Value) -> Result<(), String>); 6] = [
         ("parse_expressions", tree::parse_case),
         ("canonical_strings", canonical),
         ("pretty_format", pretty),
+        ("series_descriptions", notation::series),
+        ("histogram_series", notation::histograms),
+        ("histogram_canonical_text", notation::histogram_text),
     ];
     for (table, check) in tables {
         for case in cases(&format!("parser/{table}")) {
@@ -43,6 +49,7 @@ pub(crate) fn run(corpus: &Path, report: &mut Report) {
             }
         }
     }
+    dashboards(corpus, report);
     for case in cases("runner_selftests") {
         report.case("promql", "runner_selftests", text(&case, "id"), || {
             let outcomes = run_script(text(&case, "script"), Texts::Compared);
@@ -51,6 +58,29 @@ pub(crate) fn run(corpus: &Path, report: &mut Report) {
                 (None, Some(true)) | (Some(_), Some(false)) => Ok(()),
                 (Some(why), _) => Err(why.clone()),
                 (None, _) => Err("passes, and should not".to_owned()),
+            }
+        });
+    }
+}
+
+/// The queries of dashboards: all of them parse, and none fails on an empty storage.
+fn dashboards(corpus: &Path, report: &mut Report) {
+    let file = read_json(&corpus.join("dashboards").join("expressions.json"));
+    for case in file.and_then(|f| f["cases"].as_array().cloned()).unwrap_or_default() {
+        let Some(query) = case["resolved"].as_str() else { continue };
+        report.case("promql", "dashboards", text(&case, "id"), || {
+            let expr = parse(query, &ParseOptions::default()).map_err(|e| format!("{query}: {e}"))?;
+            let again =
+                parse(&expr.to_string(), &ParseOptions::default()).map_err(|e| format!("{expr}: {e}"))?;
+            expect(&again.to_string(), &expr.to_string())?;
+            let range = Range::instant(Timestamp::from_secs(1_700_000_000));
+            let answer =
+                Memory::default().query(&expr, range, &EvalOptions::default()).map_err(|e| e.to_string())?;
+            match answer.value {
+                promql::Value::Vector(vector) if !vector.is_empty() && !query.contains("vector(") => {
+                    Err(format!("{query}: {vector:?}"))
+                }
+                _ => Ok(()),
             }
         });
     }

@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
-use model::{Labels, format_duration, parse_duration};
+use model::{
+    EscapingScheme, Labels, escape_name, format_duration, format_signed_duration, is_legacy_label_name,
+    is_legacy_metric_name, is_name, parse_duration, parse_signed_duration, unescape_name,
+};
 use serde_json::Value;
 
-use crate::{Report, read_json};
+use crate::{Report, bytes_of, read_json};
 
 pub(crate) fn run(corpus: &Path, report: &mut Report) {
     let cases = |name: &str| -> Vec<Value> {
@@ -14,6 +17,9 @@ pub(crate) fn run(corpus: &Path, report: &mut Report) {
     };
     for case in cases("durations") {
         report.case("values", "durations", case["id"].as_str().unwrap_or_default(), || duration(&case));
+    }
+    for case in cases("names") {
+        report.case("values", "names", case["id"].as_str().unwrap_or_default(), || name(&case));
     }
     for case in cases("fingerprints") {
         report.case("values", "fingerprints", case["id"].as_str().unwrap_or_default(), || {
@@ -34,13 +40,55 @@ fn expect(got: &str, wanted: &str) -> Result<(), String> {
 
 fn duration(case: &Value) -> Result<(), String> {
     let text = case["text"].as_str().unwrap_or_default();
-    let parsed = parse_duration(text);
+    let parsed = if case["negative_allowed"] == true {
+        parse_signed_duration(text).map(|ms| (ms.to_string(), format_signed_duration(ms)))
+    } else {
+        parse_duration(text).map(|d| (d.as_millis().to_string(), format_duration(d)))
+    };
     match (parsed, case["valid"].as_bool()) {
-        (Ok(duration), Some(true)) => {
-            expect(&duration.as_millis().to_string(), &case["ms"].to_string())?;
-            expect(&format_duration(duration), case["printed"].as_str().unwrap_or_default())
+        (Ok((millis, printed)), Some(true)) => {
+            expect(&millis, &case["ms"].to_string())?;
+            expect(&printed, case["printed"].as_str().unwrap_or_default())
         }
         (Err(_), Some(false)) => Ok(()),
         (parsed, _) => Err(format!("{text:?}: {parsed:?}")),
+    }
+}
+
+fn name(case: &Value) -> Result<(), String> {
+    let bytes = bytes_of(&case["input"]);
+    let text = String::from_utf8_lossy(&bytes);
+    let wanted = |field: &str| case[field].as_str().unwrap_or_default();
+    match wanted("kind") {
+        "escaping" => {
+            for (field, scheme) in [
+                ("underscores", EscapingScheme::Underscores),
+                ("dots", EscapingScheme::Dots),
+                ("values", EscapingScheme::Values),
+            ] {
+                let escaped = escape_name(&text, scheme);
+                expect(&escaped, wanted(field))?;
+                match scheme {
+                    EscapingScheme::Dots => {
+                        expect(&unescape_name(&escaped, scheme), wanted("dots_unescaped"))?
+                    }
+                    EscapingScheme::Values => expect(&unescape_name(&escaped, scheme), &text)?,
+                    _ => {}
+                }
+            }
+            Ok(())
+        }
+        "metric name validity" | "label name validity" => {
+            let legacy = std::str::from_utf8(&bytes).is_ok_and(|name| {
+                if wanted("kind").starts_with("metric") {
+                    is_legacy_metric_name(name)
+                } else {
+                    is_legacy_label_name(name)
+                }
+            });
+            expect(&legacy.to_string(), &case["legacy"].to_string())?;
+            expect(&is_name(&bytes).to_string(), &case["utf8"].to_string())
+        }
+        _ => expect(&unescape_name(&text, EscapingScheme::Values), wanted("output")),
     }
 }

@@ -148,7 +148,12 @@ pub struct Family<'a> {
 impl Family<'_> {
     /// Adds a point. Labels with an empty value are left out.
     pub fn point(&mut self, labels: &[(&str, &str)], value: f64) -> &mut Self {
-        self.suffixed("", labels, None, value)
+        self.sample("", labels, value)
+    }
+
+    /// Adds a point whose name is the family's and a suffix: `_bucket`, `_sum`, `_count`.
+    pub fn sample(&mut self, suffix: &str, labels: &[(&str, &str)], value: f64) -> &mut Self {
+        self.suffixed(suffix, labels, None, value)
     }
 
     /// Adds a histogram: for each upper bound, how many observations lie at or below it; their sum and number.
@@ -165,7 +170,7 @@ impl Family<'_> {
             let bound = if bound == f64::INFINITY { "+Inf".to_owned() } else { bound.to_string() };
             self.suffixed("_bucket", labels, Some(("le", &bound)), below);
         }
-        self.suffixed("_sum", labels, None, sum).suffixed("_count", labels, None, count)
+        self.sample("_sum", labels, sum).sample("_count", labels, count)
     }
 
     fn suffixed(

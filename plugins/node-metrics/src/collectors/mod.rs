@@ -1,0 +1,88 @@
+//! The collectors, by node_exporter's names.
+
+mod arp;
+mod bonding;
+mod conntrack;
+mod cpu;
+mod cpu_info;
+mod cpufreq;
+mod diskstats;
+mod dmi;
+mod edac;
+mod filesystem;
+mod hwmon;
+mod kernel;
+mod mdadm;
+mod meminfo;
+mod netclass;
+mod netdev;
+mod netstat;
+mod nvme;
+mod os;
+mod power_supply;
+mod pressure;
+mod rapl;
+mod schedstat;
+mod sockstat;
+mod softnet;
+mod stat;
+mod thermal;
+mod time;
+mod udp_queues;
+mod vmstat;
+mod watchdog;
+
+use crate::scrape::{Outcome, Scrape};
+
+/// A collector.
+pub(crate) struct Collector {
+    /// node_exporter's name for it.
+    pub(crate) name: &'static str,
+    /// Whether it runs unless the options say otherwise.
+    pub(crate) on: bool,
+    /// Adds its families.
+    pub(crate) collect: fn(&mut Scrape<'_>) -> Outcome,
+}
+
+const fn on(name: &'static str, collect: fn(&mut Scrape<'_>) -> Outcome) -> Collector {
+    Collector { name, on: true, collect }
+}
+
+/// All collectors, in name order.
+pub(crate) const ALL: &[Collector] = &[
+    on("arp", arp::collect),
+    on("bonding", bonding::collect),
+    on("conntrack", conntrack::collect),
+    on("cpu", cpu::collect),
+    on("cpufreq", cpufreq::collect),
+    on("diskstats", diskstats::collect),
+    on("dmi", dmi::collect),
+    on("edac", edac::collect),
+    on("entropy", kernel::entropy),
+    on("filefd", kernel::filefd),
+    on("filesystem", filesystem::collect),
+    on("hwmon", hwmon::collect),
+    on("kernel_hung", kernel::hung_tasks),
+    on("loadavg", kernel::loadavg),
+    on("mdadm", mdadm::collect),
+    on("meminfo", meminfo::collect),
+    on("netclass", netclass::collect),
+    on("netdev", netdev::collect),
+    on("netstat", netstat::collect),
+    on("nvme", nvme::collect),
+    on("os", os::collect),
+    on("powersupplyclass", power_supply::collect),
+    on("pressure", pressure::collect),
+    on("rapl", rapl::collect),
+    on("schedstat", schedstat::collect),
+    on("selinux", kernel::selinux),
+    on("sockstat", sockstat::collect),
+    on("softnet", softnet::collect),
+    on("stat", stat::collect),
+    on("thermal_zone", thermal::collect),
+    on("time", time::collect),
+    on("udp_queues", udp_queues::collect),
+    on("uname", kernel::uname),
+    on("vmstat", vmstat::collect),
+    on("watchdog", watchdog::collect),
+];
