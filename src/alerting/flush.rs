@@ -15,7 +15,7 @@ use crate::delivery::Delivery;
 use crate::group::{GroupId, group_key_text};
 use crate::group_key::sha256_hex;
 use crate::inhibition::Inhibitor;
-use crate::notification_log::{Attempt, Destination, LogEntry, Verdict, plan_flush};
+use crate::notification_log::{Attempt, Destination, LogEntry, Verdict, contains, plan_flush};
 use crate::record::{self, Key};
 use crate::silence::Silences;
 use crate::timers::Timer;
@@ -232,11 +232,16 @@ impl Alerting {
         match plan_flush(told, &firing, &resolved, integration.send_resolved, repeat, self.now) {
             Verdict::Keep(reason) => self.skip(&key, &to, reason),
             Verdict::Tell(reason) => {
-                // Nobody is told that something ended of which he never heard.
-                let known = |alert: &Fingerprint| told.is_some_and(|told| told.is_open(*alert));
-                let resolved: Vec<Fingerprint> = resolved.into_iter().filter(known).collect();
+                // What ended beside the rest of the group goes along, once; an end alone is a reason to speak only if the
+                // integration knows of the alert.
+                let told_ended = |alert: &Fingerprint| {
+                    told.is_some_and(|told| contains(&told.resolved, *alert) && !told.is_open(*alert))
+                };
                 let unwanted = firing.is_empty() && !integration.send_resolved;
-                let resolved = if integration.send_resolved || unwanted { resolved } else { Vec::new() };
+                let resolved = match integration.send_resolved || unwanted {
+                    true => resolved.into_iter().filter(|alert| !told_ended(alert)).collect(),
+                    false => Vec::new(),
+                };
                 let attempt = Attempt { at: self.now, reason, firing, resolved, recovered: false };
                 match unwanted {
                     true => self.note_ended(id, route, &to, attempt),
