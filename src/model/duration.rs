@@ -86,6 +86,26 @@ pub fn format_duration(duration: Duration) -> String {
     out
 }
 
+/// Milliseconds of a duration that may have a minus in front, where the field allows one: offsets of queries.
+pub fn parse_signed_duration(text: &str) -> Result<i64, DurationError> {
+    let (sign, body) = match text.strip_prefix('-') {
+        Some(body) => (-1, body),
+        None => (1, text),
+    };
+    let duration = parse_duration(body).map_err(|error| match error {
+        DurationError::Malformed(_) => DurationError::Malformed(text.to_owned()),
+        other => other,
+    })?;
+    let millis = i64::try_from(duration.as_millis()).map_err(|_| DurationError::TooLong(text.to_owned()))?;
+    Ok(sign * millis)
+}
+
+/// The canonical text of milliseconds that may be negative: `-1h30m`.
+pub fn format_signed_duration(millis: i64) -> String {
+    let sign = if millis < 0 { "-" } else { "" };
+    format!("{sign}{}", format_duration(Duration::from_millis(millis.unsigned_abs())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +125,18 @@ mod tests {
             assert_eq!(duration.as_millis(), millis, "{text}");
             assert_eq!(format_duration(duration), printed);
         }
+    }
+
+    #[test]
+    fn reads_signs_where_they_are_allowed() {
+        for (text, millis, printed) in
+            [("-90s", -90_000, "-1m30s"), ("90s", 90_000, "1m30s"), ("-0s", 0, "0s")]
+        {
+            assert_eq!(parse_signed_duration(text), Ok(millis));
+            assert_eq!(format_signed_duration(millis), printed);
+        }
+        assert!(parse_signed_duration("--1s").is_err());
+        assert!(parse_signed_duration("-").is_err());
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod histogram;
 mod label;
 mod matcher;
 mod metadata;
+mod name;
 mod notification;
 mod re2;
 mod relabel;
@@ -19,7 +20,9 @@ mod series;
 mod timestamp;
 
 pub use alert::{Alert, AlertStatus, Annotations, Finding};
-pub use duration::{DurationError, format_duration, parse_duration};
+pub use duration::{
+    DurationError, format_duration, format_signed_duration, parse_duration, parse_signed_duration,
+};
 pub use float::{format_float, format_float_exponent, format_float_shortest, parse_float};
 pub use histogram::{
     Aligned, Bucket, CUSTOM_BUCKETS_SCHEMA, Combined, CounterResetHint, Histogram, HistogramMismatch, Span as BucketSpan,
@@ -30,6 +33,7 @@ pub use label::{
 };
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use metadata::{Metadata, MetricType};
+pub use name::{EscapingScheme, escape_name, is_name, unescape_name};
 pub use notification::{Notification, NotifiedAlert, NotifyReason, Receipt};
 pub use re2::{Re2, Re2Error};
 pub use relabel::{RelabelAction, RelabelError, RelabelRule, relabel};
