@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use alerting::AlertingConfig;
 use model::{Labels, RelabelRule};
 
 use crate::{
-    AlertmanagerConfig, PluginConfig, Receiver, RemoteReadConfig, RemoteWriteConfig, RuleGroupConfig,
-    ScrapeConfig, ScriptRule, StorageConfig,
+    AlertmanagerConfig, OtlpConfig, PluginConfig, Receiver, RemoteReadConfig, RemoteWriteConfig,
+    RuleGroupConfig, ScrapeConfig, ScriptRule, StorageConfig,
 };
 
-/// Everything that the files say, checked, with defaults filled in. Equal configurations run equally.
-#[derive(Clone, Debug, PartialEq)]
+/// Everything that the files say, checked, with defaults filled in.
+#[derive(Clone, Debug)]
 pub struct Config {
     /// What holds for all.
     pub global: Global,
@@ -21,7 +22,10 @@ pub struct Config {
     pub rule_groups: Vec<RuleGroupConfig>,
     /// Rule files that are scripts or components.
     pub script_rules: Vec<ScriptRule>,
-    /// Receivers with the settings of their integrations. Empty without a `route`.
+    /// Who is told: routes, receivers, inhibition, time intervals. `None` without a `route`. What flags decide (links,
+    /// retention, limits) has its default.
+    pub alerting: Option<AlertingConfig>,
+    /// Receivers with the settings of their integrations, in the order of `alerting`'s.
     pub receivers: Vec<Receiver>,
     /// Notification templates, in the order of files.
     pub templates: Vec<TemplateFile>,
@@ -37,15 +41,23 @@ pub struct Config {
     pub remote_read: Vec<RemoteReadConfig>,
     /// How long samples are kept.
     pub storage: StorageConfig,
+    /// How pushed metrics get their names.
+    pub otlp: OtlpConfig,
     /// Every file that was read, and every pattern that was looked up: what to watch for changes.
     pub sources: Sources,
-    shown: String,
+    pub(crate) shown: String,
+    pub(crate) shown_alerting: String,
 }
 
 impl Config {
     /// The configuration in effect as YAML, with every secret masked. It can be read again; masks stay masks.
     pub fn redacted_yaml(&self) -> &str {
         &self.shown
+    }
+
+    /// Alertmanager's part of it: what its API shows, and its tools read.
+    pub fn redacted_alertmanager_yaml(&self) -> &str {
+        &self.shown_alerting
     }
 }
 

@@ -4,8 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use model::Annotations;
+use template::RuleTemplate;
 
-use crate::Place;
+use crate::reader::{At, Fields};
+use crate::relabel::is_label_name;
+use crate::shown::Shown;
+use crate::{NameScheme, Place, schema};
 
 /// One group of a rule file: evaluated together, in order, at one interval.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,4 +82,182 @@ pub struct ScriptRule {
     pub file: PathBuf,
     /// The entry of `rule_files` that named it.
     pub place: Place,
+}
+
+/// The groups of one rule file.
+pub(crate) fn read_file(at: &At<'_>, names: NameScheme) -> (Vec<RuleGroupConfig>, Shown) {
+    let Some(fields) = at.fields() else { return (Vec::new(), Shown::Null) };
+    let mut seen: Vec<(String, u32)> = Vec::new();
+    let groups = fields.each("groups", |at| {
+        let (group, shown) = read_group(&at, names)?;
+        match seen.iter().find(|(name, _)| *name == group.name) {
+            Some((name, line)) if !name.is_empty() => {
+                let hint = Some(format!("the first is at line {line}"));
+                at.error(format!("there are two groups called `{name}` in this file"), hint);
+            }
+            _ => seen.push((group.name.clone(), group.place.line)),
+        }
+        Some((group, shown))
+    });
+    (groups, fields.finish())
+}
+
+fn read_group(at: &At<'_>, names: NameScheme) -> Option<(RuleGroupConfig, Shown)> {
+    let fields = at.fields()?;
+    let name = fields.text_or("name", "");
+    if name.is_empty() {
+        fields.missing("name", None);
+    }
+    let interval = fields.duration("interval").filter(|interval| !interval.is_zero());
+    let query_offset = fields.duration("query_offset");
+    let limit = fields.unsigned_or("limit", 0);
+    let labels = read_labels(&fields, names, Templated::No);
+    let rules = fields.each("rules", |at| read_rule(&at, names, &labels));
+    let group = RuleGroupConfig {
+        name,
+        file: at.place().file,
+        interval,
+        query_offset,
+        limit,
+        labels,
+        rules,
+        place: at.place(),
+    };
+    Some((group, fields.finish()))
+}
+
+fn read_rule(
+    at: &At<'_>,
+    names: NameScheme,
+    group_labels: &[(String, String)],
+) -> Option<(RuleConfig, Shown)> {
+    let fields = at.fields()?;
+    let record = fields.text_or("record", "");
+    let alert = fields.text_or("alert", "");
+    let expr = read_expr(&fields);
+    let hold = fields.duration("for").unwrap_or_default();
+    let keep_firing = fields.duration("keep_firing_for").unwrap_or_default();
+    let action = match (record.is_empty(), alert.is_empty()) {
+        (false, false) => {
+            let what = "a rule has either `record` or `alert`, not both";
+            if let Some(at) = fields.get("alert") {
+                at.at_key().error(what, Some("make two rules of it".to_owned()));
+            }
+            None
+        }
+        (true, true) => {
+            let broken =
+                ["record", "alert"].iter().any(|key| fields.get(key).is_some_and(|at| at.is_broken()));
+            if !broken {
+                let hint = "`alert: NAME` makes alerts, `record: NAME` makes series";
+                at.error("this rule has neither `alert` nor `record`", Some(hint.to_owned()));
+            }
+            None
+        }
+        (false, true) => {
+            check_recording(&fields, &record, names);
+            Some(RuleAction::Record { name: record })
+        }
+        (true, false) => Some(RuleAction::Alert { name: alert, hold, keep_firing }),
+    };
+    let is_alert = matches!(action, Some(RuleAction::Alert { .. }));
+    let own = read_labels(&fields, names, if is_alert { Templated::Yes } else { Templated::No });
+    let annotations = read_annotations(&fields, is_alert);
+    let shown = fields.finish();
+    let mut labels = group_labels.to_vec();
+    for (name, value) in own {
+        labels.retain(|(n, _)| *n != name);
+        labels.push((name, value));
+    }
+    labels.sort();
+    let rule = RuleConfig { action: action?, expr: expr?, labels, annotations, place: at.place() };
+    Some((rule, shown))
+}
+
+fn read_expr(fields: &Fields<'_>) -> Option<String> {
+    let Some(at) = fields.get("expr") else {
+        fields.missing("expr", Some("the PromQL expression to evaluate".to_owned()));
+        return None;
+    };
+    let text = at.text()?;
+    fields.show("expr", Shown::text(&text));
+    if text.is_empty() {
+        fields.missing("expr", Some("the PromQL expression to evaluate".to_owned()));
+        return None;
+    }
+    if let Err(errors) = promql::parse(&text, &at.cx.options.promql) {
+        for error in errors.iter() {
+            let (from, to) = (error.span.start, error.span.end);
+            at.error_in_text(from, to, error.message.clone(), error.hint.clone());
+        }
+        return None;
+    }
+    Some(text)
+}
+
+/// What a recording rule must not have, and its name.
+fn check_recording(fields: &Fields<'_>, name: &str, names: NameScheme) {
+    for key in ["for", "keep_firing_for", "annotations"] {
+        if let Some(at) = fields.get(key) {
+            at.at_key().error(format!("a recording rule has no `{key}`"), Some("take it out".to_owned()));
+        }
+    }
+    let Some(at) = fields.get("record") else { return };
+    if name.contains(['{', '}']) {
+        let hint = "put labels under `labels`, and matchers into `expr`";
+        at.error(format!("`{name}` is not a metric name: there are braces in it"), Some(hint.to_owned()));
+    } else if names == NameScheme::Legacy && !model::is_legacy_metric_name(name) {
+        at.error(format!("`{name}` is not a metric name"), Some("letters, digits, `_` and `:`".to_owned()));
+    }
+}
+
+/// Whether values are templates.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Templated {
+    Yes,
+    No,
+}
+
+fn read_labels(fields: &Fields<'_>, names: NameScheme, templated: Templated) -> Vec<(String, String)> {
+    let Some(at) = fields.get("labels") else { return Vec::new() };
+    let mut labels = Vec::new();
+    for (name, value) in at.entries().unwrap_or_default() {
+        if !is_label_name(&name, names) || name == model::METRIC_NAME {
+            value.at_key().error(format!("`{name}` cannot be a label here"), None);
+        }
+        let Some(text) = value.text() else { continue };
+        if templated == Templated::Yes {
+            check_template(&value, &text);
+        }
+        labels.push((name, text));
+    }
+    fields.show("labels", Shown::pairs(labels.iter().map(|(n, v)| (n.as_str(), v.as_str()))));
+    labels
+}
+
+fn read_annotations(fields: &Fields<'_>, is_alert: bool) -> Annotations {
+    let Some(at) = fields.get("annotations") else { return Annotations::new() };
+    let mut annotations = Annotations::new();
+    for (name, value) in at.entries().unwrap_or_default() {
+        if name.is_empty() {
+            value.at_key().error("an annotation needs a name", None);
+        }
+        let Some(text) = value.text() else { continue };
+        if is_alert {
+            check_template(&value, &text);
+        }
+        annotations.insert(name, text);
+    }
+    fields.show("annotations", Shown::pairs(annotations.iter().map(|(n, v)| (n.as_str(), v.as_str()))));
+    annotations
+}
+
+/// Says where a rule's template is wrong.
+fn check_template(at: &At<'_>, text: &str) {
+    if !text.contains("{{") {
+        return;
+    }
+    if let Err(error) = RuleTemplate::parse("rule", text) {
+        schema::report_template(at, text, &error);
+    }
 }

@@ -87,7 +87,6 @@ impl Source {
         let line_start = self.lines[index];
         let from = (start - line_start).min(line.len());
         let to = end.saturating_sub(line_start).clamp(from, line.len());
-        let marked = &line[from..to];
         let (before, marked, after) = if secret {
             (mask_line(&line[..from]), "<secret>".to_owned(), mask_line(&line[to..]))
         } else if secret_above(self, index) {
@@ -274,7 +273,8 @@ fn secret_ranges(line: &str) -> Vec<(usize, usize)> {
         }
         // Webhooks carry their secret in the path or the query.
         let tail = &rest[host..end];
-        if ["webhook", "hooks", "services", "token", "key="].iter().any(|w| rest[..end].contains(w)) && tail.len() > 1
+        if ["webhook", "hooks", "services", "token", "key="].iter().any(|w| rest[..end].contains(w))
+            && tail.len() > 1
         {
             ranges.push((at + 3 + host + 1, at + 3 + end));
         }

@@ -137,7 +137,12 @@ fn unclosed_quote(source: &Source, kind: &ErrorKind, line: usize, file: usize) -
         let start = source.line_start(index) + from;
         let span = Span { file, start, end: source.line_start(index) + text.trim_end().len() };
         let hint = format!("add {quote} at the end of line {}", index + 1);
-        return Some(Cause { line: index, span, what: "this quote is never closed".to_owned(), hint: Some(hint) });
+        return Some(Cause {
+            line: index,
+            span,
+            what: "this quote is never closed".to_owned(),
+            hint: Some(hint),
+        });
     }
     None
 }
@@ -226,12 +231,7 @@ fn plainly(source: &Source, kind: &ErrorKind, at: usize, line: usize, file: usiz
     // At the end of the file the last line with text is shown, marked at its end.
     let start = if at > end { end.saturating_sub(1).max(line_start) } else { at.max(line_start) };
     let (what, hint) = words(kind);
-    Cause {
-        line,
-        span: Span { file, start, end: start + 1 },
-        what,
-        hint: hint.map(str::to_owned),
-    }
+    Cause { line, span: Span { file, start, end: start + 1 }, what, hint: hint.map(str::to_owned) }
 }
 
 fn words(kind: &ErrorKind) -> (String, Option<&'static str>) {
@@ -252,15 +252,22 @@ fn words(kind: &ErrorKind) -> (String, Option<&'static str>) {
         ErrorKind::MismatchedFlowCollectionEnd { open, close } => {
             (format!("`{open}` is closed by `{close}`"), Some("use brackets of one kind"))
         }
-        ErrorKind::MisplacedFlowCollectionEnd => both("this bracket closes nothing", "take it out, or quote the text"),
-        ErrorKind::ExpectedBlockMappingKey | ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => both(
-            "this line is not `key: value`",
-            "check its indentation, and that the colon is followed by a space",
-        ),
-        ErrorKind::ExpectedBlockSequenceEntry | ErrorKind::BlockSequenceEntryNotAllowed => {
-            both("a list item does not fit here", "indent all items of a list alike, and nothing else as deep")
+        ErrorKind::MisplacedFlowCollectionEnd => {
+            both("this bracket closes nothing", "take it out, or quote the text")
         }
-        ErrorKind::InvalidIndentation => both("this line is indented differently from its neighbours", "align it"),
+        ErrorKind::ExpectedBlockMappingKey | ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => {
+            both(
+                "this line is not `key: value`",
+                "check its indentation, and that the colon is followed by a space",
+            )
+        }
+        ErrorKind::ExpectedBlockSequenceEntry | ErrorKind::BlockSequenceEntryNotAllowed => both(
+            "a list item does not fit here",
+            "indent all items of a list alike, and nothing else as deep",
+        ),
+        ErrorKind::InvalidIndentation => {
+            both("this line is indented differently from its neighbours", "align it")
+        }
         ErrorKind::TabInBlockIndentation
         | ErrorKind::TabInIndentation
         | ErrorKind::TabNotAllowed
@@ -279,12 +286,14 @@ fn words(kind: &ErrorKind) -> (String, Option<&'static str>) {
             "this backslash does not begin a known escape",
             "write `\\\\` for a backslash, or use single quotes, in which it has no meaning",
         ),
-        ErrorKind::InvalidBlockScalarIndent => {
-            both("this line of the text block is indented less than its first", "indent all lines of the block alike")
-        }
-        ErrorKind::InvalidTrailingDoubleQuotedScalar | ErrorKind::InvalidTrailingSingleQuotedScalar => {
-            both("something follows the closing quote", "quote the whole text, and write quotes inside it as \\\" or ''")
-        }
+        ErrorKind::InvalidBlockScalarIndent => both(
+            "this line of the text block is indented less than its first",
+            "indent all lines of the block alike",
+        ),
+        ErrorKind::InvalidTrailingDoubleQuotedScalar | ErrorKind::InvalidTrailingSingleQuotedScalar => both(
+            "something follows the closing quote",
+            "quote the whole text, and write quotes inside it as \\\" or ''",
+        ),
         ErrorKind::RecursionLimitExceeded => ("values stand too deep in each other".to_owned(), None),
         other => (format!("not YAML: {other}"), None),
     }

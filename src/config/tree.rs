@@ -85,6 +85,7 @@ impl Node {
         Rc::new(Node { span, yaml: Yaml::Map(entries), size, depth })
     }
 
+    #[cfg(test)]
     pub(crate) fn entry(&self, key: &str) -> Option<&(Key, Rc<Node>)> {
         match &self.yaml {
             Yaml::Map(entries) => entries.iter().find(|(k, _)| k.text == key),
@@ -123,7 +124,8 @@ pub(crate) fn parse(source: &Source, file: usize) -> Tree {
         match builder.run(&text) {
             Ok(()) => {
                 let report = |m: Mistake| {
-                    let first = |span: Span| format!("the first is at line {}", source.place(span.start).line);
+                    let first =
+                        |span: Span| format!("the first is at line {}", source.place(span.start).line);
                     let hint = m.first.map(first).or(m.hint);
                     source.problem(Severity::Error, m.span, false, String::new(), m.what, hint)
                 };
@@ -241,7 +243,8 @@ impl<'a> Builder<'a> {
             }
             Event::UnresolvedAlias(name) => {
                 let what = format!("`*{name}` refers to an anchor that does not exist");
-                let hint = format!("write `&{name}` in front of a value above, or quote the text: \"*{name}\"");
+                let hint =
+                    format!("write `&{name}` in front of a value above, or quote the text: \"*{name}\"");
                 self.mistake(span, what, Some(hint));
                 self.node(Node::broken(span), 0, false);
             }

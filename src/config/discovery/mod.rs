@@ -1,11 +1,19 @@
 //! Service discovery: where targets come from, other than from `static_configs`.
 
+mod clouds;
+mod kubernetes;
+mod native;
+mod others;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ports::HttpOptions;
 
-use crate::{Place, Setting};
+use crate::reader::{At, Fields};
+use crate::schema::Table;
+use crate::shown::Shown;
+use crate::{Place, Setting, StaticConfig, http, schema};
 
 /// One entry of a `…_sd_configs` list.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,4 +75,75 @@ impl DiscoveryKind {
             DiscoveryKind::Other { name, .. } => name,
         }
     }
+}
+
+/// A kind of discovery that is read by a table.
+struct Mechanism {
+    /// `consul` for `consul_sd_configs`.
+    name: &'static str,
+    /// The key of a scrape configuration.
+    key: &'static str,
+    /// What an entry has.
+    table: &'static Table,
+    /// Whether an entry has the keys of an HTTP client as well.
+    http: bool,
+    /// What the table cannot say.
+    check: fn(&Fields<'_>),
+}
+
+const fn mechanism(name: &'static str, key: &'static str, table: &'static Table) -> Mechanism {
+    Mechanism { name, key, table, http: true, check: |_| {} }
+}
+
+impl Mechanism {
+    const fn without_http(mut self) -> Mechanism {
+        self.http = false;
+        self
+    }
+
+    const fn checked(mut self, check: fn(&Fields<'_>)) -> Mechanism {
+        self.check = check;
+        self
+    }
+}
+
+/// All `…_sd_configs` of a scrape configuration or of `alertmanagers`.
+pub(crate) fn read_all(fields: &Fields<'_>) -> (Vec<StaticConfig>, Vec<Discovery>) {
+    let static_configs = fields.each("static_configs", |at| native::read_static(&at));
+    let mut found = Vec::new();
+    found.extend(fields.each("file_sd_configs", |at| available(native::read_file(&at), &at)));
+    found.extend(fields.each("http_sd_configs", |at| available(native::read_http(&at), &at)));
+    found.extend(fields.each("dns_sd_configs", |at| available(native::read_dns(&at), &at)));
+    for mechanism in clouds::ALL.iter().chain(others::ALL) {
+        found.extend(fields.each(mechanism.key, |at| available(read_other(mechanism, &at), &at)));
+    }
+    (static_configs, found)
+}
+
+fn read_other(mechanism: &Mechanism, at: &At<'_>) -> Option<(DiscoveryKind, Shown)> {
+    let fields = at.fields()?;
+    let settings = schema::read_into(&fields, mechanism.table);
+    let http = match mechanism.http {
+        true => http::read_inline(&fields, &HttpOptions::default()),
+        false => HttpOptions::default(),
+    };
+    (mechanism.check)(&fields);
+    let kind = DiscoveryKind::Other {
+        name: mechanism.name.to_owned(),
+        settings: Setting::Map(settings),
+        http: Box::new(http),
+    };
+    Some((kind, fields.finish()))
+}
+
+/// Says so if this server cannot do what was read.
+fn available(read: Option<(DiscoveryKind, Shown)>, at: &At<'_>) -> Option<(Discovery, Shown)> {
+    let (kind, shown) = read?;
+    let name = kind.name();
+    if !at.cx.catalog.has_discovery(name) {
+        let what = format!("discovery by `{name}` is not built in");
+        let hint = "have a program or a plugin write targets for `file_sd_configs`, or serve them for `http_sd_configs`";
+        at.error(what, Some(hint.to_owned()));
+    }
+    Some((Discovery { kind, place: at.place() }, shown))
 }

@@ -1,0 +1,434 @@
+//! Settings by table: which keys an integration or a discovery has, what each holds, and which go together.
+//!
+//! A table is data beside the thing it describes; this module reads a mapping by it, with the same care for places,
+//! secrets and unknown keys as hand-written readers have.
+
+use std::path::PathBuf;
+
+use model::format_duration;
+
+use crate::Setting;
+use crate::http;
+use crate::reader::{At, Fields};
+use crate::shown::Shown;
+use crate::source::looks_secret;
+use crate::tree::{Node, Yaml};
+use crate::url;
+
+/// What a key holds.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    /// Text as it stands.
+    Text,
+    /// Text with templates.
+    Template,
+    /// One of a few texts.
+    Choice(&'static [&'static str]),
+    Bool,
+    Integer,
+    Float,
+    /// `30s`; kept as text.
+    Duration,
+    /// A path, from the directory of the file.
+    Path,
+    /// The path of a file that holds the secret without `_file`.
+    SecretPath,
+    /// An address; not a secret.
+    Url,
+    /// An address with templates.
+    TemplateUrl,
+    Secret,
+    /// An address that is itself a credential.
+    SecretUrl,
+    SecretTemplateUrl,
+    /// A port.
+    Port,
+    /// `host:port`, either may be missing, the text may be empty.
+    HostPort,
+    Texts,
+    Templates,
+    /// Names and texts.
+    TextMap,
+    /// Names and texts with templates.
+    TemplateMap,
+    /// Names and anything, texts with templates.
+    AnyMap,
+    /// Anything, texts with templates.
+    Any,
+    /// Text with templates, or a mapping with keys of its own.
+    TextOrMap(&'static Table),
+    /// A mapping with keys of its own.
+    Map(&'static Table),
+    /// A list of mappings with keys of their own.
+    Maps(&'static Table),
+    Tls,
+}
+
+/// A key of a table.
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    kind: Kind,
+    default: Option<&'static str>,
+}
+
+pub(crate) const fn key(name: &'static str, kind: Kind) -> Key {
+    Key { name, kind, default: None }
+}
+
+impl Key {
+    /// The value where there is none, written as in a file.
+    pub(crate) const fn or(self, default: &'static str) -> Key {
+        Key { name: self.name, kind: self.kind, default: Some(default) }
+    }
+}
+
+/// What goes together.
+#[derive(Clone, Copy)]
+pub(crate) enum Demand {
+    /// The key is there, and is not empty.
+    Needs(&'static str),
+    /// One of the keys is there.
+    NeedsOne(&'static [&'static str]),
+    /// Not two of the keys are there.
+    AtMostOne(&'static [&'static str]),
+}
+
+/// The keys of a mapping.
+pub(crate) struct Table {
+    pub(crate) keys: &'static [Key],
+    pub(crate) demands: &'static [Demand],
+}
+
+/// Reads a mapping of its own by `table`; unknown keys are problems.
+pub(crate) fn read(at: &At<'_>, table: &Table) -> Option<(Vec<(String, Setting)>, Shown)> {
+    let fields = at.fields()?;
+    let settings = read_into(&fields, table);
+    Some((settings, fields.finish()))
+}
+
+/// Reads the keys of `table` out of `fields`, which may have others.
+pub(crate) fn read_into(fields: &Fields<'_>, table: &Table) -> Vec<(String, Setting)> {
+    let mut settings = Vec::new();
+    for key in table.keys {
+        let value = match fields.get(key.name) {
+            Some(at) => value(table, key, &at),
+            None => key.default.map(|text| (default_setting(key.kind, text), default_shown(key.kind, text))),
+        };
+        if let Some((setting, shown)) = value {
+            fields.show(key.name, shown);
+            settings.push((key.name.to_owned(), setting));
+        }
+    }
+    for demand in table.demands {
+        check(fields, demand);
+    }
+    settings
+}
+
+pub(crate) fn check(fields: &Fields<'_>, demand: &Demand) {
+    match demand {
+        Demand::Needs(key) => {
+            if !filled(fields, key) {
+                fields.missing(key, None);
+            }
+        }
+        Demand::NeedsOne(keys) => {
+            if !keys.iter().any(|key| filled(fields, key)) && !keys.iter().any(|key| broken(fields, key)) {
+                let names: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+                fields.at.error(format!("one of {} is needed", names.join(", ")), None);
+            }
+        }
+        Demand::AtMostOne(keys) => fields.at_most_one(keys),
+    }
+}
+
+/// Whether a key is there with more than an empty text.
+pub(crate) fn filled(fields: &Fields<'_>, key: &'static str) -> bool {
+    fields.get(key).is_some_and(|at| match &at.node.yaml {
+        Yaml::Scalar(scalar) => !scalar.text.is_empty(),
+        Yaml::List(items) => !items.is_empty(),
+        _ => true,
+    })
+}
+
+fn broken(fields: &Fields<'_>, key: &'static str) -> bool {
+    fields.get(key).is_some_and(|at| at.is_broken())
+}
+
+fn default_setting(kind: Kind, text: &str) -> Setting {
+    match kind {
+        Kind::Bool => Setting::Bool(text == "true"),
+        Kind::Integer | Kind::Float | Kind::Port => Setting::Number(text.parse().unwrap_or_default()),
+        Kind::Template | Kind::TemplateUrl | Kind::TextOrMap(_) => template_setting(text),
+        Kind::Texts | Kind::Templates => {
+            Setting::List(text.split(',').map(|t| Setting::Text(t.to_owned())).collect())
+        }
+        _ => Setting::Text(text.to_owned()),
+    }
+}
+
+fn default_shown(kind: Kind, text: &str) -> Shown {
+    match kind {
+        Kind::Bool | Kind::Integer | Kind::Float | Kind::Port => Shown::Plain(text.to_owned()),
+        Kind::Texts | Kind::Templates => Shown::texts(text.split(',')),
+        _ => Shown::text(text),
+    }
+}
+
+/// Text that needs no expanding is plain text.
+pub(crate) fn template_setting(text: &str) -> Setting {
+    if text.contains("{{") { Setting::Template(text.to_owned()) } else { Setting::Text(text.to_owned()) }
+}
+
+fn value(table: &Table, key: &Key, at: &At<'_>) -> Option<(Setting, Shown)> {
+    let plain = |text: String| (Setting::Text(text.clone()), Shown::Text(text));
+    match key.kind {
+        Kind::Text => at.text().map(plain),
+        Kind::Template => template(at),
+        Kind::Choice(choices) => {
+            let text = at.text()?;
+            if !choices.contains(&text.as_str()) {
+                let hint = crate::reader::suggestion(&text, choices.iter().copied(), "possible");
+                at.error(format!("`{text}` is not a value of `{}`", key.name), hint);
+                return None;
+            }
+            Some(plain(text))
+        }
+        Kind::Bool => at.boolean().map(|value| (Setting::Bool(value), Shown::Bool(value))),
+        Kind::Integer => at.integer().map(|n| (Setting::Number(n as f64), Shown::number(n))),
+        Kind::Float => at.float().map(|n| (Setting::Number(n), Shown::number(n))),
+        Kind::Port => port(at),
+        Kind::Duration => {
+            let text = format_duration(at.duration()?);
+            Some(plain(text))
+        }
+        Kind::Path | Kind::SecretPath => {
+            let text = at.text()?;
+            let path: PathBuf = at.resolve(&text);
+            let setting = match key.kind {
+                Kind::SecretPath => Setting::SecretFile(path),
+                _ => Setting::Text(path.to_string_lossy().into_owned()),
+            };
+            Some((setting, Shown::text(text)))
+        }
+        Kind::Url => {
+            let text = at.text()?;
+            url::check_http(at, &text, false);
+            Some((Setting::Text(text.clone()), Shown::text(url::masked(&text))))
+        }
+        Kind::TemplateUrl => {
+            let text = at.text()?;
+            check_template_url(at, &text, false);
+            Some((template_setting(&text), Shown::text(url::masked(&text))))
+        }
+        Kind::Secret | Kind::SecretUrl | Kind::SecretTemplateUrl => secret(table, key, at),
+        Kind::HostPort => {
+            let text = at.text()?;
+            check_host_port(at, &text);
+            Some(plain(text))
+        }
+        Kind::Texts => {
+            let texts = at.texts()?;
+            let shown = Shown::texts(&texts);
+            Some((Setting::List(texts.into_iter().map(Setting::Text).collect()), shown))
+        }
+        Kind::Templates => {
+            let (settings, shown) = at.list()?.iter().filter_map(template).unzip();
+            Some((Setting::List(settings), Shown::List(shown)))
+        }
+        Kind::TextMap => {
+            let map = at.text_map()?;
+            let shown = Shown::pairs(map.iter().map(|(n, v)| (n.as_str(), v.as_str())));
+            Some((Setting::Map(map.into_iter().map(|(n, v)| (n, Setting::Text(v))).collect()), shown))
+        }
+        Kind::TemplateMap => {
+            let mut map = (Vec::new(), Vec::new());
+            for (name, at) in at.entries()? {
+                let Some((setting, shown)) = template(&at) else { continue };
+                map.0.push((name.clone(), setting));
+                map.1.push((name, shown));
+            }
+            Some((Setting::Map(map.0), Shown::Map(map.1)))
+        }
+        Kind::AnyMap => {
+            at.entries()?;
+            Some((any(at), plain_shown(at.node)))
+        }
+        Kind::Any => Some((any(at), plain_shown(at.node))),
+        Kind::TextOrMap(_) if at.scalar().is_some() => template(at),
+        Kind::Map(table) | Kind::TextOrMap(table) => {
+            read(at, table).map(|(settings, shown)| (Setting::Map(settings), shown))
+        }
+        Kind::Maps(table) => {
+            let read_one = |at: &At<'_>| read(at, table).map(|(s, shown)| (Setting::Map(s), shown));
+            let (settings, shown) = at.list()?.iter().filter_map(read_one).unzip();
+            Some((Setting::List(settings), Shown::List(shown)))
+        }
+        Kind::Tls => {
+            let options = http::read_tls(at)?;
+            Some((http::tls_setting(&options.0), options.1))
+        }
+    }
+}
+
+fn port(at: &At<'_>) -> Option<(Setting, Shown)> {
+    let number = at.integer()?;
+    if !(0..=65535).contains(&number) {
+        at.error(format!("{number} is not a port"), Some("ports are 1 to 65535".to_owned()));
+        return None;
+    }
+    Some((Setting::Number(number as f64), Shown::number(number)))
+}
+
+fn template(at: &At<'_>) -> Option<(Setting, Shown)> {
+    let text = at.text()?;
+    check_template(at, &text);
+    Some((template_setting(&text), Shown::Text(text)))
+}
+
+/// Says where a template of a message is wrong.
+pub(crate) fn check_template(at: &At<'_>, text: &str) {
+    if !text.contains("{{") {
+        return;
+    }
+    if let Err(error) = at.cx.templates().check(text) {
+        report_template(at, text, &error);
+    }
+}
+
+/// Reports a template's mistake at its place.
+pub(crate) fn report_template(at: &At<'_>, text: &str, error: &template::TemplateError) {
+    let from = offset_of(text, error.line, error.column);
+    at.error_in_text(from, from + 1, format!("template: {}", error.message), None);
+}
+
+/// The byte at a line and column, both from 1.
+pub(crate) fn offset_of(text: &str, line: usize, column: usize) -> usize {
+    let start = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum::<usize>();
+    let rest = text.get(start..).unwrap_or_default();
+    start + rest.chars().take(column.saturating_sub(1)).map(char::len_utf8).sum::<usize>()
+}
+
+fn check_template_url(at: &At<'_>, text: &str, secret: bool) {
+    if !text.contains("{{") {
+        url::check_http(at, text, secret);
+    } else if let Err(error) = at.cx.templates().check(text) {
+        if secret {
+            at.secret_error(format!("template: {}", error.message), None);
+        } else {
+            report_template(at, text, &error);
+        }
+    }
+}
+
+fn secret(table: &Table, key: &Key, at: &At<'_>) -> Option<(Setting, Shown)> {
+    let file_key = format!("{}_file", key.name);
+    let has_file_key = table.keys.iter().any(|key| key.name == file_key);
+    let text = at.secret_text(has_file_key.then_some(file_key.as_str()))?;
+    if text.is_empty() {
+        return None;
+    }
+    let masked = text == crate::shown::MASK;
+    let is_template = matches!(key.kind, Kind::SecretTemplateUrl) && text.contains("{{");
+    match key.kind {
+        _ if masked => {}
+        Kind::SecretUrl => {
+            url::check_http(at, &text, true);
+        }
+        Kind::SecretTemplateUrl => check_template_url(at, &text, true),
+        _ => {}
+    }
+    let value = model::Secret::new(text);
+    Some((Setting::Secret { value, template: is_template }, Shown::masked()))
+}
+
+/// `host:port`; `host` may be missing, the port may not.
+pub(crate) fn check_host_port(at: &At<'_>, text: &str) {
+    if text.is_empty() {
+        return;
+    }
+    let split = match text.strip_prefix('[') {
+        Some(rest) => rest.split_once("]:"),
+        None => text.split_once(':').filter(|(_, port)| !port.contains(':')),
+    };
+    match split {
+        None => {
+            at.error(format!("`{text}` has no port"), Some(format!("write `{text}:25`, or the port you use")))
+        }
+        Some((_, "")) => {
+            at.error(format!("`{text}` has no port"), Some("write the number behind the colon".into()))
+        }
+        Some(_) => {}
+    }
+}
+
+/// A value as it stands, texts with templates.
+pub(crate) fn any(at: &At<'_>) -> Setting {
+    match &at.node.yaml {
+        Yaml::Null | Yaml::Broken => Setting::Null,
+        Yaml::Scalar(scalar) if scalar.plain => plain_setting(&scalar.text),
+        Yaml::Scalar(scalar) => {
+            check_template(at, &scalar.text);
+            template_setting(&scalar.text)
+        }
+        Yaml::List(_) => Setting::List(at.list().unwrap_or_default().iter().map(any).collect()),
+        Yaml::Map(_) => {
+            let entries = at.entries().unwrap_or_default();
+            Setting::Map(entries.iter().map(|(name, at)| (name.clone(), any(at))).collect())
+        }
+    }
+}
+
+fn plain_setting(text: &str) -> Setting {
+    match text {
+        "true" | "True" | "TRUE" => Setting::Bool(true),
+        "false" | "False" | "FALSE" => Setting::Bool(false),
+        _ => match text.parse::<f64>() {
+            Ok(number)
+                if number.is_finite()
+                    && text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) =>
+            {
+                Setting::Number(number)
+            }
+            _ => template_setting(text),
+        },
+    }
+}
+
+/// A value as it stands; nothing in it is a template.
+pub(crate) fn literal(node: &Node) -> Setting {
+    match &node.yaml {
+        Yaml::Null | Yaml::Broken => Setting::Null,
+        Yaml::Scalar(scalar) if scalar.plain => match plain_setting(&scalar.text) {
+            Setting::Template(text) => Setting::Text(text),
+            other => other,
+        },
+        Yaml::Scalar(scalar) => Setting::Text(scalar.text.clone()),
+        Yaml::List(items) => Setting::List(items.iter().map(|item| literal(item)).collect()),
+        Yaml::Map(entries) => {
+            Setting::Map(entries.iter().map(|(key, value)| (key.text.clone(), literal(value))).collect())
+        }
+    }
+}
+
+/// A value as it stands, shown; what looks like a secret by its key is masked.
+pub(crate) fn plain_shown(node: &Node) -> Shown {
+    match &node.yaml {
+        Yaml::Null | Yaml::Broken => Shown::Null,
+        Yaml::Scalar(scalar) => match plain_setting(&scalar.text) {
+            Setting::Bool(value) if scalar.plain => Shown::Bool(value),
+            Setting::Number(_) if scalar.plain => Shown::Plain(scalar.text.clone()),
+            _ => Shown::text(&scalar.text),
+        },
+        Yaml::List(items) => Shown::List(items.iter().map(|item| plain_shown(item)).collect()),
+        Yaml::Map(entries) => {
+            let shown = |key: &str, value: &Node| match looks_secret(key) {
+                true if !matches!(value.yaml, Yaml::Null) => Shown::masked(),
+                _ => plain_shown(value),
+            };
+            Shown::Map(
+                entries.iter().map(|(key, value)| (key.text.clone(), shown(&key.text, value))).collect(),
+            )
+        }
+    }
+}
