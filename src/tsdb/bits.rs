@@ -57,11 +57,15 @@ impl<'a> BitReader<'a> {
         BitReader { bytes, buffer: 0, held: 0 }
     }
 
+    /// Brings the buffer to 56 bits at least, as long as there are bytes.
+    #[inline]
     fn fill(&mut self) {
-        if let (0, Some((eight, rest))) = (self.held, self.bytes.split_first_chunk::<8>()) {
-            self.buffer = u64::from_be_bytes(*eight);
-            self.held = 64;
-            self.bytes = rest;
+        if let Some(eight) = self.bytes.first_chunk::<8>() {
+            // Bits beyond those that are counted are written again with the same values by the next fill.
+            self.buffer |= u64::from_be_bytes(*eight) >> self.held;
+            let taken = (63 - self.held) / 8;
+            self.bytes = &self.bytes[taken as usize..];
+            self.held += taken * 8;
             return;
         }
         while self.held <= 56 {
@@ -75,37 +79,32 @@ impl<'a> BitReader<'a> {
     /// The next `count` bits, at most 64.
     #[inline]
     pub(crate) fn read(&mut self, count: u32) -> Option<u64> {
-        if count == 0 {
-            return Some(0);
+        if count > 56 {
+            let high = self.read_short(count - 32)?;
+            return Some(high << 32 | self.read_short(32)?);
         }
-        if count <= self.held {
-            return Some(self.take(count));
+        self.read_short(count)
+    }
+
+    /// The next `count` bits, at most 56.
+    #[inline]
+    fn read_short(&mut self, count: u32) -> Option<u64> {
+        if self.held < count {
+            self.fill();
+            if self.held < count {
+                return None;
+            }
         }
-        self.read_slow(count)
+        // Two shifts, since a shift by all 64 bits is none.
+        let value = self.buffer >> 1 >> (63 - count);
+        self.buffer <<= count;
+        self.held -= count;
+        Some(value)
     }
 
     #[inline]
     pub(crate) fn read_bit(&mut self) -> Option<bool> {
-        self.read(1).map(|bit| bit != 0)
-    }
-
-    fn take(&mut self, count: u32) -> u64 {
-        let value = self.buffer >> (64 - count);
-        self.buffer = self.buffer.checked_shl(count).unwrap_or(0);
-        self.held -= count;
-        value
-    }
-
-    fn read_slow(&mut self, count: u32) -> Option<u64> {
-        let first = self.held;
-        let high = if first > 0 { self.take(first) } else { 0 };
-        let left = count - first;
-        self.fill();
-        if left > self.held {
-            return None;
-        }
-        let low = self.take(left);
-        Some(high.checked_shl(left).unwrap_or(0) | low)
+        self.read_short(1).map(|bit| bit != 0)
     }
 
     /// A variable-length integer whose bytes are taken from the bits.

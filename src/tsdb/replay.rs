@@ -2,6 +2,9 @@
 //!
 //! The ids in the logs are those of the processes that wrote them. Here every series gets a new one, and a map from the
 //! logged ids follows the series records: a later record for an id replaces an earlier one.
+//!
+//! Samples stand in the log by time, and each belongs to another series than the one before it, somewhere else in memory.
+//! They are collected, and given to the head series by series: that is several times faster.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
@@ -59,7 +62,8 @@ pub(crate) fn open(disk: Arc<dyn Disk>, options: TsdbOptions) -> Result<(Tsdb, R
     let (wal, wal_replay) =
         Log::open(disk, wal_dir(), log_options, &mut |record| loading.wal_record(record))?;
 
-    let Loading { index, spans, unsaved, counters, mut report, next_id, .. } = loading;
+    loading.hand_over();
+    let Loading { index, series, spans, unsaved, counters, mut report, .. } = loading;
     report.chunks = chunks;
     report.wal = wal_replay;
     counters.corruptions.add(report.damaged().count() as u64);
@@ -75,7 +79,7 @@ pub(crate) fn open(disk: Arc<dyn Disk>, options: TsdbOptions) -> Result<(Tsdb, R
         horizon: AtomicI64::new(i64::MIN),
         newest: AtomicI64::new(i64::MIN),
         oldest: AtomicI64::new(i64::MAX),
-        next_id: AtomicU64::new(next_id),
+        next_id: AtomicU64::new(series.len() as u64),
         closed: AtomicBool::new(false),
         counters,
     };
@@ -107,15 +111,24 @@ impl Tsdb {
     }
 }
 
+/// Samples are collected until there are this many, and this many for each series.
+const COLLECTED_MIN: usize = 1 << 18;
+const COLLECTED_PER_SERIES: usize = 8;
+
 #[derive(Default)]
 struct Loading {
     index: Index,
-    by_logged_id: IdMap<Arc<MemSeries>>,
+    /// By their new ids.
+    series: Vec<Arc<MemSeries>>,
+    /// The new id for a logged one.
+    by_logged_id: IdMap<u32>,
+    /// Samples of one segment, in their order, by new ids.
+    collected: Vec<(u32, i64, SampleValue)>,
+    collected_from: u64,
     spans: Spans,
     unsaved: Vec<Arc<MemSeries>>,
     counters: Counters,
     report: ReplayReport,
-    next_id: u64,
 }
 
 impl Loading {
@@ -125,11 +138,11 @@ impl Loading {
             KIND_CHUNK => {
                 let Some(chunk) = read_chunk(record.body) else { return self.unknown() };
                 self.spans.add(record.position.segment, chunk.first, chunk.last);
-                let Some(series) = self.by_logged_id.get(&chunk.id) else {
+                let Some(id) = self.by_logged_id.get(&chunk.id) else {
                     self.report.orphans += 1;
                     return;
                 };
-                let restored = series.state().restore(Chunk {
+                let restored = self.series[*id as usize].state().restore(Chunk {
                     first: chunk.first,
                     last: chunk.last,
                     samples: chunk.samples,
@@ -143,14 +156,18 @@ impl Loading {
     }
 
     fn wal_record(&mut self, record: Record<'_>) {
-        let segment = record.position.segment;
+        let enough = COLLECTED_MIN.max(COLLECTED_PER_SERIES * self.series.len());
+        if record.position.segment != self.collected_from || self.collected.len() >= enough {
+            self.hand_over();
+            self.collected_from = record.position.segment;
+        }
         let understood = match record.kind {
             KIND_SERIES => return self.series_record(record.body),
             KIND_FLOATS => read_floats(record.body, |id, at, value| {
-                self.sample(id, at, SampleValue::Float(value), segment);
+                self.collect(id, at, SampleValue::Float(value));
             }),
             KIND_HISTOGRAMS => read_histograms(record.body, |id, at, histogram| {
-                self.sample(id, at, SampleValue::Histogram(histogram), segment);
+                self.collect(id, at, SampleValue::Histogram(histogram));
             }),
             _ => None,
         };
@@ -160,41 +177,79 @@ impl Loading {
     }
 
     fn series_record(&mut self, body: &[u8]) {
-        let understood = read_series(body, |id, labels| {
-            let series = self.series(labels);
-            self.by_logged_id.insert(id, series);
+        let understood = read_series(body, |logged_id, labels| {
+            let id = self.id_of(labels);
+            self.by_logged_id.insert(logged_id, id);
         });
         if understood.is_none() {
             self.unknown();
         }
     }
 
-    fn series(&mut self, labels: Labels) -> Arc<MemSeries> {
+    fn id_of(&mut self, labels: Labels) -> u32 {
         if let Some(series) = self.index.by_labels(&labels) {
-            return series;
+            return series.id as u32;
         }
-        let series = Arc::new(MemSeries::new(self.next_id, labels));
-        self.next_id += 1;
+        let id = u32::try_from(self.series.len()).expect("memory ends before four billion series");
+        let series = Arc::new(MemSeries::new(u64::from(id), labels));
         self.index.insert(&series);
-        series
+        self.series.push(series);
+        id
     }
 
-    fn sample(&mut self, id: u64, at: i64, value: SampleValue, segment: u64) {
-        let Some(series) = self.by_logged_id.get(&id) else {
-            self.report.orphans += 1;
-            return;
-        };
+    fn collect(&mut self, logged_id: u64, at: i64, value: SampleValue) {
+        match self.by_logged_id.get(&logged_id) {
+            Some(id) => self.collected.push((*id, at, value)),
+            None => self.report.orphans += 1,
+        }
+    }
+
+    /// Appends the collected samples, series by series, those of one series in their order.
+    fn hand_over(&mut self) {
+        let collected = std::mem::take(&mut self.collected);
+        let mut starts = vec![0u32; self.series.len() + 1];
+        for (id, ..) in &collected {
+            starts[*id as usize + 1] += 1;
+        }
+        for id in 1..starts.len() {
+            starts[id] += starts[id - 1];
+        }
+        let mut order = vec![0u32; collected.len()];
+        let mut next = starts.clone();
+        for (number, (id, ..)) in collected.iter().enumerate() {
+            let place = &mut next[*id as usize];
+            order[*place as usize] = number as u32;
+            *place += 1;
+        }
+        for (id, range) in starts.windows(2).enumerate().filter(|(_, range)| range[0] < range[1]) {
+            let numbers = &order[range[0] as usize..range[1] as usize];
+            let samples = numbers.iter().map(|number| {
+                let (_, at, value) = &collected[*number as usize];
+                (*at, value)
+            });
+            self.restore_samples(id, samples);
+        }
+        self.collected = collected;
+        self.collected.clear();
+    }
+
+    fn restore_samples<'a>(&mut self, id: usize, samples: impl Iterator<Item = (i64, &'a SampleValue)>) {
+        let series = &self.series[id];
         let mut state = series.state();
-        // It is in a chunk already, or its record stands in the log twice because a file failed.
-        if state.newest.as_ref().is_some_and(|newest| at <= newest.at) {
-            return;
+        let mut newest = state.newest.take();
+        for (at, value) in samples {
+            // It is in a chunk already, or its record stands in the log twice because a file failed.
+            if newest.as_ref().is_some_and(|newest| at <= newest.at) {
+                continue;
+            }
+            let closed = state.append(at, value, self.collected_from);
+            newest = Some(Newest { at, value: Some(value.clone()) });
+            self.report.samples += 1;
+            if closed && !std::mem::replace(&mut state.queued, true) {
+                self.unsaved.push(Arc::clone(series));
+            }
         }
-        let closed = state.append(at, &value, segment);
-        state.newest = Some(Newest { at, value: Some(value) });
-        self.report.samples += 1;
-        if closed && !std::mem::replace(&mut state.queued, true) {
-            self.unsaved.push(Arc::clone(series));
-        }
+        state.newest = newest;
     }
 
     fn unknown(&mut self) {
