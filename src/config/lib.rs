@@ -38,6 +38,10 @@ mod time_interval;
 mod tree;
 mod url;
 
+// In [`LoadOptions`].
+pub use alerting::{MatcherMode, Zone};
+pub use promql::ParseOptions;
+
 pub use crate::alertmanagers::AlertmanagerConfig;
 pub use crate::catalog::Catalog;
 pub use crate::config::{Config, Global, Sources, TemplateFile};

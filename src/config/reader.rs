@@ -655,6 +655,13 @@ impl<'a> Fields<'a> {
         self.shown.take()
     }
 
+    /// Puts what is shown into the order of `keys`; the others follow.
+    pub(crate) fn order_shown(&self, keys: impl Iterator<Item = &'static str>) {
+        let keys: Vec<&str> = keys.collect();
+        let place = |key: &str| keys.iter().position(|k| *k == key).unwrap_or(keys.len());
+        self.shown.borrow_mut().sort_by_key(|(key, _)| place(key));
+    }
+
     /// Reports keys that nobody asked for; what of the mapping is shown.
     pub(crate) fn finish(self) -> Shown {
         let (asked, taken) = (self.asked.into_inner(), self.taken.into_inner());

@@ -153,6 +153,8 @@ fn read_integration(
     let mut draft = Draft { fields: &fields, settings, global: global };
     (kind.complete)(&mut draft);
     let mut settings = draft.settings;
+    // Those that `global` brought stand where they would have been written.
+    fields.order_shown(std::iter::once("send_resolved").chain(kind.table.keys.iter().map(|key| key.name)));
     let http = match kind.http {
         true => read_http(&fields, global),
         false => HttpOptions::default(),

@@ -87,6 +87,8 @@ impl Key {
 pub(crate) enum Demand {
     /// The key is there, and is not empty.
     Needs(&'static str),
+    /// The key, which has a default, is not there without a value.
+    NotEmpty(&'static str),
     /// One of the keys is there.
     NeedsOne(&'static [&'static str]),
     /// Not two of the keys are there.
@@ -129,6 +131,11 @@ pub(crate) fn check(fields: &Fields<'_>, demand: &Demand) {
     match demand {
         Demand::Needs(key) => {
             if !filled(fields, key) {
+                fields.missing(key, None);
+            }
+        }
+        Demand::NotEmpty(key) => {
+            if fields.get_or_null(key).is_some() && !filled(fields, key) {
                 fields.missing(key, None);
             }
         }

@@ -260,7 +260,8 @@ impl<'a> Builder<'a> {
         if self.broken.contains(&span.start) {
             return Node::broken(span);
         }
-        let core = tag.and_then(|tag| tag.core_suffix());
+        let core = tag.and_then(|tag| tag.suffix_in_namespace("tag:yaml.org,2002:"));
+        let core = core.as_deref();
         if core == Some("binary") {
             return self.binary(text, span);
         }

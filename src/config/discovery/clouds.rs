@@ -2,7 +2,7 @@
 
 use super::{Mechanism, mechanism};
 use crate::reader::Fields;
-use crate::schema::Demand::{AtMostOne, Needs, NeedsOne};
+use crate::schema::Demand::{AtMostOne, Needs, NeedsOne, NotEmpty};
 use crate::schema::{Kind, Table, filled, key};
 
 pub(super) const ALL: &[Mechanism] = &[
@@ -232,6 +232,7 @@ const OUTSCALE: Table = Table {
         key("port", Kind::Port).or("80"),
     ],
     demands: &[
+        NotEmpty("region"),
         Needs("access_key"),
         NeedsOne(&["secret_key", "secret_key_file"]),
         AtMostOne(&["secret_key", "secret_key_file"]),

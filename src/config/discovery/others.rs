@@ -2,12 +2,12 @@
 
 use super::{Mechanism, kubernetes, mechanism};
 use crate::reader::Fields;
-use crate::schema::Demand::{AtMostOne, Needs};
+use crate::schema::Demand::{AtMostOne, Needs, NotEmpty};
 use crate::schema::{Kind, Table, key};
 use crate::url;
 
 pub(super) const ALL: &[Mechanism] = &[
-    mechanism("consul", "consul_sd_configs", &CONSUL).checked(check_consul),
+    mechanism("consul", "consul_sd_configs", &CONSUL),
     mechanism("docker", "docker_sd_configs", &DOCKER),
     mechanism("dockerswarm", "dockerswarm_sd_configs", &DOCKERSWARM),
     mechanism("eureka", "eureka_sd_configs", &EUREKA).checked(|fields| check_server(fields, "server")),
@@ -42,15 +42,12 @@ const CONSUL: Table = Table {
         key("filter", Kind::Text),
         key("health_filter", Kind::Text),
     ],
-    demands: &[AtMostOne(&["username", "basic_auth"]), AtMostOne(&["token", "authorization", "oauth2"])],
+    demands: &[
+        NotEmpty("server"),
+        AtMostOne(&["username", "basic_auth"]),
+        AtMostOne(&["token", "authorization", "oauth2"]),
+    ],
 };
-
-fn check_consul(fields: &Fields<'_>) {
-    if let Some(at) = fields.get_or_null("server").filter(|at| at.scalar().is_none_or(|s| s.text.is_empty()))
-    {
-        at.error("`server` is empty", Some("write `host:8500`".to_owned()));
-    }
-}
 
 const FILTER: Table = Table {
     keys: &[key("name", Kind::Text), key("values", Kind::Texts)],
@@ -146,7 +143,7 @@ const NOMAD: Table = Table {
         key("server", Kind::Text).or("http://localhost:4646"),
         key("tag_separator", Kind::Text).or(","),
     ],
-    demands: &[],
+    demands: &[NotEmpty("server")],
 };
 
 const PUPPETDB: Table = Table {
