@@ -6,7 +6,7 @@ use super::exec::OUTPUT_BYTES_MAX;
 use super::function::{Function, Work};
 use super::html::escape_html;
 use super::printf::{own_text, sprint, sprintf, sprintln};
-use super::value::{HTML, Param, Value};
+use super::value::{Param, URL, Value};
 
 /// The functions that every template has.
 pub(crate) const BUILTINS: &[Function] = &[
@@ -28,12 +28,16 @@ pub(crate) const BUILTINS: &[Function] = &[
         sized(sprintf(v[0].as_str().unwrap_or_default(), &v[1..]))
     }),
     Function::variadic("html", &[], Param::Any, |executor, v| {
-        let text = escape_html(&one_text(v));
-        // In a page it is escaped with this, and not once more.
-        Ok(if executor.is_html() { Value::Str(text.into(), &HTML) } else { Value::str(text) })
+        let text = one_text(v);
+        // In a page every value is escaped where it is written; here would be once too often.
+        Ok(Value::str(if executor.is_html() { text } else { escape_html(&text) }))
     }),
     Function::variadic("js", &[], Param::Any, |_, v| sized(super::html::escape_js_text(&one_text(v)))),
-    Function::variadic("urlquery", &[], Param::Any, |_, v| sized(query_escape(&one_text(v)))),
+    Function::variadic("urlquery", &[], Param::Any, |executor, v| {
+        let text = query_escape(&one_text(v));
+        // In a link of a page it is escaped with this, and not once more.
+        Ok(if executor.is_html() { Value::Str(text.into(), &URL) } else { Value::str(text) })
+    }),
     Function::variadic("call", &[Param::Any], Param::Any, |_, v| {
         Err(format!("{} is not a function", v[0].with_article()))
     }),
@@ -51,6 +55,8 @@ fn sized(text: String) -> Result<Value, String> {
 fn one_text(values: &[Value]) -> String {
     match values {
         [Value::Str(text, _)] => text.to_string(),
+        // Like printing it in place would.
+        [value] if value.is_nothing() => "<no value>".to_owned(),
         _ => sprint(values),
     }
 }

@@ -63,6 +63,7 @@ pub(crate) fn unquoted_attribute(text: &str, kept: bool) -> String {
     escape_with(text, |c| {
         Some(match c {
             '&' if kept => return None,
+            '\0' => "&#xfffd;",
             '\t' => "&#9;",
             '\n' => "&#10;",
             '\u{b}' => "&#11;",
@@ -168,7 +169,8 @@ pub(crate) fn css_value(text: &str) -> Option<String> {
 /// A text inside of quotes in a style.
 pub(crate) fn css_string(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
         let plain = !matches!(
             c,
             '\0' | '\t'
@@ -193,8 +195,11 @@ pub(crate) fn css_string(text: &str) -> String {
         if plain {
             out.push(c);
         } else {
-            // The space ends the escape.
-            out.push_str(&format!("\\{:x} ", c as u32));
+            out.push_str(&format!("\\{:x}", c as u32));
+            // A space ends the escape where it would go on otherwise.
+            if chars.peek().is_none_or(|next| next.is_ascii_hexdigit() || next.is_ascii_whitespace()) {
+                out.push(' ');
+            }
         }
     }
     out

@@ -217,6 +217,9 @@ impl<'a> Executor<'a, '_> {
                     }
                 }
             }
+            Value::Int(..) if branch.pipe.targets.len() > 1 => {
+                return Err(self.error_at(branch.pipe.at, "`range` over a number takes one variable"));
+            }
             Value::Int(count, ty) => {
                 for i in 0..*count {
                     if each(self, Value::Int(i, ty), Value::Int(i, ty))? == Flow::Break {

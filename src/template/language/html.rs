@@ -23,12 +23,16 @@ pub(crate) struct Html {
     /// Of a tag: its name, in lower case.
     tag: String,
     closing: bool,
+    /// Of a `<script>`: its type.
+    script_type: String,
     /// The attribute whose name or value is being written.
     attribute: String,
     quote: Quote,
     url: UrlPart,
     script: Script,
     style: Style,
+    /// In the word `url` before its parenthesis.
+    after_url: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,11 +101,17 @@ enum Style {
 enum AttributeKind {
     Plain,
     Url,
+    /// Links with sizes, separated by commas.
+    UrlSet,
     Script,
     Style,
 }
 
-const URL_ATTRIBUTES: [&str; 21] = [
+/// What `<script>` may hold besides the types with `javascript` or `ecmascript` in their name.
+const SCRIPT_TYPES: [&str; 6] =
+    ["", "module", "application/json", "application/ld+json", "text/jscript", "text/livescript"];
+
+const URL_ATTRIBUTES: [&str; 20] = [
     "action",
     "archive",
     "background",
@@ -119,7 +129,6 @@ const URL_ATTRIBUTES: [&str; 21] = [
     "poster",
     "profile",
     "src",
-    "srcset",
     "usemap",
     "xlink:href",
     "ping",
@@ -132,6 +141,8 @@ impl Html {
             AttributeKind::Script
         } else if name == "style" {
             AttributeKind::Style
+        } else if name == "srcset" {
+            AttributeKind::UrlSet
         } else if URL_ATTRIBUTES.contains(&name)
             || (name != self.attribute && ["src", "uri", "url"].iter().any(|part| name.contains(part)))
             || name.starts_with("xmlns")
@@ -186,6 +197,7 @@ impl Html {
             self.place = Place::TagName;
             self.closing = rest[1..].starts_with('/');
             self.tag.clear();
+            self.script_type.clear();
             let head = if self.closing { "</" } else { "<" };
             out.push_str(head);
             return head.len();
@@ -209,7 +221,7 @@ impl Html {
             (_, '>') => self.end_tag(),
             (Place::BeforeValue, _) => {
                 self.begin_value(Quote::None);
-                self.follow_value(c);
+                self.follow_value(c, "");
             }
             (Place::AttributeName | Place::AfterAttributeName, '=') => self.place = Place::BeforeValue,
             (Place::AttributeName, _) if blank => self.place = Place::AfterAttributeName,
@@ -231,11 +243,17 @@ impl Html {
         self.script = Script::Code;
         self.style = Style::Code;
         self.place = match (self.closing, self.tag.as_str()) {
-            (false, "script") => Place::Raw(Raw::Script),
+            (false, "script") if self.is_script() => Place::Raw(Raw::Script),
+            (false, "script") => Place::Raw(Raw::Text),
             (false, "style") => Place::Raw(Raw::Style),
             (false, "textarea" | "title") => Place::Raw(Raw::Text),
             _ => Place::Text,
         };
+    }
+
+    fn is_script(&self) -> bool {
+        let kind = self.script_type.split(';').next().unwrap_or_default().trim();
+        kind.contains("javascript") || kind.contains("ecmascript") || SCRIPT_TYPES.contains(&kind)
     }
 
     fn begin_value(&mut self, quote: Quote) {
@@ -263,28 +281,33 @@ impl Html {
         // What the browser reads, not how it is written.
         let entities = [("&quot;", '"'), ("&#34;", '"'), ("&#39;", '\''), ("&apos;", '\''), ("&amp;", '&')];
         if let Some((entity, meant)) = entities.iter().find(|(entity, _)| rest.starts_with(entity)) {
-            self.follow_value(*meant);
+            self.follow_value(*meant, "");
             out.push_str(entity);
             return entity.len();
         }
-        self.follow_value(c);
+        self.follow_value(c, rest);
         out.push(c);
         c.len_utf8()
     }
 
-    fn follow_value(&mut self, c: char) {
+    fn follow_value(&mut self, c: char, rest: &str) {
         match self.attribute_kind() {
-            AttributeKind::Plain => {}
-            AttributeKind::Url => {
-                self.url = match (self.url, c) {
-                    (UrlPart::Query, _) | (_, '?' | '#') => UrlPart::Query,
-                    (UrlPart::Start, c) if c.is_ascii_whitespace() => UrlPart::Start,
-                    _ => UrlPart::BeforeQuery,
-                };
+            AttributeKind::Plain if self.tag == "script" && self.attribute == "type" => {
+                self.script_type.push(c.to_ascii_lowercase());
             }
+            AttributeKind::Plain | AttributeKind::UrlSet => {}
+            AttributeKind::Url => self.follow_url(c),
             AttributeKind::Script => self.follow_script(c, ""),
-            AttributeKind::Style => self.follow_style(c, ""),
+            AttributeKind::Style => self.follow_style(c, rest),
         }
+    }
+
+    fn follow_url(&mut self, c: char) {
+        self.url = match (self.url, c) {
+            (UrlPart::Query, _) | (_, '?' | '#') => UrlPart::Query,
+            (UrlPart::Start, c) if c.is_ascii_whitespace() || matches!(c, '"' | '\'') => UrlPart::Start,
+            _ => UrlPart::BeforeQuery,
+        };
     }
 
     /// In an element whose content ends only with its closing tag.
@@ -329,17 +352,24 @@ impl Html {
     }
 
     fn follow_style(&mut self, c: char, rest: &str) {
+        let before = self.style;
         self.style = match (self.style, c) {
             (Style::Code, '"' | '\'') => Style::Text(c),
             (Style::Code, '/') if rest.starts_with("/*") => Style::Comment,
-            (Style::Code, 'u' | 'U') if rest.get(..4).is_some_and(|r| r.eq_ignore_ascii_case("url(")) => {
-                Style::Url
-            }
+            (Style::Code, '(') if self.after_url => Style::Url,
             (Style::Text(quote), c) if c == quote => Style::Code,
             (Style::Url, ')') => Style::Code,
             (Style::Comment, '*') if rest.starts_with("*/") => Style::Code,
             (state, _) => state,
         };
+        // Texts of a style may be links, too.
+        match (before, self.style) {
+            (Style::Code, Style::Text(_) | Style::Url) => self.url = UrlPart::Start,
+            (_, Style::Text(_) | Style::Url) => self.follow_url(c),
+            _ => {}
+        }
+        let word = rest.get(..4).is_some_and(|word| word.eq_ignore_ascii_case("url("));
+        self.after_url = word || (self.after_url && matches!(c, 'u' | 'U' | 'r' | 'R' | 'l' | 'L'));
     }
 
     /// A value, escaped for its place.
@@ -352,7 +382,10 @@ impl Html {
             Place::Comment => {}
             Place::Raw(Raw::Text) => out.push_str(&html_text(&text)),
             Place::Raw(Raw::Script) => out.push_str(&self.script_value(value, &text)),
-            Place::Raw(Raw::Style) => out.push_str(&self.style_value(&text)),
+            Place::Raw(Raw::Style) => {
+                let style = self.style_value(&text);
+                out.push_str(&style);
+            }
             Place::Tag | Place::TagName | Place::AttributeName | Place::AfterAttributeName => {
                 self.name_value(&text, out);
             }
@@ -366,7 +399,7 @@ impl Html {
 
     /// The name of a tag or an attribute: only a harmless one.
     fn name_value(&mut self, text: &str, out: &mut String) {
-        let plain = text.chars().all(|c| c.is_ascii_alphanumeric());
+        let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric());
         let before = std::mem::replace(&mut self.attribute, text.to_ascii_lowercase());
         let harmless = plain && self.attribute_kind() == AttributeKind::Plain;
         if matches!(self.place, Place::TagName) {
@@ -389,22 +422,26 @@ impl Html {
                 out.push_str(&self.quoted(&text, html));
                 return;
             }
-            AttributeKind::Url => {
-                let part = self.url;
-                if self.url == UrlPart::Start {
-                    self.url = UrlPart::BeforeQuery;
-                }
-                match part {
-                    _ if url => normalize_url(text),
-                    UrlPart::Start if !harmless_url(text) => format!("#{REFUSED}"),
-                    UrlPart::Start | UrlPart::BeforeQuery => normalize_url(text),
-                    UrlPart::Query => query_part(text),
-                }
-            }
+            AttributeKind::Url => self.url_value(text, url),
+            AttributeKind::UrlSet => text.split(',').map(url_with_size).collect::<Vec<_>>().join(","),
             AttributeKind::Script => self.script_value(value, text),
             AttributeKind::Style => self.style_value(text),
         };
         out.push_str(&self.quoted(&escaped, false));
+    }
+
+    /// A link or a part of one; `url` says that it is one already.
+    fn url_value(&mut self, text: &str, url: bool) -> String {
+        let part = self.url;
+        if part == UrlPart::Start {
+            self.url = UrlPart::BeforeQuery;
+        }
+        match part {
+            _ if url => normalize_url(text),
+            UrlPart::Start if !harmless_url(text) => format!("#{REFUSED}"),
+            UrlPart::Start | UrlPart::BeforeQuery => normalize_url(text),
+            UrlPart::Query => query_part(text),
+        }
     }
 
     /// As the attribute's quotes need. `kept`: entities in it are meant as such.
@@ -425,14 +462,29 @@ impl Html {
         }
     }
 
-    fn style_value(&self, text: &str) -> String {
+    fn style_value(&mut self, text: &str) -> String {
         match self.style {
             Style::Code => css_value(text).unwrap_or_else(|| REFUSED.to_owned()),
+            Style::Text(_) | Style::Url if self.url == UrlPart::Start && !harmless_url(text) => {
+                format!("#{REFUSED}")
+            }
             Style::Text(_) => css_string(text),
-            Style::Url if !harmless_url(text) => format!("#{REFUSED}"),
-            Style::Url => normalize_url(text),
+            Style::Url => self.url_value(text, false),
             Style::Comment => String::new(),
         }
+    }
+}
+
+/// A link and its size, as in `srcset`.
+fn url_with_size(part: &str) -> String {
+    let link = part.trim_start();
+    let (link, size) = link.split_at(link.find(|c: char| c.is_ascii_whitespace()).unwrap_or(link.len()));
+    let blank = &part[..part.len() - part.trim_start().len()];
+    let known = size.chars().all(|c| c.is_ascii_whitespace() || c.is_ascii_alphanumeric());
+    if known && harmless_url(link) {
+        format!("{blank}{}{size}", normalize_url(link))
+    } else {
+        format!("#{REFUSED}")
     }
 }
 

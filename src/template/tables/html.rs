@@ -37,6 +37,20 @@ fn values_are_escaped_for_their_place() {
         ("<!doctype html>1 < 2 {{ . }}", "x", "<!doctype html>1 &lt; 2 x"),
         ("<img src=\"{{ . }}\" alt=\"{{ . }}\">", "/a b", "<img src=\"/a%20b\" alt=\"/a b\">"),
         ("{{ html . }}|{{ . | safeHtml }}", "<b>", "&lt;b&gt;|<b>"),
+        ("<a href=\"/?q={{ . | urlquery }}\">", "a b", "<a href=\"/?q=a&#43;b\">"),
+        ("<a href=\"{{ . | html }}\">", "/?a&b", "<a href=\"/?a&amp;b\">"),
+        ("<p style=\"background: url('{{ . }}')\">", "/a b", "<p style=\"background: url('/a%20b')\">"),
+        (
+            "<p style=\"background: url({{ . }})\">",
+            "javascript:x",
+            "<p style=\"background: url(#ZgotmplZ)\">",
+        ),
+        ("<img srcset=\"{{ . }}\">", "/a 1x, javascript:b 2x", "<img srcset=\"/a 1x,#ZgotmplZ\">"),
+        (
+            "<script type=\"text/template\">{{ . }}</script>",
+            "<b>",
+            "<script type=\"text/template\">&lt;b&gt;</script>",
+        ),
         ("<p title=\"{{ safeHtml . }}\">", "<b>x</b> &amp; \"y\"", "<p title=\"x &amp; &#34;y&#34;\">"),
     ]);
 }
