@@ -69,10 +69,11 @@ pub(crate) fn build(root: &Path, folder: &Path, names: &[&str]) -> Outcome<Vec<B
         let known: Vec<_> = guests.iter().map(|guest| guest.name.as_str()).collect();
         return Err(format!("there is no guest `{unknown}`; there are {}", known.join(", ")));
     }
-    guests.retain(|guest| names.is_empty() || names.iter().any(|name| guest.is_called(name)));
     bindings_fit(root)?;
     let toolchain = toolchain::find(root)?;
+    // All of them, since features are those of all that are compiled together: one alone would have other bytes.
     compile(root, &toolchain, &guests)?;
+    guests.retain(|guest| names.is_empty() || names.iter().any(|name| guest.is_called(name)));
     create_folder(folder)?;
     let (wit, lock) = (guests::wit(root)?, guests::lock(root)?);
     let component = |guest: &Guest| -> Outcome<Built> {

@@ -28,18 +28,18 @@ const CONTENT_LIMIT: usize = 2000;
 
 fn message(notification: &Notification) -> Result<Value> {
     let title: Option<String> = param("title")?;
-    let text: Option<String> = param("message")?;
-    let title = title.unwrap_or_else(|| format!("[{}] {}", notification.status.as_str(), notification.title));
+    let message: Option<String> = param("message")?;
+    let title = title.unwrap_or_else(|| notification.heading());
     let embed = json!({
         "title": shortened("title", &title, TITLE_LIMIT),
-        "description": shortened("message", &text.unwrap_or_else(|| lines(notification)), DESCRIPTION_LIMIT),
+        "description": shortened("message", &message.unwrap_or_else(|| notification.lines()), DESCRIPTION_LIMIT),
         "color": colour(notification.status),
     });
-    let content: Option<String> = param("content")?;
     let mut body = Map::new();
-    body.insert("content".into(), shortened("content", &content.unwrap_or_default(), CONTENT_LIMIT).into());
+    body.insert("content".into(), shortened("content", &text("content")?, CONTENT_LIMIT).into());
     for name in ["username", "avatar_url"] {
-        if let Some(text) = param::<Option<String>>(name)?.filter(|text| !text.is_empty()) {
+        let text = text(name)?;
+        if !text.is_empty() {
             body.insert(name.into(), text.into());
         }
     }
@@ -66,22 +66,6 @@ fn shortened(what: &str, text: &str, limit: usize) -> String {
         );
     }
     short
-}
-
-/// The message of a receiver that has no template for one.
-fn lines(notification: &Notification) -> String {
-    let line = |alert: &Alert| {
-        let summary =
-            ["summary", "description", "message"].iter().find_map(|name| alert.annotations.get(*name));
-        let summary = summary.map_or("", String::as_str);
-        let name = alert.labels.get("alertname");
-        format!("{} **{name}** {summary}", alert.status.as_str()).trim_end().to_owned()
-    };
-    let mut lines: Vec<String> = notification.alerts.iter().map(line).collect();
-    if notification.truncated > 0 {
-        lines.push(format!("… and {} more", notification.truncated));
-    }
-    lines.join("\n")
 }
 
 #[cfg(test)]
@@ -143,8 +127,8 @@ mod tests {
             json!({
                 "content": "",
                 "embeds": [{
-                    "title": "[resolved] DiskFull a",
-                    "description": "resolved **DiskFull** 96 % used",
+                    "title": "[RESOLVED] DiskFull a",
+                    "description": "resolved: DiskFull: 96 % used",
                     "color": 3066993,
                 }],
             })

@@ -106,6 +106,26 @@ pub struct Notification {
 }
 
 impl Notification {
+    /// `[FIRING:2] DiskFull a (page)`: the heading that messages have unless a template says otherwise.
+    pub fn heading(&self) -> String {
+        match self.status {
+            Status::Firing => format!("[FIRING:{}] {}", self.firing().count(), self.title),
+            Status::Resolved => format!("[RESOLVED] {}", self.title),
+        }
+    }
+
+    /// A line for each alert, and one for those that were left out: the text of messages without a template.
+    pub fn lines(&self) -> String {
+        let line = |alert: &Alert| {
+            let told =
+                ["summary", "description", "message"].iter().find_map(|name| alert.annotations.get(*name));
+            let line = format!("{}: {}", alert.status.as_str(), alert.labels.get("alertname"));
+            told.map_or(line.clone(), |told| format!("{line}: {told}"))
+        };
+        let more = (self.truncated > 0).then(|| format!("… and {} more", self.truncated));
+        self.alerts.iter().map(line).chain(more).collect::<Vec<_>>().join("\n")
+    }
+
     /// The alerts that hold.
     pub fn firing(&self) -> impl Iterator<Item = &Alert> {
         self.alerts.iter().filter(|alert| alert.status == Status::Firing)
@@ -115,6 +135,11 @@ impl Notification {
     pub fn resolved(&self) -> impl Iterator<Item = &Alert> {
         self.alerts.iter().filter(|alert| alert.status == Status::Resolved)
     }
+}
+
+/// A setting that is a text; empty if it is not set.
+pub fn text(name: &str) -> Result<String> {
+    Ok(param::<Option<String>>(name)?.unwrap_or_default())
 }
 
 /// At most `limit` characters of `text`; the last is `…` if something was cut off.
