@@ -1,5 +1,7 @@
 //! Type rules: which operand goes where.
 
+use std::cmp::Reverse;
+
 use crate::ast::{AggregateOp, BinaryOp, Cardinality, Expr, Matching, Node, Span, ValueKind};
 use crate::functions::{self, Function, FunctionId};
 
@@ -177,9 +179,13 @@ pub(crate) fn function_hint(name: &str) -> Option<String> {
         return Some(format!("function names are lower case: `{lower}`"));
     }
     let names = functions::all().iter().map(|f| f.name).chain(AggregateOp::ALL.iter().map(|op| op.as_str()));
+    // Of equally near ones the one that starts alike.
+    let alike = |candidate: &str| lower.bytes().zip(candidate.bytes()).take_while(|(a, b)| a == b).count();
     names
-        .map(|candidate| (strsim::damerau_levenshtein(&lower, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.len().div_ceil(4).max(1))
+        .map(|candidate| {
+            (strsim::damerau_levenshtein(&lower, candidate), Reverse(alike(candidate)), candidate)
+        })
+        .filter(|(distance, _, candidate)| *distance <= candidate.len().div_ceil(4).max(1))
         .min()
-        .map(|(_, candidate)| format!("did you mean `{candidate}`?"))
+        .map(|(_, _, candidate)| format!("did you mean `{candidate}`?"))
 }

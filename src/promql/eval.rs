@@ -84,9 +84,7 @@ impl<'a> Evaluator<'a> {
         let series = match self.eval(expr, grid)? {
             Output::Vector(series) => self.named(series)?,
             Output::Scalar(values) => {
-                let mut series = Ser::default();
-                series.floats = values.into_iter().enumerate().map(|(at, v)| (at as u32, v)).collect();
-                vec![series]
+                vec![Ser::of_floats(values)]
             }
             Output::Text(_) => {
                 return Err(EvalError::at(

@@ -27,6 +27,8 @@ mod parse;
 mod plan;
 mod print;
 pub mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use ast::{
     AggregateOp, At, BinaryOp, Cardinality, DurationExpr, DurationNode, Edges, Expr, Matching, Node,

@@ -11,8 +11,11 @@ use crate::functions;
 use crate::lex::{Lexeme, Token, lex};
 use crate::{ParseOptions, check};
 
-/// How deep an expression may nest; every level is a level of recursion in everything that walks the tree.
-const HEIGHT_MAX: usize = 400;
+/// How deep brackets, calls and signs may nest: every level is several levels of recursion here.
+const DEPTH_MAX: usize = 100;
+/// How many levels the tree may have: every level is one of recursion in everything that walks it. A chain of operators
+/// is a level for each operator.
+const HEIGHT_MAX: usize = 250;
 
 /// Reads an expression. All mistakes that can be found are reported at once.
 pub fn parse(text: &str, options: &ParseOptions) -> Result<Expr, ParseErrors> {
@@ -162,7 +165,7 @@ impl<'a> Parser<'a> {
     /// An expression whose operators bind at least as strongly as `min`.
     fn expression(&mut self, min: u8) -> Parsed<Sized<Expr>> {
         self.depth += 1;
-        if self.depth > HEIGHT_MAX {
+        if self.depth > DEPTH_MAX {
             return self.too_deep();
         }
         let mut left = self.operand()?;

@@ -98,7 +98,7 @@ impl Resolver {
         let seconds = self.seconds(duration)?;
         let millis = (seconds * 1000.0).round();
         // What does not fit into signed nanoseconds is refused everywhere else, too.
-        if !(millis.abs() < 9.223_372_036e12) {
+        if millis.is_nan() || millis.abs() >= 9.223_372_036e12 {
             return Err(EvalError::at(duration.span, "duration out of range"));
         }
         Ok(millis as i64)

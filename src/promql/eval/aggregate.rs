@@ -32,9 +32,7 @@ impl Evaluator<'_> {
             (
                 AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk | AggregateOp::LimitRatio,
                 params,
-            ) => {
-                self.chosen(*op, inner.span, &params.unwrap_or_default(), input, &groups)
-            }
+            ) => self.chosen(*op, inner.span, &params.unwrap_or_default(), input, &groups),
             (op, params) => {
                 let params = params.unwrap_or_default();
                 if *op == AggregateOp::Quantile {

@@ -134,8 +134,8 @@ impl Evaluator<'_> {
         // The side of one partner is looked up, the other one is walked.
         let swapped = matching.cardinality == Cardinality::OneToMany;
         let (many, one) = if swapped { (right, left) } else { (left, right) };
-        let fill_many = if swapped { matching.fill_right } else { matching.fill_left };
-        let fill_one = if swapped { matching.fill_left } else { matching.fill_right };
+        // With `group_right`, too, `fill_left` stands for the side of many: so it is in the field.
+        let (fill_many, fill_one) = (matching.fill_left, matching.fill_right);
         let (many_present, one_present) = (presence(&many, grid), presence(&one, grid));
         // At a step at which one side has nothing, nothing is matched, and so nothing can match twice.
         let skip = |step: usize| {
@@ -302,7 +302,7 @@ impl Job<'_> {
             let mut labels = key.edit();
             if self.matching.cardinality != Cardinality::OneToOne {
                 for name in &self.matching.include {
-                    labels.set(name, one.map_or("", |one| one.value(name)));
+                    labels.set(name, one.unwrap_or(key).value(name));
                 }
             }
             return labels.build();
@@ -313,7 +313,7 @@ impl Job<'_> {
             return labels.filter(|name| names.iter().any(|n| n == name) == self.matching.on);
         }
         for name in &self.matching.include {
-            labels = labels.with(name, one.map_or("", |one| one.value(name)));
+            labels = labels.with(name, one.unwrap_or(key).value(name));
         }
         labels
     }

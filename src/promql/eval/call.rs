@@ -45,10 +45,7 @@ impl Evaluator<'_> {
                 return Ok(Output::Scalar(only_values(&series, grid)));
             }
             F::Vector => {
-                let mut series = Ser::default();
-                let values = self.scalar(&args[0], grid)?;
-                series.floats = values.into_iter().enumerate().map(|(step, v)| (step as u32, v)).collect();
-                vec![series]
+                vec![Ser::of_floats(self.scalar(&args[0], grid)?)]
             }
             F::Absent => {
                 let series = self.vector(&args[0], grid)?;
@@ -174,11 +171,8 @@ impl Evaluator<'_> {
 
     fn date(&mut self, id: F, args: &[Expr], grid: Grid) -> Result<Vec<Ser>, EvalError> {
         let Some(arg) = args.first() else {
-            let mut series = Ser::default();
-            series.floats = (0..grid.len)
-                .map(|step| (step as u32, dates::part(id, grid.time(step) as f64 / 1000.0)))
-                .collect();
-            return Ok(vec![series]);
+            let values = (0..grid.len).map(|step| dates::part(id, grid.time(step) as f64 / 1000.0));
+            return Ok(vec![Ser::of_floats(values)]);
         };
         let input = self.vector(arg, grid)?;
         self.each_float(input, |_, value| Some(dates::part(id, value)))

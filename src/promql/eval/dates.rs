@@ -29,7 +29,7 @@ pub(super) fn part(id: FunctionId, seconds: f64) -> f64 {
 fn whole_seconds(seconds: f64) -> i128 {
     const END: i128 = 1 << 63;
     let whole = seconds.trunc();
-    if !(whole.abs() < END as f64) {
+    if whole.is_nan() || whole.abs() >= END as f64 {
         return END;
     }
     let whole = whole as i128;

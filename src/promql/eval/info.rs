@@ -24,10 +24,16 @@ impl Evaluator<'_> {
             }
             _ => Vec::new(),
         };
+        // Without a name for info series, those of the default one are only left alone if nothing is selected at all.
+        let named = args.get(1).is_none_or(|arg| match &arg.node {
+            Node::Selector(selector) => selector.matchers.iter().any(|m| m.name() == METRIC_NAME),
+            _ => false,
+        });
         let names = info_matchers(args);
-        let is_info = |labels: &Labels| names.iter().all(|m| m.matches_labels(labels));
+        let is_info = |labels: &Labels| named && names.iter().all(|m| m.matches_labels(labels));
         let mut by_identity: HashMap<Labels, Vec<(usize, &Ser)>> = HashMap::new();
-        for (index, series) in infos.values.iter().enumerate() {
+        let fits = |series: &&Ser| wanted.iter().all(|m| m.matches_labels(&series.labels));
+        for (index, series) in infos.values.iter().enumerate().filter(|(_, series)| fits(series)) {
             by_identity.entry(identity(&series.labels)).or_default().push((index, series));
         }
         let mut out: Vec<Ser> = Vec::new();
@@ -39,7 +45,9 @@ impl Evaluator<'_> {
                 push_all(&mut out, &mut places, series);
                 continue;
             }
-            let described = by_identity.get(&identity(&series.labels)).map_or(&[][..], Vec::as_slice);
+            let identity = identity(&series.labels);
+            let described =
+                by_identity.get(&identity).filter(|_| !identity.is_empty()).map_or(&[][..], Vec::as_slice);
             for (step, value) in series.values() {
                 let labels = described_labels(series, step, described, &infos, &wanted, span)?;
                 let Some(labels) = labels else { continue };
@@ -116,25 +124,22 @@ fn described_labels(
     }
     for (_, info) in newest.values() {
         for (name, value) in info.labels.iter() {
-            if name == METRIC_NAME || IDENTIFYING.contains(&name) || series.labels.get(name).is_some() {
-                continue;
-            }
-            let matchers: Vec<&Matcher> = wanted.iter().filter(|m| m.name() == name).collect();
-            if !wanted.is_empty() && matchers.is_empty() || !matchers.iter().all(|m| m.matches(value)) {
+            let asked_for = wanted.is_empty() || wanted.iter().any(|m| m.name() == name);
+            if name == METRIC_NAME || !asked_for || series.labels.get(name).is_some() {
                 continue;
             }
             if let Some(other) =
                 added.insert(name.to_owned(), value.to_owned()).filter(|other| other != value)
             {
-                let message = format!("conflicting label: {name}: \"{other}\" and \"{value}\"");
+                let message = format!(
+                    "conflicting label: {name} is \"{other}\" in one info series and \"{value}\" in another"
+                );
                 return Err(EvalError::at(span, message));
             }
         }
     }
-    let missing = |m: &Matcher| {
-        !m.matches_empty() && !added.contains_key(m.name()) && series.labels.get(m.name()).is_none()
-    };
-    if wanted.iter().any(missing) {
+    // A matcher that demands a label says that only described series are wanted.
+    if newest.is_empty() && wanted.iter().any(|m| !m.matches_empty()) {
         return Ok(None);
     }
     for (name, value) in &added {

@@ -114,7 +114,8 @@ fn added(sum: &Histogram, compensation: &Histogram, next: &Histogram) -> (Histog
     (out.sum, rest.sum) = one(sum.sum, compensation.sum, next.sum);
     (out.zero_count, rest.zero_count) = one(sum.zero_count, compensation.zero_count, next.zero_count);
     let side = |sums: Vec<(i32, f64)>, rests: Vec<(i32, f64)>, nexts: Vec<(i32, f64)>| {
-        let mut buckets: BTreeMap<i32, (f64, f64)> = sums.into_iter().map(|(i, count)| (i, (count, 0.0))).collect();
+        let mut buckets: BTreeMap<i32, (f64, f64)> =
+            sums.into_iter().map(|(i, count)| (i, (count, 0.0))).collect();
         rests.into_iter().for_each(|(i, rest)| buckets.entry(i).or_default().1 = rest);
         for (i, count) in nexts {
             let bucket = buckets.entry(i).or_default();
@@ -122,8 +123,10 @@ fn added(sum: &Histogram, compensation: &Histogram, next: &Histogram) -> (Histog
         }
         buckets
     };
-    let positive = side(sum.positive().collect(), compensation.positive().collect(), next.positive().collect());
-    let negative = side(sum.negative().collect(), compensation.negative().collect(), next.negative().collect());
+    let positive =
+        side(sum.positive().collect(), compensation.positive().collect(), next.positive().collect());
+    let negative =
+        side(sum.negative().collect(), compensation.negative().collect(), next.negative().collect());
     out.set_positive(positive.iter().map(|(i, (sum, _))| (*i, *sum)));
     rest.set_positive(positive.iter().map(|(i, (_, rest))| (*i, *rest)));
     out.set_negative(negative.iter().map(|(i, (sum, _))| (*i, *sum)));

@@ -195,10 +195,8 @@ fn last_two(window: &Window<'_>) -> Option<[(i64, Val); 2]> {
 /// The samples in which `changes` and `resets` look for them: anchored, with the last one before the window.
 fn counted_samples(call: &Call<'_>, window: &Window<'_>) -> Vec<(i64, Val)> {
     let mut values = window.values();
-    if call.edges == Edges::Anchored {
-        if let Some(anchor) = sample_before(window) {
-            values.insert(0, anchor);
-        }
+    if let Some(anchor) = sample_before(window).filter(|_| call.edges == Edges::Anchored) {
+        values.insert(0, anchor);
     }
     values
 }

@@ -125,7 +125,8 @@ impl<'a> Evaluator<'a> {
             return Err(EvalError::at(inner.span, "expected an instant vector"));
         };
         let at = |step: u32| Timestamp::from_millis(grid.time(step as usize));
-        let histogram = |(step, value): (u32, Arc<Histogram>)| HistogramSample { at: at(step), value: unhinted(value) };
+        let histogram =
+            |(step, value): (u32, Arc<Histogram>)| HistogramSample { at: at(step), value: unhinted(value) };
         Ok(series
             .into_iter()
             .map(|s| RangeSeries {

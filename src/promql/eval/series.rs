@@ -67,6 +67,12 @@ impl Ser {
         Ser { labels, drop_name, floats: Vec::new(), histograms: Vec::new() }
     }
 
+    /// One number for each step, without labels.
+    pub(crate) fn of_floats(values: impl IntoIterator<Item = f64>) -> Ser {
+        let floats = values.into_iter().enumerate().map(|(step, value)| (step as u32, value)).collect();
+        Ser { floats, ..Ser::default() }
+    }
+
     pub(crate) fn push(&mut self, step: usize, value: Val) {
         let step = step as u32;
         match value {

@@ -1,6 +1,6 @@
 //! Durations and arithmetic with them, in brackets and behind `offset`.
 
-use super::{HEIGHT_MAX, Parsed, Parser};
+use super::{DEPTH_MAX, Parsed, Parser};
 use crate::ast::{BinaryOp, DurationExpr, DurationNode, Span};
 use crate::lex::Token;
 
@@ -33,7 +33,7 @@ impl Parser<'_> {
 
     fn duration(&mut self, min: u8, place: &str) -> Parsed<DurationExpr> {
         self.depth += 1;
-        if self.depth > HEIGHT_MAX {
+        if self.depth > DEPTH_MAX {
             return self.too_deep();
         }
         let mut left = self.duration_operand(place, false)?;
@@ -48,7 +48,7 @@ impl Parser<'_> {
                 break;
             }
             chain += 1;
-            if chain + self.depth > HEIGHT_MAX {
+            if chain > DEPTH_MAX {
                 return self.too_deep();
             }
             self.advance();
