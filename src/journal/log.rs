@@ -50,7 +50,7 @@ pub struct Appended {
 pub struct Log {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
-    options: LogOptions,
+    segment_bytes: AtomicU64,
     /// Held by whoever waits for the disk. Taken before `writer`, never after.
     syncing: Mutex<()>,
     writer: Mutex<Writer>,
@@ -109,7 +109,7 @@ impl Log {
         let log = Log {
             disk,
             dir: dir.to_owned(),
-            options,
+            segment_bytes: AtomicU64::new(options.segment_bytes),
             syncing: Mutex::default(),
             writer: Mutex::new(writer),
             moves: AtomicU64::new(0),
@@ -142,8 +142,7 @@ impl Log {
         let mut writer = self.writer();
         // Not while somebody waits for the disk: its answer is about this segment, and memory must not have forgotten
         // the records by then.
-        let full =
-            |open: &OpenSegment| open.bytes >= 2 * self.options.segment_bytes && open.sync_handle.is_some();
+        let full = |open: &OpenSegment| open.bytes >= 2 * self.segment_bytes() && open.sync_handle.is_some();
         if writer.open.as_ref().is_some_and(full) {
             self.finish_segment(&mut writer)?;
         }
@@ -261,7 +260,7 @@ impl Log {
 
     fn finish_if_grown(&self, writer: &mut Writer) -> io::Result<()> {
         match &writer.open {
-            Some(open) if open.bytes >= self.options.segment_bytes => self.finish_segment(writer),
+            Some(open) if open.bytes >= self.segment_bytes() => self.finish_segment(writer),
             _ => Ok(()),
         }
     }
@@ -338,7 +337,7 @@ impl Log {
         let bytes = self.disk.read_at(&path, position.offset, position.bytes as usize)?;
         match parse_record(&bytes) {
             Ok((_, body)) => Ok(body.to_vec()),
-            Err(what) => Err(io::Error::new(io::ErrorKind::InvalidData, what)),
+            Err(flaw) => Err(io::Error::new(io::ErrorKind::InvalidData, flaw.as_str())),
         }
     }
 
@@ -348,8 +347,11 @@ impl Log {
         if writer.finished.contains_key(&segment) {
             match self.disk.remove_file(&segment_path(&self.dir, segment)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => writer.finished.remove(&segment),
-            };
+                _ => {}
+            }
+            // One by one: were a later one gone after a power cut and an earlier one not, it would look like a loss.
+            self.disk.sync_dir(&self.dir)?;
+            writer.finished.remove(&segment);
         }
         Ok(())
     }
@@ -361,6 +363,15 @@ impl Log {
             self.remove(*segment)?;
         }
         Ok(old.len())
+    }
+
+    /// Changes [`LogOptions::segment_bytes`].
+    pub fn set_segment_bytes(&self, bytes: u64) {
+        self.segment_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    fn segment_bytes(&self) -> u64 {
+        self.segment_bytes.load(Ordering::Relaxed)
     }
 
     /// The segment that is appended to, or that the next append begins.

@@ -134,9 +134,11 @@ fn record_crc(head: &[u8], body: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// The records in the bytes of a segment, up to the first that is none.
+/// The records in the bytes of a segment, or in a part of them, up to the first that is none.
 pub(crate) struct Records<'a> {
     segment: u64,
+    /// Where the bytes start in the segment.
+    base: u64,
     bytes: &'a [u8],
     offset: usize,
     state: State,
@@ -152,21 +154,55 @@ enum State {
 /// Why the records of a segment stop before its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadRecord {
-    /// Bytes before it are good.
-    pub(crate) offset: usize,
-    pub(crate) what: &'static str,
+    /// Bytes of the segment before it are good.
+    pub(crate) offset: u64,
+    pub(crate) flaw: Flaw,
+}
+
+/// Why bytes are no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    SegmentHeader,
+    HeaderCutOff,
+    NoHeader,
+    BodyCutOff,
+    Checksum,
+}
+
+impl Flaw {
+    /// Whether more bytes could make it a record.
+    pub(crate) fn is_cut_off(self) -> bool {
+        matches!(self, Flaw::HeaderCutOff | Flaw::BodyCutOff)
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Flaw::SegmentHeader => "the segment's header is not what it should be",
+            Flaw::HeaderCutOff => "the header of a record is cut off",
+            Flaw::NoHeader => "not the header of a record",
+            Flaw::BodyCutOff => "the body of a record is cut off",
+            Flaw::Checksum => "the checksum of a record does not fit",
+        }
+    }
 }
 
 impl<'a> Records<'a> {
+    /// Of a whole segment.
     pub(crate) fn new(segment: u64, bytes: &'a [u8]) -> Self {
-        Records { segment, bytes, offset: 0, state: State::Header }
+        Records { segment, base: 0, bytes, offset: 0, state: State::Header }
+    }
+
+    /// Of a part that starts at `base`, with a record unless that is 0.
+    pub(crate) fn from_part(segment: u64, base: u64, bytes: &'a [u8]) -> Self {
+        let state = if base == 0 { State::Header } else { State::Records };
+        Records { segment, base, bytes, offset: 0, state }
     }
 
     /// The next record, the place where there should be one, or `None` at the end.
     pub(crate) fn next(&mut self) -> Option<Result<Record<'a>, BadRecord>> {
         if self.state == State::Header {
             if self.bytes.get(..HEADER_BYTES) != Some(&segment_header(self.segment)[..]) {
-                return Some(Err(self.bad("the segment's header is not what it should be")));
+                return Some(Err(self.bad(Flaw::SegmentHeader)));
             }
             self.offset = HEADER_BYTES;
             self.state = State::Records;
@@ -177,35 +213,35 @@ impl<'a> Records<'a> {
         match parse_record(&self.bytes[self.offset..]) {
             Ok((kind, body)) => {
                 let bytes = RECORD_HEADER_BYTES + body.len();
-                let position =
-                    Position { segment: self.segment, offset: self.offset as u64, bytes: bytes as u32 };
+                let offset = self.base + self.offset as u64;
+                let position = Position { segment: self.segment, offset, bytes: bytes as u32 };
                 self.offset += bytes;
                 Some(Ok(Record { kind, body, position }))
             }
-            Err(what) => Some(Err(self.bad(what))),
+            Err(flaw) => Some(Err(self.bad(flaw))),
         }
     }
 
-    fn bad(&mut self, what: &'static str) -> BadRecord {
+    fn bad(&mut self, flaw: Flaw) -> BadRecord {
         self.state = State::Ended;
-        BadRecord { offset: self.offset, what }
+        BadRecord { offset: self.base + self.offset as u64, flaw }
     }
 }
 
 /// Kind and body of the record at the start of `bytes`.
-pub(crate) fn parse_record(bytes: &[u8]) -> Result<(u8, &[u8]), &'static str> {
+pub(crate) fn parse_record(bytes: &[u8]) -> Result<(u8, &[u8]), Flaw> {
     let Some((head, rest)) = bytes.split_at_checked(RECORD_HEADER_BYTES) else {
-        return Err("the header of a record is cut off");
+        return Err(Flaw::HeaderCutOff);
     };
     let len = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
     let kind = head[4];
     if kind == 0 || len > RECORD_BYTES_MAX {
-        return Err("not the header of a record");
+        return Err(Flaw::NoHeader);
     }
-    let Some(body) = rest.get(..len) else { return Err("the body of a record is cut off") };
+    let Some(body) = rest.get(..len) else { return Err(Flaw::BodyCutOff) };
     let crc = u32::from_le_bytes([head[5], head[6], head[7], head[8]]);
     if record_crc(&head[..5], body) != crc {
-        return Err("the checksum of a record does not fit");
+        return Err(Flaw::Checksum);
     }
     Ok((kind, body))
 }
@@ -253,7 +289,7 @@ mod tests {
         bytes.extend_from_slice(&[0; 64]);
         let (records, bad) = read(&bytes);
         assert_eq!(records.len(), 1);
-        assert_eq!(bad.unwrap().offset, good);
+        assert_eq!(bad.unwrap().offset, good as u64);
     }
 
     #[test]
@@ -282,7 +318,7 @@ mod tests {
             let (found, bad) = read(&bytes);
             prop_assert_eq!(&records[..found.len()], &found[..]);
             if flip != 0 {
-                prop_assert!(bad.unwrap().offset <= at);
+                prop_assert!(bad.unwrap().offset <= at as u64);
             }
         }
     }

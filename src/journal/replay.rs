@@ -95,6 +95,15 @@ pub(crate) fn replay(
     Ok(Found { finished, next_segment, replay })
 }
 
+/// How much of a segment is read at once, unless a record is longer.
+const WINDOW_BYTES: usize = 4 << 20;
+
+/// Why the records of a segment end before the segment does.
+enum Stop {
+    Bad(BadRecord),
+    Unreadable { good: u64, error: io::Error },
+}
+
 struct Opening<'a> {
     disk: &'a dyn Disk,
     dir: &'a Path,
@@ -130,48 +139,91 @@ impl Opening<'_> {
 
     fn segment(&mut self, segment: u64, last: bool, visit: &mut dyn FnMut(Record<'_>)) {
         let path = segment_path(self.dir, segment);
-        let bytes = match self.disk.read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                self.put_aside(&path, error.to_string());
-                return self.leave_empty(segment);
-            }
-        };
         self.replay.segments += 1;
-        self.replay.bytes += bytes.len() as u64;
-        let mut records = Records::new(segment, &bytes);
-        let bad = loop {
-            match records.next() {
-                Some(Ok(record)) => {
-                    self.replay.records += 1;
-                    visit(record);
-                }
-                Some(Err(bad)) => break Some(bad),
-                None => break None,
+        let bad = match self.read_segment(segment, &path, visit) {
+            Ok(bytes) => {
+                self.replay.bytes += bytes;
+                self.finished.insert(segment, bytes);
+                return;
             }
+            Err(Stop::Bad(bad)) => bad,
+            Err(Stop::Unreadable { good, error }) => return self.salvage(segment, &path, good, &error),
         };
-        match bad {
-            None => drop(self.finished.insert(segment, bytes.len() as u64)),
-            Some(bad) if last => self.cut_tail(segment, &bytes, bad),
-            Some(bad) => self.repair(segment, &bytes, bad),
+        match self.disk.read(&path) {
+            Ok(bytes) => {
+                self.replay.bytes += bytes.len() as u64;
+                if last { self.cut_tail(segment, &bytes, bad) } else { self.repair(segment, &bytes, bad) }
+            }
+            Err(error) => self.salvage(segment, &path, bad.offset, &error),
+        }
+    }
+
+    /// Shows the records of a segment, a window at a time: a log of a large store has large segments. Answers with its size.
+    fn read_segment(
+        &mut self,
+        segment: u64,
+        path: &Path,
+        visit: &mut dyn FnMut(Record<'_>),
+    ) -> Result<u64, Stop> {
+        let mut good = 0u64;
+        let end = self.disk.len(path).map_err(|error| Stop::Unreadable { good, error })?;
+        let mut window = WINDOW_BYTES;
+        loop {
+            let bytes =
+                self.disk.read_at(path, good, window).map_err(|error| Stop::Unreadable { good, error })?;
+            let rest = end.saturating_sub(good + bytes.len() as u64);
+            let mut records = Records::from_part(segment, good, &bytes);
+            let bad = loop {
+                match records.next() {
+                    Some(Ok(record)) => {
+                        self.replay.records += 1;
+                        visit(record);
+                    }
+                    Some(Err(bad)) => break Some(bad),
+                    None => break None,
+                }
+            };
+            match bad {
+                None if rest == 0 => return Ok(end),
+                None => good += bytes.len() as u64,
+                // The window ended within a record: go on from that, or look further.
+                Some(bad) if rest > 0 && bad.offset > good => good = bad.offset,
+                Some(bad) if rest > 0 && bad.flaw.is_cut_off() => window *= 2,
+                Some(bad) => return Err(Stop::Bad(bad)),
+            }
+        }
+    }
+
+    /// A file that can be read up to some byte only: the file as it is goes to `damaged/`, its start stays.
+    fn salvage(&mut self, segment: u64, path: &Path, good: u64, error: &io::Error) {
+        let start = self.disk.read_at(path, 0, usize::try_from(good).unwrap_or(usize::MAX));
+        self.put_aside(path, error.to_string());
+        match start {
+            Ok(bytes) if !bytes.is_empty() && bytes.len() as u64 == good => {
+                if self.replace(path, &bytes).is_ok() {
+                    self.finished.insert(segment, good);
+                }
+            }
+            _ => self.leave_empty(segment),
         }
     }
 
     /// The end of the last segment: cut off, so that it is not found again when the segment is not the last any more.
     fn cut_tail(&mut self, segment: u64, bytes: &[u8], bad: BadRecord) {
         let path = segment_path(self.dir, segment);
-        let tail = &bytes[bad.offset..];
+        let good = bad.offset as usize;
+        let tail = &bytes[good..];
         self.replay.torn_bytes += tail.len() as u64;
         // Most likely half a record. But should it be a flipped bit in front of good records, they are not lost.
         if tail.iter().any(|b| *b != 0) && self.save(&damaged_name(&path), "-tail", tail).is_err() {
             self.finished.insert(segment, bytes.len() as u64);
             return;
         }
-        if bad.offset == 0 {
+        if good == 0 {
             return self.leave_empty(segment);
         }
-        let kept = match self.disk.truncate(&path, bad.offset as u64) {
-            Ok(()) => bad.offset,
+        let kept = match self.disk.truncate(&path, bad.offset) {
+            Ok(()) => good,
             // Still there: the next start will find it and say that it is damaged.
             Err(_) => bytes.len(),
         };
@@ -189,9 +241,9 @@ impl Opening<'_> {
     /// Damage in the middle of the log: the whole segment goes to `damaged/`, its good start stays.
     fn repair(&mut self, segment: u64, bytes: &[u8], bad: BadRecord) {
         let path = segment_path(self.dir, segment);
-        let what = format!("{} at byte {} of {}", bad.what, bad.offset, bytes.len());
+        let what = format!("{} at byte {} of {}", bad.flaw.as_str(), bad.offset, bytes.len());
         let header = segment_header(segment);
-        let good = if bad.offset == 0 { &header[..] } else { &bytes[..bad.offset] };
+        let good = if bad.offset == 0 { &header[..] } else { &bytes[..bad.offset as usize] };
         let moved_to = self
             .save(&damaged_name(&path), "", bytes)
             .and_then(|saved| self.replace(&path, good).map(|()| saved))

@@ -85,7 +85,7 @@ pub(crate) fn read_snapshot(
                 break;
             }
             Some(Ok(_)) => count += 1,
-            Some(Err(bad)) => return Err(bad.what),
+            Some(Err(bad)) => return Err(bad.flaw.as_str()),
             None => return Err("the snapshot has no end"),
         }
     }

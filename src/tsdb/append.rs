@@ -1,6 +1,7 @@
 //! Appending: find the series, decide about each row, write the log, make it visible.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,7 +11,7 @@ use ports::{Append, AppendError, Appended, Rejected, Row, WriteBatch};
 use crate::Tsdb;
 use crate::chunk::decode_into;
 use crate::record::{FloatsWriter, HistogramsWriter, KIND_FLOATS, KIND_HISTOGRAMS, KIND_SERIES, put_series};
-use crate::series::{Admission, MemSeries, Newest};
+use crate::series::{Admission, MemSeries, Newest, logged_bytes};
 
 /// What the appender keeps from batch to batch: only space.
 #[derive(Default)]
@@ -35,10 +36,10 @@ impl Append for Tsdb {
             return Err(AppendError::Closed);
         }
         let Appender { admitted, created } = &mut *appender;
-        let horizon = self.horizon.load(Ordering::Relaxed);
+        let accepted = self.horizon.load(Ordering::Relaxed)..=self.latest.load(Ordering::Relaxed);
         let mut outcome = Vec::with_capacity(batch.rows.len());
         for (number, row) in batch.rows.iter().enumerate() {
-            outcome.push(self.admit(row, number, horizon, admitted, created));
+            outcome.push(self.admit(row, number, &accepted, admitted, created));
         }
         let result = self.store(&batch.rows, admitted);
         if result.is_err() {
@@ -64,12 +65,12 @@ impl Tsdb {
         &self,
         row: &Row,
         number: usize,
-        horizon: i64,
+        accepted: &RangeInclusive<i64>,
         admitted: &mut Vec<Admitted>,
         created: &mut Vec<Arc<MemSeries>>,
     ) -> Result<SeriesRef, Rejected> {
         let at = row.at.as_millis();
-        if at < horizon {
+        if !accepted.contains(&at) {
             return Err(Rejected::OutOfBounds);
         }
         let series = match self.find_series(&row.labels, row.hint) {
@@ -82,7 +83,7 @@ impl Tsdb {
         };
         let reference = SeriesRef(series.id);
         let mut state = series.state();
-        let mut admission = state.admit(at, &row.value, horizon);
+        let mut admission = state.admit(at, &row.value);
         if admission == Admission::Compare {
             // Once for each series after a restart, and only if the first sample repeats the last one.
             drop(state);
@@ -91,7 +92,7 @@ impl Tsdb {
             if let Some(newest) = &mut state.newest {
                 newest.value = Some(value.unwrap_or_else(|| row.value.clone()));
             }
-            admission = state.admit(at, &row.value, horizon);
+            admission = state.admit(at, &row.value);
         }
         match admission {
             Admission::Known => return Ok(reference),
@@ -118,6 +119,7 @@ impl Tsdb {
         let series = Arc::new(MemSeries::new(id, labels.clone()));
         self.index.insert(&series);
         self.counters.label_pairs.add(labels.len() as u64);
+        self.counters.label_bytes.add(logged_bytes(labels));
         Ok(series)
     }
 
@@ -185,6 +187,7 @@ impl Tsdb {
         }
         for series in created {
             self.counters.label_pairs.sub(series.labels.len() as u64);
+            self.counters.label_bytes.sub(logged_bytes(&series.labels));
         }
         self.index.remove(created);
     }
@@ -200,7 +203,7 @@ impl Tsdb {
         };
         let bytes = self.chunk_bytes(&chunk).ok()?;
         let mut samples = Series::default();
-        decode_into(&mut samples, chunk.encoding, &bytes, chunk.last, chunk.last)?;
+        decode_into(&mut samples, chunk.encoding, &bytes, chunk.last(), chunk.last())?;
         let float = samples.floats.pop().map(|sample| SampleValue::Float(sample.value));
         float.or_else(|| samples.histograms.pop().map(|sample| SampleValue::Histogram(sample.value)))
     }

@@ -7,6 +7,7 @@ use journal::Position;
 use model::{FloatSample, HistogramSample, SampleValue, Series, Timestamp};
 
 use crate::histogram::HistogramEncoder;
+use crate::record::ChunkRecord;
 use crate::xor::XorEncoder;
 use crate::{histogram, xor};
 
@@ -45,37 +46,75 @@ impl Encoding {
     }
 }
 
-/// A chunk that is finished.
+/// A chunk that is finished. There are many: with 15 s and 15 days 720 for each series, so this is packed.
+///
+/// It is in memory, on disk, or both; it leaves memory only when it is durable.
 #[derive(Clone, Debug)]
 pub(crate) struct Chunk {
     pub(crate) first: i64,
-    pub(crate) last: i64,
+    /// From the first to the last sample, which is less than [`SPAN_MAX_MS`].
+    span_ms: u32,
     pub(crate) samples: u16,
     pub(crate) encoding: Encoding,
-    pub(crate) place: Place,
-}
-
-/// Where a finished chunk is. Never nowhere: it leaves memory only when it is durable.
-#[derive(Clone, Debug)]
-pub(crate) enum Place {
-    Memory(Arc<[u8]>),
-    Both(Arc<[u8]>, Position),
-    Disk(Position),
+    memory: Option<Arc<[u8]>>,
+    /// Where its record stands; segment 0 is no segment.
+    segment: u32,
+    offset: u32,
+    bytes: u32,
 }
 
 impl Chunk {
+    /// A chunk from the log; `None` if this code would not have written it.
+    pub(crate) fn on_disk(record: &ChunkRecord<'_>, position: Position) -> Option<Self> {
+        let mut chunk = Chunk {
+            first: record.first,
+            span_ms: u32::try_from(record.last.checked_sub(record.first)?).ok()?,
+            samples: record.samples,
+            encoding: record.encoding,
+            memory: None,
+            segment: 0,
+            offset: 0,
+            bytes: 0,
+        };
+        chunk.saved_at(position).then_some(chunk)
+    }
+
+    pub(crate) fn last(&self) -> i64 {
+        self.first + i64::from(self.span_ms)
+    }
+
+    pub(crate) fn memory(&self) -> Option<&Arc<[u8]>> {
+        self.memory.as_ref()
+    }
+
     pub(crate) fn memory_bytes(&self) -> usize {
-        match &self.place {
-            Place::Memory(bytes) | Place::Both(bytes, _) => bytes.len(),
-            Place::Disk(_) => 0,
-        }
+        self.memory.as_ref().map_or(0, |bytes| bytes.len())
     }
 
     pub(crate) fn position(&self) -> Option<Position> {
-        match &self.place {
-            Place::Memory(_) => None,
-            Place::Both(_, position) | Place::Disk(position) => Some(*position),
+        (self.segment != 0).then(|| Position {
+            segment: u64::from(self.segment),
+            offset: u64::from(self.offset),
+            bytes: self.bytes,
+        })
+    }
+
+    /// Notes where the chunk is durable; `false` if no segment is as large as that.
+    pub(crate) fn saved_at(&mut self, position: Position) -> bool {
+        let (Ok(segment), Ok(offset)) = (u32::try_from(position.segment), u32::try_from(position.offset))
+        else {
+            return false;
+        };
+        (self.segment, self.offset, self.bytes) = (segment, offset, position.bytes);
+        true
+    }
+
+    /// Forgets the bytes if they are durable; how many they were.
+    pub(crate) fn unload(&mut self) -> usize {
+        if self.segment == 0 {
+            return 0;
         }
+        self.memory.take().map_or(0, |bytes| bytes.len())
     }
 }
 
@@ -139,12 +178,17 @@ impl OpenChunk {
 
     /// The chunk as it is now.
     pub(crate) fn to_chunk(&self) -> Chunk {
+        // `push` keeps the span below two hours.
+        let span_ms = self.last.abs_diff(self.first) as u32;
         Chunk {
             first: self.first,
-            last: self.last,
+            span_ms,
             samples: self.samples,
             encoding: self.encoding(),
-            place: Place::Memory(Arc::from(self.bytes())),
+            memory: Some(Arc::from(self.bytes())),
+            segment: 0,
+            offset: 0,
+            bytes: 0,
         }
     }
 }

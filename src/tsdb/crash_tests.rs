@@ -106,7 +106,7 @@ fn opened(disk: &SimDisk) -> (Tsdb, ReplayReport) {
 #[test]
 fn a_power_cut_at_any_call_loses_nothing_that_was_synced() {
     for call in 0..calls_of_a_run() {
-        for seed in 0..3 {
+        for seed in 0..2 {
             let disk = SimDisk::new(seed * 10_000 + call);
             disk.fail_at(call, Fault::Crash);
             let told = match Tsdb::open(disk.disk(), options()) {
@@ -217,7 +217,7 @@ fn a_full_disk_stops_appends_only_and_recovers() {
 
 #[test]
 fn a_flipped_bit_anywhere_is_contained() {
-    for case in 0..400u64 {
+    for case in 0..200u64 {
         let disk = SimDisk::new(case);
         let (tsdb, _) = opened(&disk);
         let told = run(&tsdb, 0..STEPS);
@@ -307,5 +307,10 @@ fn a_clock_that_steps_empties_nothing() {
         tsdb.retain(Timestamp::from_millis(now)).unwrap();
         assert_eq!(found(&tsdb), before, "{now}");
     }
+    // What the clock says now decides what is taken: not what is far ahead of it.
+    tsdb.retain(Timestamp::from_millis(START)).unwrap();
     assert!(tsdb.append(&batch(1)).unwrap().outcome.iter().all(Result::is_ok));
+    let days = |n: i64| row(&labels(0), START + n * 24 * 60 * MINUTE, 1.0);
+    let outcome = tsdb.append(&WriteBatch { rows: vec![days(1), days(2)] }).unwrap().outcome;
+    assert_eq!((outcome[0].is_ok(), outcome[1]), (true, Err(ports::Rejected::OutOfBounds)));
 }

@@ -54,7 +54,7 @@ pub use replay::ReplayReport;
 pub use stats::{Cardinality, RejectedCounts, TsdbStats};
 
 use append::Appender;
-use chunk::{Chunk, Place};
+use chunk::Chunk;
 use index::Index;
 use retain::ChunkLog;
 use series::MemSeries;
@@ -110,6 +110,8 @@ pub struct Tsdb {
     maintenance: Mutex<()>,
     /// Samples before this are neither kept nor taken.
     horizon: AtomicI64,
+    /// Samples after this are not taken.
+    latest: AtomicI64,
     /// The newest time that was appended; `i64::MIN` before the first.
     newest: AtomicI64,
     /// Not later than the oldest sample; exact after each [`Tsdb::retain`]. `i64::MAX`: none.
@@ -154,16 +156,15 @@ impl Tsdb {
 
     /// The bytes of a closed chunk, from memory or from the log.
     fn chunk_bytes(&self, chunk: &Chunk) -> std::io::Result<Arc<[u8]>> {
-        match &chunk.place {
-            Place::Memory(bytes) | Place::Both(bytes, _) => Ok(Arc::clone(bytes)),
-            Place::Disk(position) => {
-                let body = self.chunk_log.log.read(*position)?;
-                let record = record::read_chunk(&body).filter(|record| record.first == chunk.first);
-                record.map(|record| Arc::from(record.data)).ok_or_else(|| {
-                    std::io::Error::new(std::io::ErrorKind::InvalidData, "another record stands in its place")
-                })
-            }
+        if let Some(bytes) = chunk.memory() {
+            return Ok(Arc::clone(bytes));
         }
+        let position = chunk.position().ok_or(std::io::ErrorKind::NotFound)?;
+        let body = self.chunk_log.log.read(position)?;
+        let record = record::read_chunk(&body).filter(|record| record.first == chunk.first);
+        record.map(|record| Arc::from(record.data)).ok_or_else(|| {
+            std::io::Error::new(std::io::ErrorKind::InvalidData, "another record stands in its place")
+        })
     }
 }
 

@@ -56,13 +56,14 @@ struct Model {
     series: Map,
     newest: BTreeMap<Labels, (i64, SampleValue)>,
     horizon: i64,
+    latest: i64,
     clock: i64,
 }
 
 impl Model {
     fn append(&mut self, row: &Row) -> Result<(), Rejected> {
         let at = row.at.as_millis();
-        if at < self.horizon {
+        if at < self.horizon || at > self.latest {
             return Err(Rejected::OutOfBounds);
         }
         match self.newest.get(&row.labels) {
@@ -79,6 +80,7 @@ impl Model {
     }
 
     fn retain(&mut self, now: i64) {
+        self.latest = now + 24 * HOUR;
         let Some(newest) = self.newest.values().map(|(at, _)| *at).max() else { return };
         // What was newest stays the newest of the store even when its series is gone.
         self.clock = self.clock.max(newest);
@@ -197,7 +199,7 @@ fn check_select(tsdb: &Tsdb, model: &Model, selection: &Selection) {
 fn run(seed: u64, ops: Vec<Op>) {
     let disk = SimDisk::new(seed);
     let mut tsdb = Tsdb::open(disk.disk(), options()).unwrap().0;
-    let mut model = Model { horizon: i64::MIN, clock: i64::MIN, ..Model::default() };
+    let mut model = Model { horizon: i64::MIN, latest: i64::MAX, clock: i64::MIN, ..Model::default() };
     let mut now = 1_790_000_000_000i64;
     let mut retained_at = now;
     let mut hints = BTreeMap::new();
@@ -263,7 +265,7 @@ fn run(seed: u64, ops: Vec<Op>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, max_shrink_iters: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, max_shrink_iters: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn behaves_as_a_map(seed in any::<u64>(), ops in prop::collection::vec(op(), 1..80)) {
         run(seed, ops);

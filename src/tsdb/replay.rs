@@ -14,14 +14,14 @@ use model::{Labels, SampleValue};
 use ports::Disk;
 
 use crate::append::Appender;
-use crate::chunk::{Chunk, Place};
+use crate::chunk::Chunk;
 use crate::index::{IdMap, Index};
 use crate::record::{
     KIND_CHUNK, KIND_FLOATS, KIND_HISTOGRAMS, KIND_SERIES, read_chunk, read_floats, read_histograms,
     read_series,
 };
 use crate::retain::{ChunkLog, Spans};
-use crate::series::{MemSeries, Newest};
+use crate::series::{MemSeries, Newest, logged_bytes};
 use crate::stats::Counters;
 use crate::{OpenError, Tsdb, TsdbOptions, chunks_dir, wal_dir};
 
@@ -77,6 +77,7 @@ pub(crate) fn open(disk: Arc<dyn Disk>, options: TsdbOptions) -> Result<(Tsdb, R
         unsaved: Mutex::new(unsaved),
         maintenance: Mutex::new(()),
         horizon: AtomicI64::new(i64::MIN),
+        latest: AtomicI64::new(i64::MAX),
         newest: AtomicI64::new(i64::MIN),
         oldest: AtomicI64::new(i64::MAX),
         next_id: AtomicU64::new(series.len() as u64),
@@ -99,6 +100,7 @@ impl Tsdb {
                     self.oldest.fetch_min(first, Ordering::Relaxed);
                     self.newest.fetch_max(last, Ordering::Relaxed);
                     self.counters.label_pairs.add(series.labels.len() as u64);
+                    self.counters.label_bytes.add(logged_bytes(&series.labels));
                     self.counters.open_chunks.add(u64::from(state.open.is_some()));
                     self.counters.closed_chunks.add(state.closed.len() as u64);
                     let bytes: usize = state.closed.iter().map(Chunk::memory_bytes).sum();
@@ -108,6 +110,7 @@ impl Tsdb {
             }
         });
         self.index.remove(&empty);
+        self.size_segments();
     }
 }
 
@@ -142,13 +145,8 @@ impl Loading {
                     self.report.orphans += 1;
                     return;
                 };
-                let restored = self.series[*id as usize].state().restore(Chunk {
-                    first: chunk.first,
-                    last: chunk.last,
-                    samples: chunk.samples,
-                    encoding: chunk.encoding,
-                    place: Place::Disk(record.position),
-                });
+                let Some(chunk) = Chunk::on_disk(&chunk, record.position) else { return self.unknown() };
+                let restored = self.series[*id as usize].state().restore(chunk);
                 self.report.chunks_found += u64::from(restored);
             }
             _ => self.unknown(),

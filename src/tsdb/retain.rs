@@ -12,12 +12,21 @@ use journal::{Appended, Batch, Log, Position};
 use model::Timestamp;
 
 use crate::Tsdb;
-use crate::chunk::{Chunk, Place, SPAN_MAX_MS};
+use crate::chunk::{Chunk, SPAN_MAX_MS};
 use crate::record::{ChunkRecord, KIND_CHUNK, KIND_SERIES, put_chunk, put_series};
-use crate::series::{MemSeries, SeriesState};
+use crate::series::{MemSeries, SeriesState, logged_bytes};
 
 /// Chunks are written in pieces of about this size.
 const PIECE_BYTES: usize = 1 << 20;
+
+/// How far ahead of the clock samples are taken. Further is a mistake (microseconds for milliseconds, say), and would
+/// stay for as long as it is ahead.
+const AHEAD_MAX_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// A segment is at least this many times as long as the series records that it repeats.
+const SEGMENT_TO_LABELS: u64 = 4;
+/// And no longer than this: it is read as a whole when it is damaged.
+const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 
 /// The log of closed chunks, and from when to when each of its segments reaches.
 pub(crate) struct ChunkLog {
@@ -48,11 +57,14 @@ struct Written {
 impl Tsdb {
     /// Forgets samples older than the retention, counted back from `now` or from the newest sample, whichever is earlier
     /// (so that neither a clock that is wrong nor a sample from the future empties the store); saves closed chunks; cuts
-    /// the write-ahead log; removes series without samples. To be called each minute.
+    /// the write-ahead log; removes series without samples. From now on samples are rejected that are more than a day
+    /// ahead of `now`. To be called right after the start and then each minute.
     ///
     /// The first error, after everything else was done all the same.
     pub fn retain(&self, now: Timestamp) -> io::Result<()> {
         let _maintenance = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
+        self.latest.store(now.plus_millis(AHEAD_MAX_MS).as_millis(), Ordering::Relaxed);
+        self.size_segments();
         let newest = self.newest.load(Ordering::Relaxed);
         if newest == i64::MIN {
             return Ok(());
@@ -66,6 +78,14 @@ impl Tsdb {
         let chunks_cut = self.cut_chunks(horizon);
         self.remove_empty(empty);
         saved.and(wal_cut).and(chunks_cut)
+    }
+
+    /// Lets segments grow with the number of series, so that repeating their records stays a small part of a segment.
+    pub(crate) fn size_segments(&self) {
+        let labels = self.counters.label_bytes.get().saturating_mul(SEGMENT_TO_LABELS);
+        let bytes = labels.max(self.options.segment_bytes).min(SEGMENT_BYTES_MAX);
+        self.wal.set_segment_bytes(bytes);
+        self.chunk_log.log.set_segment_bytes(bytes);
     }
 
     /// Saves everything in the head and empties the write-ahead log, unless that is so short that reading it at the next
@@ -195,10 +215,8 @@ impl Tsdb {
             spans.add(position.segment, first, last);
             let mut state = series.state();
             if let Ok(at) = state.closed.binary_search_by_key(&first, |chunk| chunk.first) {
-                let chunk = &mut state.closed[at];
-                if let Place::Memory(bytes) = &chunk.place {
-                    chunk.place = Place::Both(Arc::clone(bytes), position);
-                }
+                let fits = state.closed[at].saved_at(position);
+                debug_assert!(fits, "segments are far smaller than 4 GiB");
             }
         }
     }
@@ -263,8 +281,10 @@ impl Tsdb {
         let empty: Vec<_> = candidates.into_iter().filter(|series| series.state().is_empty()).collect();
         self.index.remove(&empty);
         self.counters.series_removed.add(empty.len() as u64);
-        let pairs: usize = empty.iter().map(|series| series.labels.len()).sum();
-        self.counters.label_pairs.sub(pairs as u64);
+        for series in &empty {
+            self.counters.label_pairs.sub(series.labels.len() as u64);
+            self.counters.label_bytes.sub(logged_bytes(&series.labels));
+        }
     }
 }
 
@@ -275,10 +295,8 @@ fn put_unsaved(series: &Arc<MemSeries>, segment: u64, batch: &mut Batch, piece: 
         .state()
         .closed
         .iter()
-        .filter_map(|chunk| match &chunk.place {
-            Place::Memory(bytes) => Some((chunk.clone(), Arc::clone(bytes))),
-            Place::Both(..) | Place::Disk(_) => None,
-        })
+        .filter(|chunk| chunk.position().is_none())
+        .filter_map(|chunk| Some((chunk.clone(), Arc::clone(chunk.memory()?))))
         .collect();
     if unsaved.is_empty() {
         return;
@@ -289,14 +307,15 @@ fn put_unsaved(series: &Arc<MemSeries>, segment: u64, batch: &mut Batch, piece: 
     for (chunk, data) in unsaved {
         let offset = batch.len() as u64;
         batch.push_with(KIND_CHUNK, |out| {
-            let Chunk { first, last, samples, encoding, .. } = chunk;
+            let Chunk { first, samples, encoding, .. } = chunk;
+            let last = chunk.last();
             put_chunk(out, &ChunkRecord { id: series.id, encoding, samples, first, last, data: &data });
         });
         let bytes = (batch.len() as u64 - offset) as u32;
         piece.push(Written {
             series: Arc::clone(series),
             first: chunk.first,
-            last: chunk.last,
+            last: chunk.last(),
             position: Position { segment, offset, bytes },
             moves: 0,
         });

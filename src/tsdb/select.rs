@@ -135,7 +135,7 @@ impl Tsdb {
     /// A chunk that cannot be read. One that the retention has just removed is no loss. One that is damaged is said once
     /// and then left out, so that it does not fail every query from now on.
     fn unreadable(&self, series: &MemSeries, chunk: &Chunk, error: &io::Error) -> Result<(), SelectError> {
-        if error.kind() == io::ErrorKind::NotFound && chunk.last < self.horizon.load(Ordering::Relaxed) {
+        if error.kind() == io::ErrorKind::NotFound && chunk.last() < self.horizon.load(Ordering::Relaxed) {
             return Ok(());
         }
         if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) {
@@ -146,7 +146,7 @@ impl Tsdb {
             self.counters.corruptions.add(removed as u64);
             self.counters.closed_chunks.sub(removed as u64);
         }
-        let (from, to) = (Timestamp::from_millis(chunk.first), Timestamp::from_millis(chunk.last));
+        let (from, to) = (Timestamp::from_millis(chunk.first), Timestamp::from_millis(chunk.last()));
         let message = format!("samples of `{}` from {from} to {to} cannot be read: {error}", series.labels);
         Err(SelectError { message })
     }
@@ -163,7 +163,7 @@ impl Tsdb {
         for wanted in self.wanted(matchers, start, end) {
             // A chunk's first and last times are samples. Only if the span lies inside a chunk, its samples decide.
             let inside = |at: i64| (start..=end).contains(&at);
-            let certain = wanted.chunks.iter().any(|chunk| inside(chunk.first) || inside(chunk.last));
+            let certain = wanted.chunks.iter().any(|chunk| inside(chunk.first) || inside(chunk.last()));
             let has_sample = certain || {
                 let series = self.decode(&wanted, start, end)?;
                 !series.floats.is_empty() || !series.histograms.is_empty()
@@ -180,7 +180,7 @@ fn chunks_between(state: &SeriesState, start: i64, end: i64) -> Vec<Chunk> {
     if start > end {
         return Vec::new();
     }
-    let from = state.closed.partition_point(|chunk| chunk.last < start);
+    let from = state.closed.partition_point(|chunk| chunk.last() < start);
     let closed = state.closed[from..].iter().take_while(|chunk| chunk.first <= end).cloned();
     let open = state.open.iter().filter(|open| open.first <= end && open.last >= start);
     closed.chain(open.map(|open| open.to_chunk())).collect()

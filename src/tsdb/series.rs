@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use model::{Labels, SampleValue};
 use ports::Rejected;
 
-use crate::chunk::{Chunk, OpenChunk, Place};
+use crate::chunk::{Chunk, OpenChunk};
 
 /// A series. Its labels never change; the rest is behind a lock that is held for a few lines.
 #[derive(Debug)]
@@ -68,12 +68,14 @@ impl MemSeries {
     }
 }
 
+/// About how many bytes the series record of these labels takes in a log.
+pub(crate) fn logged_bytes(labels: &Labels) -> u64 {
+    labels.iter().map(|(name, value)| (name.len() + value.len() + 2) as u64).sum::<u64>() + 5
+}
+
 impl SeriesState {
-    /// Whether a sample may be appended, `horizon` being the earliest time that is kept.
-    pub(crate) fn admit(&self, at: i64, value: &SampleValue, horizon: i64) -> Admission {
-        if at < horizon {
-            return Admission::Reject(Rejected::OutOfBounds);
-        }
+    /// Whether a sample may be appended.
+    pub(crate) fn admit(&self, at: i64, value: &SampleValue) -> Admission {
         match &self.newest {
             None => Admission::Append,
             Some(newest) if at > newest.at => Admission::Append,
@@ -108,7 +110,7 @@ impl SeriesState {
         if self.newest.as_ref().is_some_and(|newest| chunk.first <= newest.at) {
             return false;
         }
-        self.newest = Some(Newest { at: chunk.last, value: None });
+        self.newest = Some(Newest { at: chunk.last(), value: None });
         self.closed.push(chunk);
         true
     }
@@ -125,7 +127,7 @@ impl SeriesState {
 
     /// Takes out the chunks that end before `horizon`.
     pub(crate) fn drop_before(&mut self, horizon: i64) -> Vec<Chunk> {
-        let old = self.closed.partition_point(|chunk| chunk.last < horizon);
+        let old = self.closed.partition_point(|chunk| chunk.last() < horizon);
         let mut dropped: Vec<Chunk> = self.closed.drain(..old).collect();
         if self.closed.is_empty() && self.open.as_ref().is_some_and(|open| open.last < horizon) {
             dropped.extend(self.open.take().map(|open| open.to_chunk()));
@@ -141,14 +143,7 @@ impl SeriesState {
 
     /// Forgets the bytes of chunks that are on disk and end before `before`; how many bytes those were.
     pub(crate) fn unload_before(&mut self, before: i64) -> usize {
-        let mut freed = 0;
-        for chunk in self.closed.iter_mut().take_while(|chunk| chunk.last < before) {
-            if let Place::Both(bytes, position) = &chunk.place {
-                freed += bytes.len();
-                chunk.place = Place::Disk(*position);
-            }
-        }
-        freed
+        self.closed.iter_mut().take_while(|chunk| chunk.last() < before).map(Chunk::unload).sum()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -162,6 +157,6 @@ impl SeriesState {
 
     pub(crate) fn last(&self) -> Option<i64> {
         let open = self.open.as_ref().map(|open| open.last);
-        open.or(self.closed.last().map(|chunk| chunk.last))
+        open.or(self.closed.last().map(Chunk::last))
     }
 }

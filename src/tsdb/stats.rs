@@ -37,6 +37,7 @@ pub(crate) struct Counters {
     pub(crate) series_created: Counter,
     pub(crate) series_removed: Counter,
     pub(crate) label_pairs: Counter,
+    pub(crate) label_bytes: Counter,
     pub(crate) open_chunks: Counter,
     pub(crate) closed_chunks: Counter,
     pub(crate) chunk_memory_bytes: Counter,
@@ -63,7 +64,7 @@ pub struct RejectedCounts {
     pub out_of_order: u64,
     /// Another value at the same time.
     pub duplicate: u64,
-    /// Older than the retention.
+    /// Older than the retention, or more than a day ahead.
     pub out_of_bounds: u64,
     /// No room for another series.
     pub series_limit: u64,
