@@ -79,9 +79,7 @@ pub(crate) fn build(root: &Path, folder: &Path, names: &[&str]) -> Outcome<Vec<B
     let component = |guest: &Guest| -> Outcome<Built> {
         let module = toolchain.target_folder.join(toolchain::TARGET).join("release").join(&guest.name);
         let file = folder.join(format!("{}.wasm", guest.name));
-        let mut wasm_tools = Command::new(&toolchain.wasm_tools);
-        wasm_tools.args(["component", "new"]).arg(module.with_extension("wasm")).arg("-o").arg(&file);
-        output(&mut wasm_tools)?;
+        componentize(&toolchain, &module.with_extension("wasm"), &file)?;
         let bytes = read(&file)?;
         Ok(Built {
             name: guest.name.clone(),
@@ -98,6 +96,24 @@ pub(crate) fn build(root: &Path, folder: &Path, names: &[&str]) -> Outcome<Vec<B
     guests.iter().map(component).collect()
 }
 
+/// Builds a plugin crate outside this repository's workspace, and puts the component beside its `Cargo.toml`.
+pub(crate) fn build_one(root: &Path, folder: &Path) -> Outcome<()> {
+    let guest = guests::of(folder)?;
+    let toolchain = toolchain::find(root)?;
+    let mut cargo = toolchain.cargo(folder);
+    run(cargo.args(["build", "--release", "--target", toolchain::TARGET]))?;
+    let module = toolchain.target_folder.join(toolchain::TARGET).join("release").join(&guest.name);
+    let file = folder.join(format!("{}.wasm", guest.name));
+    componentize(&toolchain, &module.with_extension("wasm"), &file)?;
+    say(&format!("{} {} bytes", file.display(), read(&file)?.len()));
+    Ok(())
+}
+
+fn componentize(toolchain: &Toolchain, module: &Path, file: &Path) -> Outcome<()> {
+    let mut wasm_tools = Command::new(&toolchain.wasm_tools);
+    output(wasm_tools.args(["component", "new"]).arg(module).arg("-o").arg(file)).map(drop)
+}
+
 impl Guest {
     fn is_called(&self, name: &str) -> bool {
         self.name == name || self.package == name
@@ -105,7 +121,7 @@ impl Guest {
 }
 
 fn compile(root: &Path, toolchain: &Toolchain, guests: &[Guest]) -> Outcome<()> {
-    let mut cargo = toolchain.cargo(root);
+    let mut cargo = toolchain.cargo(&root.join("plugins"));
     cargo.args(["build", "--release", "--locked", "--target", toolchain::TARGET]);
     for guest in guests {
         cargo.args(["-p", &guest.package]);

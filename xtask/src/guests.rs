@@ -15,14 +15,28 @@ pub(crate) struct Guest {
     pub(crate) package: String,
     /// The plugin's name, and the component's file name: the crate's with underscores.
     pub(crate) name: String,
+    /// The crate's folder.
+    home: PathBuf,
     /// The folders of the crate and of the crates beside it that it is built on.
     folders: BTreeSet<PathBuf>,
 }
 
 /// All guests, in name order.
 pub(crate) fn all(root: &Path) -> Outcome<Vec<Guest>> {
+    in_workspace(&root.join("plugins"))
+}
+
+/// The guest in a folder of its own.
+pub(crate) fn of(folder: &Path) -> Outcome<Guest> {
+    let none = || format!("{}: there is no crate with `crate-type = [\"cdylib\"]`", folder.display());
+    let guests = in_workspace(folder)?;
+    let home = std::fs::canonicalize(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    guests.into_iter().find(|guest| guest.home == home).ok_or_else(none)
+}
+
+fn in_workspace(folder: &Path) -> Outcome<Vec<Guest>> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    let manifest = root.join("plugins/Cargo.toml");
+    let manifest = folder.join("Cargo.toml");
     cargo.args(["metadata", "--format-version=1", "--no-deps", "--manifest-path"]).arg(&manifest);
     let metadata: Value = serde_json::from_str(&output(&mut cargo)?)
         .map_err(|error| format!("cargo metadata of {}: {error}", manifest.display()))?;
@@ -34,9 +48,10 @@ pub(crate) fn all(root: &Path) -> Outcome<Vec<Guest>> {
         .filter(|package| is_component(package))
         .filter_map(|package| {
             let mut folders = BTreeSet::new();
-            collect_folders(&folder_of(package)?, &by_folder, &mut folders);
+            let home = folder_of(package)?;
+            collect_folders(&home, &by_folder, &mut folders);
             let package = package["name"].as_str()?.to_owned();
-            Some(Guest { name: package.replace('-', "_"), package, folders })
+            Some(Guest { name: package.replace('-', "_"), package, home, folders })
         })
         .collect();
     guests.sort_by(|a, b| a.name.cmp(&b.name));

@@ -5,6 +5,7 @@
 //! cargo xtask plugins --out DIR          … into another folder, without touching the committed ones
 //! cargo xtask plugins --check            fail if the committed components are not what their sources say
 //! cargo xtask plugins --check-sources    only compare hashes: builds nothing, needs no toolchain
+//! cargo xtask plugin DIR                 build the plugin crate in DIR, of your own, to a .wasm beside its Cargo.toml
 //! cargo xtask bindings                   write the SDK's bindings anew from wit/
 //! ```
 
@@ -28,9 +29,10 @@ fn main() -> ExitCode {
         ["plugins", "--check-sources"] => dist::check(&root(), dist::Compare::Sources),
         ["plugins", "--out", folder, names @ ..] => build(Path::new(folder), names).map(drop),
         ["plugins", names @ ..] if names.iter().all(|name| !name.starts_with('-')) => build_committed(names),
+        ["plugin", folder] => dist::build_one(&root(), Path::new(folder)),
         ["bindings"] => bindings::write(&root()),
         _ => Err(
-            "usage: cargo xtask plugins [NAME… | --out DIR [NAME…] | --check | --check-sources] | bindings"
+            "usage: cargo xtask plugins [NAME… | --out DIR [NAME…] | --check | --check-sources] | plugin DIR | bindings"
                 .into(),
         ),
     };

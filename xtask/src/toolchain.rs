@@ -37,10 +37,10 @@ pub(crate) struct Toolchain {
 }
 
 impl Toolchain {
-    /// A cargo that builds guests, whatever the user's environment says about the server.
-    pub(crate) fn cargo(&self, root: &Path) -> Command {
+    /// A cargo that builds guests in a folder, whatever the user's environment says about the server.
+    pub(crate) fn cargo(&self, folder: &Path) -> Command {
         let mut cargo = plain_cargo();
-        cargo.current_dir(root.join("plugins")).env("RUSTC", &self.rustc);
+        cargo.current_dir(folder).env("RUSTC", &self.rustc);
         cargo.env("CARGO_TARGET_DIR", &self.target_folder);
         cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", &self.linker);
         cargo
