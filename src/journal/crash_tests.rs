@@ -350,3 +350,89 @@ fn the_reserve_lets_state_be_written_on_a_full_disk() {
     coord.commit_blocking(&[change("silence", Some("yes"))]).unwrap();
     assert!(disk.used() < 1 << 20);
 }
+
+#[test]
+fn long_records_and_long_segments_are_read_in_windows() {
+    let disk = SimDisk::new(11);
+    let (log, ..) = open(&disk, 1 << 30);
+    let lengths = [10, 3 << 20, 5_000_000, 1, 9 << 20, 4 << 20, 100, 2 << 20];
+    for (n, length) in lengths.iter().enumerate() {
+        append(&log, &format!("{}{n}", " ".repeat(*length))).unwrap();
+    }
+    log.sync().unwrap();
+    drop(log);
+    let (log, replay, found) = open(&disk, 1 << 30);
+    assert_eq!(numbers(&found), (0..lengths.len() as u64).collect::<Vec<_>>());
+    assert_eq!(replay.bytes, disk.used());
+    append(&log, "99").unwrap();
+    drop(log);
+    // A flipped bit in the middle of a record that spans windows.
+    disk.flip_bit(Path::new("wal/00000001"), 8 * 12_000_000);
+    let (_, replay, found) = open(&disk, 1 << 30);
+    assert_eq!(numbers(&found), [0, 1, 2, 3, 99]);
+    assert_eq!(replay.damaged.len(), 1);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_put_aside() {
+    for call in 0..40 {
+        let disk = SimDisk::new(call);
+        let (log, ..) = open(&disk, 2000);
+        let told = run(&log, 0);
+        log.sync().unwrap();
+        drop(log);
+        disk.kill();
+        disk.fail_at(disk.calls() + call, Fault::Error);
+        let mut found = Vec::new();
+        let options = LogOptions { segment_bytes: 2000 };
+        let Ok((log, replay)) = Log::open(disk.disk(), Path::new(DIR), options, &mut |record| {
+            found.push(record.body.to_vec());
+        }) else {
+            continue;
+        };
+        disk.fail_at(u64::MAX, Fault::Error);
+        let found = numbers(&found);
+        assert!(found.is_sorted());
+        assert_eq!(found.len() < told.appended.len(), !replay.damaged.is_empty(), "{replay:?}");
+        append(&log, "1000").unwrap();
+        log.sync().unwrap();
+        drop(log);
+        let (_, replay, again) = open(&disk, 2000);
+        assert_eq!(replay.damaged, [], "repaired");
+        assert_eq!(numbers(&again), [found, vec![1000]].concat());
+    }
+}
+
+#[test]
+fn appends_go_on_while_somebody_syncs() {
+    for seed in 0..60 {
+        let disk = SimDisk::new(seed);
+        let (log, ..) = open(&disk, 3000);
+        disk.fail_at(10 + disk.random() % 150, Fault::Error);
+        let appended = std::sync::Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for thread in 0..3 {
+                let (log, appended) = (&log, &appended);
+                scope.spawn(move || {
+                    for number in thread * 1000..thread * 1000 + 60 {
+                        if append(log, &format!("{number:>100}")).is_ok() {
+                            appended.lock().unwrap().push(number);
+                        }
+                    }
+                });
+            }
+            scope.spawn(|| {
+                for _ in 0..40 {
+                    let _ = log.sync();
+                }
+            });
+        });
+        log.sync().expect("the disk works again");
+        drop(log);
+        disk.power_cut();
+        let (_, _, found) = open(&disk, 3000);
+        let appended = distinct(&appended.into_inner().unwrap());
+        assert!(appended.len() >= 179, "one append fails at most");
+        assert_eq!(distinct(&numbers(&found)), appended, "seed {seed}");
+    }
+}
