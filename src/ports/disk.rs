@@ -15,7 +15,7 @@ pub trait Disk: Send + Sync {
     fn read_at(&self, path: &Path, offset: u64, len: usize) -> io::Result<Vec<u8>>;
     /// Size in bytes.
     fn len(&self, path: &Path) -> io::Result<u64>;
-    /// Shortens a file.
+    /// Shortens a file; durable when this returns.
     fn truncate(&self, path: &Path, len: u64) -> io::Result<()>;
     /// Names in a directory, sorted; empty if it does not exist.
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
@@ -35,6 +35,6 @@ pub trait Disk: Send + Sync {
 pub trait DiskFile: Send {
     /// Appends all of `bytes`, or fails having appended some prefix.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
-    /// Makes what was appended durable. After an error the file must not be used again: its pages may be gone.
+    /// Makes what was appended to the file durable, through whichever handle. After an error the file must not be used again: its pages may be gone.
     fn sync(&mut self) -> io::Result<()>;
 }
