@@ -28,6 +28,7 @@ use crate::functions::FunctionId;
 use crate::plan::{Plan, Resolver};
 use crate::{Answer, EvalError, EvalOptions, Range, Value};
 use notes::Notes;
+use select::Cursor;
 use series::{Grid, Output, Ser, merged, without_metric};
 
 /// Evaluates `expr` over `range`.
@@ -81,6 +82,10 @@ impl<'a> Evaluator<'a> {
             });
         }
         let grid = Grid::new(start, range.end.as_millis(), range.step_ms.max(1));
+        // More steps than samples are allowed cannot be held; refuse before allocating them.
+        if grid.len > self.options.samples_max {
+            return Err(EvalError::TooManySamples { max: self.options.samples_max });
+        }
         let series = match self.eval(expr, grid)? {
             Output::Vector(series) => self.named(series)?,
             Output::Scalar(values) => {
@@ -104,11 +109,12 @@ impl<'a> Evaluator<'a> {
         let input = self.range_input(expr, grid)?;
         let mut matrix = Vec::new();
         for series in &input.series {
-            let window = input.window(series, &mut input.cursor(series), 0, grid.time(0));
+            let window = input.window(series, &mut Cursor::default(), 0, grid.time(0));
             let labels =
                 if series.drop_name { without_metric(&series.labels) } else { series.labels.clone() };
             let (floats, histograms) = (window.floats().to_vec(), window.histograms().to_vec());
             if !(floats.is_empty() && histograms.is_empty()) {
+                self.charge(floats.len() + histograms.len())?;
                 matrix.push(Series { labels, floats, histograms });
             }
         }

@@ -115,6 +115,10 @@ fn stops_when_told_and_when_it_would_hold_too_much() {
 
     let few = EvalOptions { samples_max: 50, ..EvalOptions::default() };
     assert_eq!(instant(&memory, "sum(x)", 60, &few).unwrap().len(), 1);
+    let range =
+        Range::new(Timestamp::EPOCH, Timestamp::from_secs(1 << 40), std::time::Duration::from_millis(1));
+    let one = parse("1", &ParseOptions::all()).unwrap();
+    assert_eq!(memory.query(&one, range, &few), Err(EvalError::TooManySamples { max: 50 }));
     for text in ["sum_over_time(x[1h])", "count_over_time(x[1h:1s])", "max_over_time(x[10000d:1ms])"] {
         assert_eq!(instant(&memory, text, 6000, &few), Err(EvalError::TooManySamples { max: 50 }), "{text}");
     }

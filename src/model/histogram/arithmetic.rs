@@ -173,7 +173,7 @@ impl Histogram {
         if self.uses_custom_buckets() || schema >= self.schema {
             return self.clone();
         }
-        let shift = (self.schema - schema).min(31);
+        let shift = self.schema.saturating_sub(schema).min(31);
         let mut out = Histogram { schema, ..self.clone() };
         out.set_positive(regrouped(self.positive(), |index| (index.wrapping_sub(1) >> shift) + 1));
         out.set_negative(regrouped(self.negative(), |index| (index.wrapping_sub(1) >> shift) + 1));
@@ -206,7 +206,8 @@ impl Histogram {
                     wider = wider.max(upper);
                 }
             }
-            if wider == threshold {
+            // Not even larger if it is no number.
+            if wider.partial_cmp(&threshold) != Some(std::cmp::Ordering::Greater) {
                 return (count, threshold);
             }
             threshold = wider;

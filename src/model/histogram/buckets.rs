@@ -72,7 +72,7 @@ fn power_of_two(exponent: i64) -> f64 {
 /// The upper bound of an exponential bucket: 2^(index / 2^schema).
 pub(super) fn exponential_bound(index: i32, schema: i32) -> f64 {
     let bound = if schema < 0 {
-        let exponent = i64::from(index) << (-schema).min(31);
+        let exponent = i64::from(index) << schema.unsigned_abs().min(31);
         power_of_two(exponent)
     } else {
         // Whole powers of two are exact, and so are bounds that several schemas share.
@@ -82,7 +82,7 @@ pub(super) fn exponential_bound(index: i32, schema: i32) -> f64 {
         fraction.exp2() * power_of_two(i64::from(whole))
     };
     // The highest bucket of finite numbers ends at the largest of them.
-    let last_finite = if schema < 0 { 1024 >> (-schema).min(31) } else { 1024 << schema.min(20) };
+    let last_finite = if schema < 0 { 1024 >> schema.unsigned_abs().min(31) } else { 1024 << schema.min(20) };
     if index == last_finite { f64::MAX } else { bound }
 }
 

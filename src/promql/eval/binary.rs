@@ -85,7 +85,7 @@ impl Evaluator<'_> {
     /// The result for one pair of values; `None` if there is none. A comparison answers its left value, or `kept`.
     fn compute(&mut self, operation: Operation, left: &Val, right: &Val, kept: Option<&Val>) -> Option<Val> {
         let Operation { op, return_bool, span } = operation;
-        match elements::vector_operation(op, left, right, return_bool) {
+        match elements::vector_operation(op, left, right) {
             Computed::Value(value) => Some(value),
             Computed::Compared(holds) if return_bool => Some(f64::from(u8::from(holds)).into()),
             Computed::Compared(holds) => holds.then(|| kept.unwrap_or(left).clone()),

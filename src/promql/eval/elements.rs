@@ -33,15 +33,10 @@ fn arithmetic(op: BinaryOp, left: f64, right: f64) -> Option<f64> {
         BinaryOp::Mul => left * right,
         BinaryOp::Div => left / right,
         BinaryOp::Mod => left % right,
-        BinaryOp::Pow => power(left, right),
+        BinaryOp::Pow => left.powf(right),
         BinaryOp::Atan2 => left.atan2(right),
         _ => return None,
     })
-}
-
-/// As the C library's `pow`, which agrees with IEEE 754 about NaN and infinity.
-fn power(base: f64, exponent: f64) -> f64 {
-    base.powf(exponent)
 }
 
 /// The outcome for two values.
@@ -56,7 +51,7 @@ pub(super) enum Computed {
 }
 
 /// A value from two values, of which at most one is a number from a scalar.
-pub(super) fn vector_operation(op: BinaryOp, left: &Val, right: &Val, return_bool: bool) -> Computed {
+pub(super) fn vector_operation(op: BinaryOp, left: &Val, right: &Val) -> Computed {
     match (left, right) {
         (Val::Float(l), Val::Float(r)) => match (compare(op, *l, *r), arithmetic(op, *l, *r)) {
             (Some(holds), _) => Computed::Compared(holds),
@@ -86,7 +81,6 @@ pub(super) fn vector_operation(op: BinaryOp, left: &Val, right: &Val, return_boo
             BinaryOp::Div => Computed::Value(h.divided(*f).compacted().into()),
             BinaryOp::TrimUpper => Computed::Value(native::trimmed(h, *f, native::Keep::Below).into()),
             BinaryOp::TrimLower => Computed::Value(native::trimmed(h, *f, native::Keep::Above).into()),
-            BinaryOp::Eq | BinaryOp::Ne if return_bool => Computed::Undefined,
             _ => Computed::Undefined,
         },
         (Val::Float(f), Val::Histogram(h)) => match op {

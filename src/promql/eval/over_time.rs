@@ -10,7 +10,7 @@ use super::kahan::{Kahan, Mean};
 use super::native::{HistogramSum, Total};
 use super::notes::Notes;
 use super::rate;
-use super::select::{RangeInput, Window};
+use super::select::{Cursor, RangeInput, RangeSeries, Window};
 use super::series::{Grid, Ser, Val};
 use crate::EvalError;
 use crate::ast::{Edges, Expr, Span};
@@ -122,7 +122,7 @@ impl Evaluator<'_> {
         span: Span,
         scalars: &[Vec<f64>],
         input: &RangeInput<'_>,
-        series: &super::select::RangeSeries<'_>,
+        series: &RangeSeries<'_>,
         grid: Grid,
         result: &mut Ser,
     ) -> Result<usize, EvalError> {
@@ -136,7 +136,7 @@ impl Evaluator<'_> {
             scalars,
             notes: &notes,
         };
-        let mut cursor = input.cursor(series);
+        let mut cursor = Cursor::default();
         let mut widest = 0;
         for step in 0..grid.len {
             let window = input.window(series, &mut cursor, step, grid.time(step));
@@ -191,7 +191,7 @@ impl Evaluator<'_> {
     fn absent_over_time(&mut self, range: &Expr, input: &RangeInput<'_>, grid: Grid) -> Vec<Ser> {
         let mut present = vec![false; grid.len];
         for series in &input.series {
-            let mut cursor = input.cursor(series);
+            let mut cursor = Cursor::default();
             for (step, present) in present.iter_mut().enumerate() {
                 *present |= !input.window(series, &mut cursor, step, grid.time(step)).is_empty();
             }
@@ -228,8 +228,10 @@ fn value_of(call: &Call<'_>, window: &Window<'_>) -> Option<Val> {
     match call.id {
         F::Rate | F::Increase | F::Delta => rate::extrapolated(call, window),
         F::Irate | F::Idelta => rate::of_last_two(call, window),
-        F::Changes => Some(rate::changes(call, window).into()).filter(|_| rate::has_samples(call, window)),
-        F::Resets => Some(rate::resets(call, window).into()).filter(|_| rate::has_samples(call, window)),
+        // An anchor alone is no sample of the window.
+        _ if window.is_empty() => None,
+        F::Changes => Some(rate::changes(call, window).into()),
+        F::Resets => Some(rate::resets(call, window).into()),
         F::CountOverTime => Some(((floats.len() + histograms.len()) as f64).into()),
         F::PresentOverTime => Some(1.0.into()),
         F::LastOverTime => window_end(window, true).map(|(_, value)| value),

@@ -201,12 +201,6 @@ fn counted_samples(call: &Call<'_>, window: &Window<'_>) -> Vec<(i64, Val)> {
     values
 }
 
-/// Whether there is anything to count.
-pub(super) fn has_samples(call: &Call<'_>, window: &Window<'_>) -> bool {
-    let _ = call;
-    !window.is_empty()
-}
-
 /// How often the value changed.
 pub(super) fn changes(call: &Call<'_>, window: &Window<'_>) -> f64 {
     let values = counted_samples(call, window);

@@ -245,10 +245,6 @@ impl<'a> RangeSeries<'a> {
 }
 
 impl RangeInput<'_> {
-    pub(super) fn cursor(&self, _series: &RangeSeries<'_>) -> Cursor {
-        Cursor::default()
-    }
-
     /// The window that belongs to a step at `time`.
     pub(super) fn window<'w>(
         &self,
