@@ -98,6 +98,14 @@ impl SampleEntry<'_> {
         }
     }
 
+    /// The same with bounds as they are written.
+    pub(crate) fn labels_as_written(&self) -> Result<Labels, DuplicateLabel> {
+        match &self.labels {
+            LabelSource::Known(labels) => Ok(labels.clone()),
+            LabelSource::Text(_) => read_labels(&self.series, MetricType::Unknown),
+        }
+    }
+
     /// Names of labels that are written with an empty value, which [`SampleEntry::labels`] leaves out.
     pub fn empty_labels(&self) -> Vec<String> {
         let mut names = Vec::new();

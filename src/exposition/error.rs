@@ -43,7 +43,10 @@ fn found(bytes: &[u8], at: usize) -> String {
         Some(_) => {
             let line = rest.split(|b| *b == b'\n').next().unwrap_or_default();
             let head = &line[..line.len().min(4 * SHOWN_CHARS_MAX)];
-            let text: String = String::from_utf8_lossy(head).escape_debug().take(SHOWN_CHARS_MAX).collect();
+            let mut text = String::new();
+            for c in String::from_utf8_lossy(head).chars().take(SHOWN_CHARS_MAX) {
+                if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
+            }
             format!("`{text}`")
         }
     }

@@ -27,6 +27,7 @@ mod protobuf;
 mod parser;
 
 mod family;
+mod page;
 mod write;
 
 mod strict_openmetrics;
@@ -36,6 +37,7 @@ pub use content_type::{ContentTypeError, choose_format};
 pub use entry::{DuplicateLabel, Entry, Exemplar, SampleEntry};
 pub use error::ParseError;
 pub use family::{Family, FamilySample, group_families};
+pub use page::write_page;
 pub use parser::{Options, Parser, parse};
 pub use proto::{
     BucketMessage, BucketSpanMessage, CounterMessage, ExemplarMessage, GaugeMessage, HistogramMessage,

@@ -34,7 +34,7 @@ impl<'a> StartTimes<'a> {
             let Some(member) = Member::of(&sample, family, kind) else { return };
             self.left_in_run += 1;
             if let (true, SampleValue::Float(seconds)) = (member.is_created, &sample.value) {
-                self.run.insert(member.group, Timestamp::from_millis((seconds * 1000.0) as i64));
+                self.run.insert(member.group, Timestamp::from_secs_f64(*seconds));
             }
         }
     }

@@ -146,9 +146,18 @@ impl Check {
 
     fn sample(&mut self, sample: &SampleEntry<'_>) -> Result<(), String> {
         check_commas(&sample.series)?;
-        let labels = sample.labels().map_err(|error| error.to_string())?;
+        let labels = sample.labels_as_written().map_err(|error| error.to_string())?;
         let name = labels.metric_name().to_owned();
         if self.family.as_ref().is_none_or(|state| state.suffix(&name).is_none()) {
+            if let Some(state) = self.family.as_ref().filter(|state| state.name == name) {
+                let expected: Vec<String> =
+                    suffixes(state.kind()).iter().map(|suffix| format!("`{name}{suffix}`")).collect();
+                return Err(format!(
+                    "`{name}` is of type {}: its samples are {}",
+                    state.kind(),
+                    expected.join(", ")
+                ));
+            }
             // A sample that fits nothing begins a family of its own, without a type. That its name may be in use already
             // comes out when the family ends.
             self.end_family()?;

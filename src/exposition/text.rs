@@ -351,7 +351,7 @@ impl<'a> TextParser<'a> {
         if !seconds.is_finite() {
             return Err(ParseError::expected(self.bytes, start, what));
         }
-        Ok(Timestamp::from_millis((seconds * 1000.0) as i64))
+        Ok(Timestamp::from_secs_f64(seconds))
     }
 
     /// An exemplar whose opening brace is gone.
