@@ -8,8 +8,13 @@ use node_metrics::{Family, FileSystem, Files, Kernel, Options};
 use crate::Report;
 
 /// What the corpus says is not to be compared: it depends on the machine.
-const NOT_COMPARED: [&str; 5] =
-    ["node_time_seconds", "node_time_zone", "node_textfile_mtime", "node_scrape_collector", "node_exporter_build"];
+const NOT_COMPARED: [&str; 5] = [
+    "node_time_seconds",
+    "node_time_zone",
+    "node_textfile_mtime",
+    "node_scrape_collector",
+    "node_exporter_build",
+];
 
 pub(crate) fn run(corpus: &Path, report: &mut Report) {
     let folder = corpus.join("node-exporter");
@@ -45,7 +50,8 @@ fn options() -> Options {
 }
 
 fn counts_of_this_machine(name: &str) -> bool {
-    let direction = name.strip_prefix("node_network_receive_").or_else(|| name.strip_prefix("node_network_transmit_"));
+    let direction =
+        name.strip_prefix("node_network_receive_").or_else(|| name.strip_prefix("node_network_transmit_"));
     direction.is_some_and(|rest| rest.starts_with("bytes") || rest.starts_with("packets"))
 }
 
@@ -78,10 +84,14 @@ fn compare(wanted: &Wanted, ours: Option<&Family>) -> Result<(), String> {
         .collect();
     for (labels, value) in &wanted.points {
         let Some(at) = left.iter().position(|(own, _)| own == labels) else {
-            return Err(format!("no point {labels:?}; there are {:?}", left.iter().take(3).collect::<Vec<_>>()));
+            return Err(format!(
+                "no point {labels:?}; there are {:?}",
+                left.iter().take(3).collect::<Vec<_>>()
+            ));
         };
         let (_, own) = left.swap_remove(at);
-        let same = own == *value || own.is_nan() && value.is_nan() || (own - value).abs() <= value.abs() * 1e-12;
+        let same =
+            own == *value || own.is_nan() && value.is_nan() || (own - value).abs() <= value.abs() * 1e-12;
         if !same {
             return Err(format!("{labels:?} is {own}, wanted {value}"));
         }
@@ -239,7 +249,8 @@ impl Files for Tree {
         // The reference asked its own machine about the loopback device, and no other.
         if path == "/proc/net/dev" {
             let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-            let kept = text.lines().enumerate().filter(|(at, line)| *at < 2 || line.trim_start().starts_with("lo:"));
+            let kept =
+                text.lines().enumerate().filter(|(at, line)| *at < 2 || line.trim_start().starts_with("lo:"));
             return Ok(kept.map(|(_, line)| format!("{line}\n")).collect::<String>().into_bytes());
         }
         if path.starts_with("/sys/class/net/lo/") {

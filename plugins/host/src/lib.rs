@@ -32,6 +32,7 @@ fn options() -> Result<Options> {
             .unwrap_or(defaults.ignored_mount_points),
         ignored_file_system_types: param::<Option<_>>("ignored_file_system_types")?
             .unwrap_or(defaults.ignored_file_system_types),
+        sysctl: param("sysctl")?,
         textfile_directories: param("textfile_directories")?,
         ..Options::default()
     })

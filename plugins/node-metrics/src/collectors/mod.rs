@@ -1,6 +1,7 @@
 //! The collectors, by node_exporter's names.
 
 mod arp;
+mod bcachefs;
 mod bonding;
 mod conntrack;
 mod cpu;
@@ -11,9 +12,11 @@ mod dmi;
 mod edac;
 mod filesystem;
 mod hwmon;
+mod interrupts;
 mod kernel;
 mod mdadm;
 mod meminfo;
+mod memory;
 mod netclass;
 mod netdev;
 mod netstat;
@@ -26,11 +29,15 @@ mod schedstat;
 mod sockstat;
 mod softnet;
 mod stat;
+mod tables;
+mod textfile;
 mod thermal;
 mod time;
 mod udp_queues;
 mod vmstat;
 mod watchdog;
+mod zfs;
+mod zoneinfo;
 
 use crate::scrape::{Outcome, Scrape};
 
@@ -48,10 +55,17 @@ const fn on(name: &'static str, collect: fn(&mut Scrape<'_>) -> Outcome) -> Coll
     Collector { name, on: true, collect }
 }
 
+const fn off(name: &'static str, collect: fn(&mut Scrape<'_>) -> Outcome) -> Collector {
+    Collector { name, on: false, collect }
+}
+
 /// All collectors, in name order.
 pub(crate) const ALL: &[Collector] = &[
     on("arp", arp::collect),
+    on("bcachefs", bcachefs::collect),
     on("bonding", bonding::collect),
+    off("buddyinfo", memory::buddyinfo),
+    off("cgroups", tables::cgroups),
     on("conntrack", conntrack::collect),
     on("cpu", cpu::collect),
     on("cpufreq", cpufreq::collect),
@@ -62,10 +76,14 @@ pub(crate) const ALL: &[Collector] = &[
     on("filefd", kernel::filefd),
     on("filesystem", filesystem::collect),
     on("hwmon", hwmon::collect),
+    off("interrupts", interrupts::hard),
     on("kernel_hung", kernel::hung_tasks),
+    off("ksmd", memory::ksmd),
+    off("lnstat", tables::lnstat),
     on("loadavg", kernel::loadavg),
     on("mdadm", mdadm::collect),
     on("meminfo", meminfo::collect),
+    off("meminfo_numa", memory::numa),
     on("netclass", netclass::collect),
     on("netdev", netdev::collect),
     on("netstat", netstat::collect),
@@ -76,13 +94,20 @@ pub(crate) const ALL: &[Collector] = &[
     on("rapl", rapl::collect),
     on("schedstat", schedstat::collect),
     on("selinux", kernel::selinux),
+    off("slabinfo", memory::slabinfo),
     on("sockstat", sockstat::collect),
+    off("softirqs", interrupts::soft),
     on("softnet", softnet::collect),
     on("stat", stat::collect),
+    off("sysctl", tables::sysctl),
+    on("textfile", textfile::collect),
     on("thermal_zone", thermal::collect),
     on("time", time::collect),
     on("udp_queues", udp_queues::collect),
     on("uname", kernel::uname),
     on("vmstat", vmstat::collect),
     on("watchdog", watchdog::collect),
+    off("xfrm", tables::xfrm),
+    on("zfs", zfs::collect),
+    off("zoneinfo", zoneinfo::collect),
 ];
