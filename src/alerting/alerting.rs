@@ -231,6 +231,9 @@ impl Alerting {
                     answer.not_stored = Some(message.to_owned());
                     self.effects.push(Effect::Reply { to, answer: Answer::Alerts(answer) });
                 }
+                Then::Silences if failure == CommitFailure::Unknown => {
+                    self.silences_not_stored(&format!("it is not known whether it was written: {message}"));
+                }
                 Then::Silences => self.silences_not_stored(message),
             }
         }

@@ -64,6 +64,7 @@ impl Alerting {
             Err(message) => {
                 if let Some(entry) = self.log.get_mut(&key, &to) {
                     entry.failed = entry.attempt.take();
+                    self.write_log(&key, &to);
                 }
                 self.stats.notifications.entry(to.kind.clone()).or_default().failed += 1;
                 let notification = id.to_owned();

@@ -256,11 +256,11 @@ impl Alerting {
         let key = self.groups.get(id).key.clone();
         let Some(entry) = self.log.get_mut(&key, to) else { return false };
         let Some(attempt) = entry.attempt.as_mut().filter(|attempt| attempt.recovered) else { return false };
-        // What has been muted since is left out.
+        // What has been muted since is left out; if nothing new is left, nothing is sent.
         attempt.firing.retain(|alert| visible.find(*alert).is_some());
         attempt.resolved.retain(|alert| visible.find(*alert).is_some());
         attempt.recovered = false;
-        if attempt.firing.is_empty() && attempt.resolved.is_empty() {
+        if !attempt.tells_more_than(entry.told.as_ref()) {
             entry.attempt = None;
             self.write_log(&key, to);
             return false;

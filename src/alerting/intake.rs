@@ -123,7 +123,6 @@ impl Alerting {
 
     /// Puts a firing alert into the groups of all its routes.
     pub(crate) fn join_groups(&mut self, id: AlertId) {
-        self.timers.clear(&Timer::Forget(id));
         for route in self.alerts.get(id).routes.clone() {
             let group = self.group_of(id, route);
             self.join(id, group);
@@ -150,6 +149,7 @@ impl Alerting {
     }
 
     pub(crate) fn join(&mut self, id: AlertId, group: GroupId) {
+        self.timers.clear(&Timer::Forget(id));
         self.groups.get_mut(group).members.entry(id).or_default();
         self.alerts.join(id, group);
     }

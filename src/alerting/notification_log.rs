@@ -62,6 +62,17 @@ pub(crate) struct Attempt {
     pub recovered: bool,
 }
 
+impl Attempt {
+    /// Whether an integration that was told `told` hears something new, or was to be reminded.
+    pub(crate) fn tells_more_than(&self, told: Option<&Told>) -> bool {
+        let Some(told) = told else { return !self.firing.is_empty() };
+        let reminds = self.reason == NotifyReason::RepeatIntervalElapsed && !self.firing.is_empty();
+        reminds
+            || self.firing.iter().any(|alert| !contains(&told.firing, *alert))
+            || self.resolved.iter().any(|alert| told.is_open(*alert))
+    }
+}
+
 /// What is known about one group at one integration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LogEntry {

@@ -16,7 +16,7 @@
 //! alert    1 starts ends updated flags [value: 8 bytes, IEEE 754, little endian] generator-URL annotations
 //!          flags: 1 the end was assumed, 2 a flush found that it ended, 4 there is a value
 //! group    1 next-flush flags             flags: 1 was flushed before
-//! log      1 sequence optional(told) optional(attempt)
+//! log      1 sequence optional(told) optional(attempt) optional(failed attempt)
 //!          told:    at reason firing resolved held optional(remember text) keep-until
 //!          attempt: at reason firing resolved
 //!          firing, resolved, held: list of fingerprints, 8 bytes each, little endian, ascending
@@ -202,12 +202,14 @@ pub(crate) fn encode_log(entry: &LogEntry) -> Vec<u8> {
         }
         writer.time(told.keep_until);
     }
-    writer.byte(u8::from(entry.attempt.is_some()));
-    if let Some(attempt) = &entry.attempt {
-        writer.time(attempt.at);
-        writer.byte(position_of(&REASONS, &attempt.reason));
-        writer.fingerprints(&attempt.firing);
-        writer.fingerprints(&attempt.resolved);
+    for attempt in [&entry.attempt, &entry.failed] {
+        writer.byte(u8::from(attempt.is_some()));
+        if let Some(attempt) = attempt {
+            writer.time(attempt.at);
+            writer.byte(position_of(&REASONS, &attempt.reason));
+            writer.fingerprints(&attempt.firing);
+            writer.fingerprints(&attempt.resolved);
+        }
     }
     writer.finish()
 }
@@ -243,17 +245,18 @@ pub(crate) fn decode_log(bytes: &[u8]) -> Result<LogEntry, RecordError> {
             keep_until: reader.time()?,
         }),
     };
-    let attempt = match reader.byte()? {
-        0 => None,
-        _ => Some(Attempt {
-            at: reader.time()?,
-            reason: reason(&mut reader)?,
-            firing: fingerprints(&mut reader)?,
-            resolved: fingerprints(&mut reader)?,
-            recovered: true,
-        }),
-    };
-    Ok(LogEntry { sequence, told, attempt, failed: None, skipped: None })
+    let attempt = attempt(&mut reader, true)?;
+    let failed = self::attempt(&mut reader, false)?;
+    Ok(LogEntry { sequence, told, attempt, failed, skipped: None })
+}
+
+fn attempt(reader: &mut Reader<'_>, recovered: bool) -> Result<Option<Attempt>, RecordError> {
+    if reader.byte()? == 0 {
+        return Ok(None);
+    }
+    let (at, reason) = (reader.time()?, reason(reader)?);
+    let (firing, resolved) = (fingerprints(reader)?, fingerprints(reader)?);
+    Ok(Some(Attempt { at, reason, firing, resolved, recovered }))
 }
 
 pub(crate) fn encode_silence(silence: &Silence) -> Vec<u8> {

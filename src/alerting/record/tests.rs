@@ -73,8 +73,11 @@ proptest! {
     }
 
     #[test]
-    fn log_entries_come_back(sequence: u64, told in option::of(told()), attempt in option::of(attempt())) {
-        let entry = LogEntry { sequence, told, attempt, ..Default::default() };
+    fn log_entries_come_back(
+        sequence: u64, told in option::of(told()), attempt in option::of(attempt()), failed in option::of(attempt()),
+    ) {
+        let failed = failed.map(|failed| Attempt { recovered: false, ..failed });
+        let entry = LogEntry { sequence, told, attempt, failed, skipped: None };
         prop_assert_eq!(decode_log(&encode_log(&entry)), Ok(entry));
     }
 
@@ -141,7 +144,7 @@ fn version_1_stays_readable() {
     assert_eq!(alert.alert.updated_at, Timestamp::from_millis(1));
     assert!(alert.alert.timeout && !alert.ended);
     assert_eq!((alert.alert.generator_url.as_str(), alert.alert.annotations["n"].as_str()), ("u", "t"));
-    let log = decode_log(&[1, 7, 1, 2, 0, 1, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, b'm', 4, 0]).unwrap();
+    let log = decode_log(&[1, 7, 1, 2, 0, 1, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, b'm', 4, 0, 0]).unwrap();
     let told = log.told.unwrap();
     assert_eq!((log.sequence, told.firing, told.remember.as_deref()), (7, vec![Fingerprint(9)], Some("m")));
 }
