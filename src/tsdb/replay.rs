@@ -114,6 +114,43 @@ impl Tsdb {
     }
 }
 
+/// Logged ids below this are looked up in a list, the others in a map.
+const LISTED_IDS: u64 = 1 << 24;
+const NO_ID: u32 = u32::MAX;
+
+/// The new id for a logged one. A process counts its ids up and logs its series about in that order, so a list is both
+/// small and kind to the cache.
+#[derive(Default)]
+struct LoggedIds {
+    listed: Vec<u32>,
+    others: IdMap<u32>,
+}
+
+impl LoggedIds {
+    fn get(&self, logged_id: u64) -> Option<u32> {
+        if logged_id < LISTED_IDS {
+            return self.listed.get(logged_id as usize).copied().filter(|id| *id != NO_ID);
+        }
+        self.others.get(&logged_id).copied()
+    }
+
+    fn insert(&mut self, logged_id: u64, id: u32) {
+        if logged_id >= LISTED_IDS {
+            self.others.insert(logged_id, id);
+            return;
+        }
+        let at = logged_id as usize;
+        if at >= self.listed.len() {
+            self.listed.resize((at + 1).next_power_of_two(), NO_ID);
+        }
+        self.listed[at] = id;
+    }
+
+    fn clear(&mut self) {
+        *self = LoggedIds::default();
+    }
+}
+
 /// Samples are collected until there are this many, and this many for each series.
 const COLLECTED_MIN: usize = 1 << 18;
 const COLLECTED_PER_SERIES: usize = 8;
@@ -123,8 +160,7 @@ struct Loading {
     index: Index,
     /// By their new ids.
     series: Vec<Arc<MemSeries>>,
-    /// The new id for a logged one.
-    by_logged_id: IdMap<u32>,
+    by_logged_id: LoggedIds,
     /// Samples of one segment, in their order, by new ids.
     collected: Vec<(u32, i64, SampleValue)>,
     collected_from: u64,
@@ -141,12 +177,12 @@ impl Loading {
             KIND_CHUNK => {
                 let Some(chunk) = read_chunk(record.body) else { return self.unknown() };
                 self.spans.add(record.position.segment, chunk.first, chunk.last);
-                let Some(id) = self.by_logged_id.get(&chunk.id) else {
+                let Some(id) = self.by_logged_id.get(chunk.id) else {
                     self.report.orphans += 1;
                     return;
                 };
                 let Some(chunk) = Chunk::on_disk(&chunk, record.position) else { return self.unknown() };
-                let restored = self.series[*id as usize].state().restore(chunk);
+                let restored = self.series[id as usize].state().restore(chunk);
                 self.report.chunks_found += u64::from(restored);
             }
             _ => self.unknown(),
@@ -176,8 +212,12 @@ impl Loading {
 
     fn series_record(&mut self, body: &[u8]) {
         let understood = read_series(body, |logged_id, labels| {
-            let id = self.id_of(labels);
-            self.by_logged_id.insert(logged_id, id);
+            // Each segment says it again; most often it is known.
+            let known = self.by_logged_id.get(logged_id);
+            if known.is_none_or(|id| self.series[id as usize].labels != labels) {
+                let id = self.id_of(labels);
+                self.by_logged_id.insert(logged_id, id);
+            }
         });
         if understood.is_none() {
             self.unknown();
@@ -196,8 +236,8 @@ impl Loading {
     }
 
     fn collect(&mut self, logged_id: u64, at: i64, value: SampleValue) {
-        match self.by_logged_id.get(&logged_id) {
-            Some(id) => self.collected.push((*id, at, value)),
+        match self.by_logged_id.get(logged_id) {
+            Some(id) => self.collected.push((id, at, value)),
             None => self.report.orphans += 1,
         }
     }
@@ -252,5 +292,24 @@ impl Loading {
 
     fn unknown(&mut self) {
         self.report.unknown_records += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logged_ids_of_any_size_are_found() {
+        let mut ids = LoggedIds::default();
+        for (new, logged) in [0, 7, LISTED_IDS - 1, LISTED_IDS, u64::MAX].into_iter().enumerate() {
+            ids.insert(logged, new as u32);
+        }
+        for (logged, new) in
+            [(0, Some(0)), (7, Some(1)), (8, None), (u64::MAX, Some(4)), (u64::MAX - 1, None)]
+        {
+            assert_eq!(ids.get(logged), new, "{logged}");
+        }
+        assert_eq!((ids.get(LISTED_IDS - 1), ids.get(LISTED_IDS)), (Some(2), Some(3)));
     }
 }
