@@ -137,9 +137,13 @@ impl Evaluator<'_> {
         // With `group_right`, too, `fill_left` stands for the side of many: so it is in the field.
         let (fill_many, fill_one) = (matching.fill_left, matching.fill_right);
         let (many_present, one_present) = (presence(&many, grid), presence(&one, grid));
-        // At a step at which one side has nothing, nothing is matched, and so nothing can match twice.
-        let skip = |step: usize| {
-            (!many_present[step] && fill_many.is_none()) || (!one_present[step] && fill_one.is_none())
+        // At a step at which one side has nothing, nothing is matched, and so nothing can match twice: unless a value
+        // stands for what is missing.
+        let filled = fill_many.is_some() || fill_one.is_some();
+        let skip = |step: usize| match (many_present[step], one_present[step]) {
+            (true, true) => false,
+            (false, false) => true,
+            _ => !filled,
         };
         let side_name = if swapped { "left" } else { "right" };
         let groups = match_groups(&many, &one, matching);

@@ -1,6 +1,6 @@
 //! Calls of functions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use model::{Histogram, Labels};
 
@@ -289,10 +289,11 @@ impl Evaluator<'_> {
                 results.push(labels_for(&group.labels, *step), group.drop_name, *step, found.value);
             }
         }
-        for series in &input {
+        for series in input.iter().filter(|s| !s.histograms.is_empty()) {
+            let beside = classic.beside(&series.labels);
             for (step, histogram) in &series.histograms {
                 let step = *step as usize;
-                if classic.mixed_at(&series.labels, step) {
+                if beside.iter().any(|group| group.is_at(step)) {
                     continue;
                 }
                 let found = native::quantile(quantiles[step], histogram);
@@ -328,10 +329,11 @@ impl Evaluator<'_> {
                 }
             }
         }
-        for series in &input {
+        for series in input.iter().filter(|s| !s.histograms.is_empty()) {
+            let beside = classic.beside(&series.labels);
             for (step, histogram) in &series.histograms {
                 let step = *step as usize;
-                if classic.mixed_at(&series.labels, step) {
+                if beside.iter().any(|group| group.is_at(step)) {
                     continue;
                 }
                 let found = native::fraction(lower[step], upper[step], histogram);
@@ -404,7 +406,7 @@ impl Evaluator<'_> {
 struct ClassicGroups {
     groups: Vec<ClassicGroup>,
     /// Steps at which there is a native histogram, by labels without the metric.
-    native: HashMap<Labels, Vec<usize>>,
+    native: HashMap<Labels, HashSet<usize>>,
     places: HashMap<Labels, usize>,
 }
 
@@ -422,10 +424,19 @@ impl ClassicGroups {
         self.native.get(key).is_some_and(|steps| steps.contains(&step))
     }
 
-    /// Whether a native histogram meets a classic one with the same labels.
-    fn mixed_at(&self, labels: &Labels, step: usize) -> bool {
+    /// The classic histograms that a native one with these labels would meet.
+    fn beside(&self, labels: &Labels) -> Vec<&ClassicGroup> {
+        if self.groups.is_empty() {
+            return Vec::new();
+        }
         let key = without_metric(labels);
-        self.groups.iter().any(|g| g.key == key && g.steps.binary_search_by_key(&step, |(s, _)| *s).is_ok())
+        self.groups.iter().filter(|g| g.key == key).collect()
+    }
+}
+
+impl ClassicGroup {
+    fn is_at(&self, step: usize) -> bool {
+        self.steps.binary_search_by_key(&step, |(s, _)| *s).is_ok()
     }
 }
 

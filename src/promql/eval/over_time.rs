@@ -264,14 +264,19 @@ fn total(call: &Call<'_>, window: &Window<'_>) -> Option<Val> {
     let (floats, histograms) = (window.floats(), window.histograms());
     let mean = call.id == FunctionId::AvgOverTime;
     let Some((first, rest)) = histograms.split_first() else {
-        if mean {
-            let mut sum = Mean::default();
-            floats.iter().for_each(|s| sum.add(s.value));
-            return Some(sum.total().into());
-        }
         let mut sum = Kahan::default();
         floats.iter().for_each(|s| sum.add(s.value));
-        return Some(sum.total().into());
+        if !mean {
+            return Some(sum.total().into());
+        }
+        if sum.sum.is_finite() {
+            let count = floats.len() as f64;
+            return Some((sum.sum / count + sum.compensation / count).into());
+        }
+        // The mean may be finite where the sum is not.
+        let mut careful = Mean::default();
+        floats.iter().for_each(|s| careful.add(s.value));
+        return Some(careful.total().into());
     };
     if !floats.is_empty() {
         call.warn_mixed();
