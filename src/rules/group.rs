@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use model::{ALERT_NAME, Finding, Labels, SampleValue, Vector};
 use ports::{BoxFuture, EvalError, Evaluate, Query};
-use template::RuleTemplate;
+use template::{RuleTemplate, TemplateError};
 
 /// Rules that are evaluated together, in order, at one interval.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,7 +43,50 @@ pub struct Rule {
     pub place: Place,
 }
 
+/// Labels or annotations as they are written.
+type Texts = Vec<(String, String)>;
+
 impl Rule {
+    /// A rule with a PromQL condition that raises alerts. The expression has been checked; the templates in labels and
+    /// annotations are read here. `hold` and `keep_firing` as in [`Action::Alert`].
+    pub fn alert(
+        name: &str,
+        expr: &str,
+        (hold, keep_firing): (Duration, Duration),
+        labels: Texts,
+        annotations: Texts,
+        place: Place,
+    ) -> Result<Self, TemplateError> {
+        let templates = |what: &str, texts: Texts| -> Result<Vec<(String, RuleTemplate)>, TemplateError> {
+            let parse = |(key, text): (String, String)| {
+                let source = format!("alert {name}, {what} {key}");
+                Ok((key, RuleTemplate::parse(&source, &text)?))
+            };
+            texts.into_iter().map(parse).collect()
+        };
+        Ok(Rule {
+            name: name.to_owned(),
+            labels: templates("label", labels)?,
+            annotations: templates("annotation", annotations)?,
+            action: Action::Alert { hold, keep_firing },
+            condition: Condition::promql(expr),
+            place,
+        })
+    }
+
+    /// A rule with a PromQL condition that records. Its labels are plain text.
+    pub fn record(name: &str, expr: &str, labels: Texts, place: Place) -> Self {
+        let plain = |(key, text): (String, String)| (key, RuleTemplate::plain(&text));
+        Rule {
+            name: name.to_owned(),
+            labels: labels.into_iter().map(plain).collect(),
+            annotations: Vec::new(),
+            action: Action::Record,
+            condition: Condition::promql(expr),
+            place,
+        }
+    }
+
     /// What keeps a rule the same rule when its file is edited: kind, name and labels.
     pub(crate) fn identity(&self) -> String {
         let kind = if self.is_alert() { "alert" } else { "record" };

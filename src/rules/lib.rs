@@ -17,6 +17,7 @@ mod restore;
 mod state;
 mod status;
 mod tracker;
+pub mod unit_test;
 mod written;
 
 pub use alert::{ActiveAlert, AlertChange, AlertState, ChangeReason};
@@ -29,3 +30,6 @@ pub use restore::{Recalled, RestoreLimits, RuleSnapshot, Snapshot, StateSample};
 pub use state::{Evaluated, GroupState};
 pub use status::{GroupView, Health, RuleStatus, RuleView};
 pub use tracker::{ALERT_STATE, ALERTS, ALERTS_FOR_STATE, AlertTracker, AlertUpdates, RESOLVED_RETENTION};
+
+#[cfg(test)]
+mod tables;

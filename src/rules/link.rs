@@ -1,6 +1,7 @@
 //! What leaves the server: links to a rule's graph, labels as others see them.
 
 use model::{Alert, Labels, RelabelRule, relabel};
+use template::query_escape;
 
 use crate::{Condition, External, Rule};
 
@@ -23,17 +24,4 @@ pub(crate) fn generator_url(url: &str, rule: &Rule) -> String {
 pub fn outgoing(alert: &Alert, external: &External, rules: &[RelabelRule]) -> Option<Alert> {
     let labels: Labels = external.labels.iter().chain(alert.labels.iter()).collect();
     Some(Alert { labels: relabel(&labels, rules)?, ..alert.clone() })
-}
-
-/// As a value in a query string: space is `+`, everything but letters, digits and `-_.~` is escaped.
-fn query_escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
-            b' ' => out.push('+'),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
 }

@@ -223,6 +223,11 @@ impl GroupState {
         }
     }
 
+    /// What identifies rule number `index` in a [`Snapshot`].
+    pub fn identity(&self, index: usize) -> Option<&str> {
+        self.rules.get(index).map(|state| state.identity.as_str())
+    }
+
     /// The alerts of rule number `index`; `None` if it records.
     pub fn tracker(&self, index: usize) -> Option<&AlertTracker> {
         match &self.rules.get(index)?.work {

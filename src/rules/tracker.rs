@@ -121,7 +121,7 @@ impl AlertTracker {
     /// The samples of all active alerts.
     fn samples(&self) -> Vec<(Labels, SampleValue)> {
         let active = self.alerts.values().map(|tracked| &tracked.alert).filter(|a| a.state.is_active());
-        active.flat_map(|alert| alert_samples(alert)).collect()
+        active.flat_map(alert_samples).collect()
     }
 
     /// The alerts that those who are told should hear of now, as they should hear them.

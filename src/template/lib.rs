@@ -16,6 +16,7 @@ mod set;
 mod trial;
 
 pub use error::TemplateError;
+pub use language::builtin::query_escape;
 pub use notification::{AlertFields, NotificationData, NotificationFields};
 pub use rule::{RuleData, RuleEnv, RuleTemplate, expand_rule, try_rule_text};
 pub use set::{Templates, default_templates};

@@ -67,6 +67,11 @@ impl RuleTemplate {
         Ok(RuleTemplate { source, parsed: Some(Arc::new((library, template))) })
     }
 
+    /// A text in which nothing is filled in, whatever it looks like.
+    pub fn plain(text: &str) -> Self {
+        RuleTemplate { source: Arc::from(text), parsed: None }
+    }
+
     /// The text as it was written.
     pub fn source(&self) -> &str {
         &self.source

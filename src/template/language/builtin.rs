@@ -62,7 +62,7 @@ fn one_text(values: &[Value]) -> String {
 }
 
 /// As a value in a query string: space is `+`, everything but letters, digits and `-_.~` is escaped.
-pub(crate) fn query_escape(text: &str) -> String {
+pub fn query_escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

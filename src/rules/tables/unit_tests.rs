@@ -1,0 +1,106 @@
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::{group, group_of};
+use crate::unit_test::{AlertTest, ExpectedSample, ExprTest, Failure, TestGroup, run};
+use crate::{Place, Rule, RuleGroup};
+
+/// The failures of a test whose conditions never wait.
+fn failures(test: &TestGroup, groups: &[RuleGroup]) -> Vec<Failure> {
+    let mut future = pin!(run(test, groups));
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(failures) => failures,
+        Poll::Pending => panic!("waits"),
+    }
+}
+
+fn test() -> TestGroup {
+    TestGroup {
+        input_series: vec![("disk{host=\"a\"}".to_owned(), "0 5x10 0".to_owned())],
+        ..TestGroup::default()
+    }
+}
+
+fn alert_at(minutes: u64, summary: Option<&str>) -> AlertTest {
+    let expected = summary.map(|summary| {
+        let labels = [("host".to_owned(), "a".to_owned()), ("severity".to_owned(), "ticket".to_owned())];
+        (labels.into(), [("summary".to_owned(), summary.to_owned())].into())
+    });
+    AlertTest {
+        eval_time: Duration::from_secs(minutes * 60),
+        alertname: "Full".to_owned(),
+        expected: expected.into_iter().collect(),
+    }
+}
+
+fn value_at(minutes: u64, expr: &str, labels: &str, value: f64) -> ExprTest {
+    ExprTest {
+        expr: expr.to_owned(),
+        eval_time: Duration::from_secs(minutes * 60),
+        expected: vec![ExpectedSample { labels: labels.to_owned(), value, histogram: String::new() }],
+    }
+}
+
+#[test]
+fn alerts_and_samples_are_compared() {
+    let rules = [group("2m", "0")];
+    let good = TestGroup {
+        alert_tests: vec![
+            alert_at(0, None),
+            alert_at(2, None),
+            alert_at(3, Some("a is at 5")),
+            alert_at(11, Some("a is at 5")),
+            alert_at(12, None),
+        ],
+        expr_tests: vec![
+            value_at(1, "disk", "disk{host=\"a\"}", 5.0),
+            value_at(2, "count(ALERTS{alertstate=\"pending\"})", "", 1.0),
+            value_at(2, "1 + 1", "", 2.0),
+        ],
+        ..test()
+    };
+    assert_eq!(failures(&good, &rules), []);
+    let wrong = TestGroup {
+        name: "wrong".to_owned(),
+        alert_tests: vec![alert_at(3, Some("a is at 6"))],
+        expr_tests: vec![value_at(1, "disk", "disk{host=\"b\"}", 5.0), value_at(1, "disk +", "", 1.0)],
+        ..test()
+    };
+    let texts: Vec<String> = failures(&wrong, &rules).iter().map(ToString::to_string).collect();
+    assert_eq!(texts.len(), 3, "{texts:?}");
+    assert!(texts[0].starts_with("wrong: at 3m: alert `Full`:\n  expected: \n    {"), "{texts:?}");
+    assert!(texts[1].contains("got: \n    disk{host=\"a\"} 5"), "{texts:?}");
+}
+
+#[test]
+fn rules_do_not_see_the_future() {
+    let rules = [group_of(vec![Rule::record("ahead", "disk offset -5m", Vec::new(), Place::default())])];
+    let late = TestGroup {
+        expr_tests: vec![ExprTest { expr: "ahead".to_owned(), ..ExprTest::default() }],
+        ..test()
+    };
+    assert_eq!(failures(&late, &rules), []);
+}
+
+#[test]
+fn a_rule_that_fails_is_a_failure() {
+    let rule = Rule::record(
+        "x",
+        "label_replace(disk, \"host\", \"b\", \"\", \"\") or disk",
+        Vec::new(),
+        Place::default(),
+    );
+    let same = vec![("host".to_owned(), "all".to_owned())];
+    let rule = Rule { labels: Rule::record("x", "1", same, Place::default()).labels, ..rule };
+    let failures = failures(&test(), &[group_of(vec![rule])]);
+    assert!(failures[0].what.starts_with("rule `x`: the condition gives"), "{failures:?}");
+}
+
+#[test]
+fn input_that_is_wrong_is_a_failure() {
+    let wrong =
+        TestGroup { input_series: vec![("disk{".to_owned(), "1".to_owned())], ..TestGroup::default() };
+    assert!(failures(&wrong, &[])[0].what.starts_with("input series `disk{`: "));
+}

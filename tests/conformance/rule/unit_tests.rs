@@ -1,0 +1,219 @@
+//! Unit tests of rules, and rule files as the command line checks them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use config::{Files, LoadOptions, MemoryFiles, RuleAction};
+use model::Timestamp;
+use promql::ParseOptions;
+use rules::unit_test::{AlertTest, ExpectedSample, ExprTest, TestGroup, run as run_test};
+use rules::{External, Place, Rule, RuleGroup};
+use serde_json::Value;
+
+use super::{block_on, duration, labels, pairs, text};
+use crate::{Report, read_json};
+
+/// The folder of the corpus.
+struct Disk;
+
+impl Files for Disk {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        std::fs::read(path)
+    }
+
+    fn glob(&self, pattern: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut there = MemoryFiles::default();
+        for entry in std::fs::read_dir(pattern.parent().unwrap_or(Path::new("."))).into_iter().flatten() {
+            there.files.insert(entry?.path(), Vec::new());
+        }
+        there.glob(pattern)
+    }
+
+    fn env(&self, _name: &str) -> Option<String> {
+        None
+    }
+}
+
+pub(super) fn run(corpus: &Path, report: &mut Report) {
+    let folder = corpus.join("rules").join("command-line");
+    let table = "command-line/expectations";
+    let file = read_json(&folder.join("expectations.json")).unwrap_or_default();
+    for case in file["cases"].as_array().into_iter().flatten() {
+        let path = folder.join("testdata").join(text(case, "file"));
+        let check = match text(case, "kind") {
+            "rule unit test" => unit_test_case,
+            "check rules" => rules_case,
+            _ => continue,
+        };
+        report.case("rules", table, text(case, "id"), || check(&path, case));
+    }
+    let folder = corpus.join("alert-generator");
+    let mut files: Vec<_> =
+        std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    files.sort();
+    for path in files.iter().filter(|path| path.to_string_lossy().ends_with(".unittest.yaml")) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        report.case("alert-generator", "unit_tests", &name, || run_file(path, &[], &ParseOptions::default()));
+    }
+}
+
+/// The groups of a rule file.
+pub(super) fn rule_groups(path: &Path) -> Result<Vec<RuleGroup>, String> {
+    load(path, &ParseOptions::default(), Duration::from_secs(60))
+}
+
+fn load(path: &Path, promql: &ParseOptions, interval: Duration) -> Result<Vec<RuleGroup>, String> {
+    let options = LoadOptions { promql: promql.clone(), ..LoadOptions::default() };
+    let loaded = config::check_rules(&Disk, &[path.to_owned()], &options).map_err(|p| p.to_string())?;
+    let group = |group: config::RuleGroupConfig| -> Result<RuleGroup, String> {
+        let rule = |rule: config::RuleConfig| -> Result<Rule, String> {
+            let place = Place { file: group.file.display().to_string(), line: rule.place.line as usize };
+            match rule.action {
+                RuleAction::Record { name } => Ok(Rule::record(&name, &rule.expr, rule.labels, place)),
+                RuleAction::Alert { name, hold, keep_firing } => {
+                    let annotations = rule.annotations.into_iter().collect();
+                    Rule::alert(&name, &rule.expr, (hold, keep_firing), rule.labels, annotations, place)
+                        .map_err(|error| error.to_string())
+                }
+            }
+        };
+        Ok(RuleGroup {
+            name: group.name.clone(),
+            file: group.file.display().to_string(),
+            interval: group.interval.unwrap_or(interval),
+            query_offset: group.query_offset.unwrap_or_default(),
+            limit: usize::try_from(group.limit).unwrap_or(usize::MAX),
+            labels: group.labels.clone(),
+            rules: group.rules.into_iter().map(rule).collect::<Result<_, _>>()?,
+        })
+    };
+    loaded.groups.into_iter().map(group).collect()
+}
+
+/// Which parts of the language a case allows.
+fn promql_of(case: &Value) -> ParseOptions {
+    let on = |name: &str| case["features"].as_array().into_iter().flatten().any(|feature| feature == name);
+    ParseOptions {
+        experimental_functions: on("promql-experimental-functions"),
+        extended_selectors: on("promql-extended-range-selectors"),
+        fill_modifiers: on("promql-binop-fill-modifiers"),
+        ..ParseOptions::default()
+    }
+}
+
+fn exit_as_expected(case: &Value, outcome: Result<(), String>) -> Result<(), String> {
+    match (outcome, case["expect_exit"].as_i64()) {
+        (Ok(()), Some(0)) | (Err(_), Some(1)) => Ok(()),
+        (Ok(()), _) => Err("passes, and should not".to_owned()),
+        (Err(error), _) => Err(error),
+    }
+}
+
+fn rules_case(path: &Path, case: &Value) -> Result<(), String> {
+    let outcome = load(path, &promql_of(case), Duration::from_secs(60));
+    exit_as_expected(case, outcome.map(|_| ()))
+}
+
+fn unit_test_case(path: &Path, case: &Value) -> Result<(), String> {
+    let only: Vec<String> = case["only_tests_matching"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect();
+    exit_as_expected(case, run_file(path, &only, &promql_of(case)))
+}
+
+/// Runs a file of unit tests; only tests whose name matches one of `only`, unless that is empty.
+fn run_file(path: &Path, only: &[String], promql: &ParseOptions) -> Result<(), String> {
+    let path = &std::fs::canonicalize(path).map_err(|error| error.to_string())?;
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let file: Value = serde_yaml::from_str(&text).map_err(|error| error.to_string())?;
+    let evaluation_interval = span(&file["evaluation_interval"])?.unwrap_or(Duration::from_secs(60));
+    let order = file["group_eval_order"].as_array().into_iter().flatten();
+    let order: Vec<String> = order.filter_map(Value::as_str).map(str::to_owned).collect();
+    let mut failures = String::new();
+    for test in file["tests"].as_array().into_iter().flatten() {
+        let mut group = test_group(test, evaluation_interval)?;
+        let chosen = only.iter().any(|name| group.name.contains(name.as_str()));
+        if !only.is_empty() && !chosen {
+            continue;
+        }
+        group.fuzzy_compare = file["fuzzy_compare"].as_bool().unwrap_or(false);
+        group.group_order.clone_from(&order);
+        group.promql = promql.clone();
+        let mut groups = Vec::new();
+        for pattern in file["rule_files"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            let pattern = path.parent().unwrap_or(Path::new(".")).join(pattern);
+            for file in Disk.glob(&pattern).map_err(|error| error.to_string())? {
+                groups.extend(load(&file, promql, group.interval)?);
+            }
+        }
+        for failure in block_on(run_test(&group, &groups)) {
+            failures.push_str(&format!("{failure}\n"));
+        }
+    }
+    if failures.is_empty() { Ok(()) } else { Err(failures) }
+}
+
+/// A duration that YAML may have read as a number.
+fn span(value: &Value) -> Result<Option<Duration>, String> {
+    match value {
+        Value::String(text) => duration(text).map(Some),
+        Value::Number(number) => duration(&number.to_string()).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn scalar(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+fn test_group(json: &Value, evaluation_interval: Duration) -> Result<TestGroup, String> {
+    let list = |name: &str| json[name].as_array().cloned().unwrap_or_default();
+    let alert_test = |test: &Value| -> Result<AlertTest, String> {
+        let map = |json: &Value| pairs(json).into_iter().collect::<BTreeMap<_, _>>();
+        let expected = test["exp_alerts"].as_array().into_iter().flatten();
+        Ok(AlertTest {
+            eval_time: span(&test["eval_time"])?.unwrap_or_default(),
+            alertname: text(test, "alertname").to_owned(),
+            expected: expected.map(|e| (map(&e["exp_labels"]), map(&e["exp_annotations"]))).collect(),
+        })
+    };
+    let expr_test = |test: &Value| -> Result<ExprTest, String> {
+        let sample = |sample: &Value| ExpectedSample {
+            labels: text(sample, "labels").to_owned(),
+            value: sample["value"].as_f64().unwrap_or_default(),
+            histogram: text(sample, "histogram").to_owned(),
+        };
+        Ok(ExprTest {
+            expr: scalar(&test["expr"]),
+            eval_time: span(&test["eval_time"])?.unwrap_or_default(),
+            expected: test["exp_samples"].as_array().into_iter().flatten().map(sample).collect(),
+        })
+    };
+    Ok(TestGroup {
+        name: text(json, "name").to_owned(),
+        interval: span(&json["interval"])?.unwrap_or(evaluation_interval),
+        evaluation_interval,
+        start: Timestamp::EPOCH,
+        input_series: list("input_series")
+            .iter()
+            .map(|s| (scalar(&s["series"]), scalar(&s["values"])))
+            .collect(),
+        alert_tests: list("alert_rule_test").iter().map(alert_test).collect::<Result<_, _>>()?,
+        expr_tests: list("promql_expr_test").iter().map(expr_test).collect::<Result<_, _>>()?,
+        external: External {
+            labels: labels(&json["external_labels"]),
+            url: text(json, "external_url").to_owned(),
+        },
+        ..TestGroup::default()
+    })
+}
