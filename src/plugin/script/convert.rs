@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::{Number, Value};
 
 use super::fault::throw;
-use super::running::room_for;
+use super::running::{room_for, still_running};
 use super::series::Series;
 use crate::ErrorKind;
 
@@ -45,9 +45,7 @@ pub(super) fn parse_json(text: &str) -> Outcome<Dynamic> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = Seed.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     value.map_err(|problem| {
-        room_for(0).err().or_else(|| room_for(ELEMENT_BYTES * 64).err()).unwrap_or_else(|| {
-            throw(ErrorKind::Permanent, format!("this is not JSON: {problem}"))
-        })
+        still_running().err().unwrap_or_else(|| throw(ErrorKind::Permanent, format!("this is not JSON: {problem}")))
     })
 }
 
