@@ -22,6 +22,8 @@ use crate::{
 pub struct GroupState {
     group: Arc<RuleGroup>,
     rules: Vec<RuleState>,
+    /// Rules that a reload took away, for as long as the end of their alerts has to be told.
+    leaving: Vec<(Rule, AlertTracker)>,
     last_evaluation: Option<Timestamp>,
     evaluation_duration: Duration,
 }
@@ -71,7 +73,13 @@ impl GroupState {
     /// A group that knows nothing yet.
     pub fn new(group: Arc<RuleGroup>) -> Self {
         let rules = group.rules.iter().map(RuleState::new).collect();
-        GroupState { group, rules, last_evaluation: None, evaluation_duration: Duration::ZERO }
+        GroupState {
+            group,
+            rules,
+            leaving: Vec::new(),
+            last_evaluation: None,
+            evaluation_duration: Duration::ZERO,
+        }
     }
 
     /// The group.
@@ -79,22 +87,32 @@ impl GroupState {
         &self.group
     }
 
-    /// The group after a reload. Rules of the same kind, name and labels keep what they know; the answer are stale
-    /// markers for the series of rules that are gone.
+    /// The group after a reload. Rules of the same kind, name and labels keep what they know. Of rules that are gone the
+    /// series end (the answer are their stale markers), and firing alerts are resolved, which
+    /// [`GroupState::alerts_to_send`] tells.
     pub fn replace(&mut self, group: Arc<RuleGroup>, at: Timestamp) -> Vec<Row> {
-        let mut old = std::mem::take(&mut self.rules);
-        for rule in &group.rules {
+        let before = std::mem::replace(&mut self.group, group);
+        let mut old: Vec<(&Rule, RuleState)> =
+            before.rules.iter().zip(std::mem::take(&mut self.rules)).collect();
+        for rule in &self.group.rules {
             let identity = rule.identity();
             // The first of several equal ones goes to the first of several equal ones.
-            let same = old.iter().position(|state| state.identity == identity);
+            let same = old.iter().position(|(_, state)| state.identity == identity);
             self.rules.push(match same {
-                Some(position) => old.remove(position),
+                Some(position) => old.remove(position).1,
                 None => RuleState::new(rule),
             });
         }
-        let at = at - self.group.query_offset;
-        self.group = group;
-        old.iter_mut().flat_map(|state| state.end(at)).collect()
+        let mut rows = Vec::new();
+        for (rule, mut state) in old {
+            rows.extend(state.end(at - before.query_offset));
+            if let Work::Alert(mut tracker) = state.work
+                && tracker.resolve_all(at)
+            {
+                self.leaving.push((rule.clone(), tracker));
+            }
+        }
+        rows
     }
 
     /// Stale markers for all series of the group: it is gone.
@@ -166,10 +184,17 @@ impl GroupState {
     ) -> Vec<Alert> {
         let interval = self.group.interval;
         let mut alerts = Vec::new();
+        let mut send = |rule: &Rule, tracker: &mut AlertTracker| {
+            let source = link::generator_url(&external.url, rule);
+            alerts.extend(tracker.alerts_to_send(now, resend_delay, interval, &source));
+        };
+        self.leaving.retain_mut(|(rule, tracker)| {
+            send(rule, tracker);
+            tracker.forget_old(now)
+        });
         for (rule, state) in self.group.rules.iter().zip(&mut self.rules) {
             if let Work::Alert(tracker) = &mut state.work {
-                let source = link::generator_url(&external.url, rule);
-                alerts.extend(tracker.alerts_to_send(now, resend_delay, interval, &source));
+                send(rule, tracker);
             }
         }
         alerts

@@ -173,6 +173,26 @@ impl AlertTracker {
         furthest_state(self.active().map(|alert| alert.state))
     }
 
+    /// Resolves what fires and forgets what is pending: the rule is gone. Whether anything is left to be told.
+    pub(crate) fn resolve_all(&mut self, at: Timestamp) -> bool {
+        for tracked in self.alerts.values_mut() {
+            if let AlertState::Firing { since, fired_at, .. } = tracked.alert.state {
+                tracked.alert.state = AlertState::Resolved { since, fired_at, at };
+            }
+        }
+        self.forget_old(at)
+    }
+
+    /// Forgets pending alerts and those that were resolved long ago. Whether anything is left.
+    pub(crate) fn forget_old(&mut self, now: Timestamp) -> bool {
+        self.alerts.retain(|_, tracked| match tracked.alert.state {
+            AlertState::Resolved { at, .. } => now.since(at) <= RESOLVED_RETENTION,
+            AlertState::Firing { .. } => true,
+            AlertState::Pending { .. } => false,
+        });
+        !self.alerts.is_empty()
+    }
+
     /// Stale markers for all its series: the rule is gone.
     pub fn end(&mut self, at: Timestamp) -> Vec<Row> {
         self.written.end(at)

@@ -116,3 +116,17 @@ fn a_reload_keeps_rules_that_stay_and_ends_the_others() {
     assert_eq!(state.view().rules[1].status.health.as_str(), "ok");
     assert_eq!(state.end(time("2m")).len(), 2);
 }
+
+#[test]
+fn a_rule_that_is_taken_away_resolves_its_alerts() {
+    let mut state = state(group("0", "1h"));
+    evaluate(&mut state, "0s", "a").unwrap();
+    let external = External::default();
+    assert_eq!(state.alerts_to_send(time("0s"), Duration::from_secs(60), &external).len(), 1);
+    state.replace(Arc::new(group_of(Vec::new())), time("1m"));
+    let sent = state.alerts_to_send(time("1m"), Duration::from_secs(60), &external);
+    assert_eq!((sent.len(), sent[0].ends_at), (1, time("1m")));
+    assert_eq!(state.alerts_to_send(time("15m"), Duration::from_secs(60), &external).len(), 1);
+    assert_eq!(state.alerts_to_send(time("17m"), Duration::from_secs(60), &external).len(), 1);
+    assert!(state.alerts_to_send(time("30m"), Duration::from_secs(60), &external).is_empty());
+}
