@@ -11,7 +11,7 @@ use crate::relabel::is_label_name;
 use crate::schema::Demand::AtMostOne;
 use crate::schema::{self, Kind, Table, key};
 use crate::scrape::{self, EscapingScheme, NameScheme, ScrapeLimits, ScrapeProtocol};
-use crate::shown::Shown;
+use crate::shown::{MASK, Shown};
 use crate::{Global, Setting, http};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -89,6 +89,7 @@ pub(crate) fn read(fields: &Fields<'_>) -> GlobalSection {
         options
     });
     let settings = schema::read_into(fields, &NOTIFY);
+    check_slack(fields);
     let shown_notify = fields.take_shown();
     let global = Global {
         evaluation_interval,
@@ -182,6 +183,22 @@ fn expand(text: &str, mut variable: impl FnMut(&str) -> String) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// Where a bot posts, with a token.
+pub(crate) const SLACK_APP_URL: &str = "https://slack.com/api/chat.postMessage";
+
+/// A token and a webhook exclude each other; but the address of the bots' interface beside a token says nothing new.
+fn check_slack(fields: &Fields<'_>) {
+    let text = |key| fields.get(key).and_then(|at| at.scalar().map(|s| s.text.clone()));
+    let app_url = text("slack_app_url").unwrap_or_else(|| SLACK_APP_URL.to_owned());
+    let token = ["slack_app_token", "slack_app_token_file"].into_iter().find(|key| fields.has(key));
+    let url = ["slack_api_url", "slack_api_url_file"].into_iter().find(|key| fields.has(key));
+    if let (Some(token), Some(url)) = (token, url)
+        && text("slack_api_url").is_none_or(|text| text != app_url && text != MASK)
+    {
+        fields.at_most_one(&[token, url]);
+    }
 }
 
 /// What integrations take from `global`.

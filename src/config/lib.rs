@@ -8,7 +8,9 @@
 mod alertmanagers;
 mod catalog;
 mod config;
+mod context;
 mod discovery;
+mod fields;
 mod files;
 mod global;
 mod http;
@@ -41,6 +43,11 @@ mod url;
 // In [`LoadOptions`].
 pub use alerting::{MatcherMode, Zone};
 pub use promql::ParseOptions;
+
+#[cfg(test)]
+mod canaries;
+#[cfg(test)]
+mod wrong;
 
 pub use crate::alertmanagers::AlertmanagerConfig;
 pub use crate::catalog::Catalog;

@@ -14,7 +14,7 @@ use crate::global::{self, GlobalSection};
 use crate::plugins::{self, KnownPlugins};
 use crate::reader::{At, Context, Fields, Path};
 use crate::shown::Shown;
-use crate::source::Span;
+use crate::source::{Marked, Report, Span, looks_secret};
 use crate::tree::{self, Key, Node, Yaml};
 use crate::{
     Catalog, Config, Files, NameScheme, Place, Problem, Problems, RuleGroupConfig, ScrapeConfig, ScriptRule,
@@ -113,7 +113,7 @@ fn read_text(cx: &Context<'_>, path: &FilePath) -> Option<usize> {
         let problem =
             Problem { severity: Severity::Error, place, path: String::new(), what, hint, snippet: None };
         let file = cx.add_source(path.to_owned(), String::new());
-        cx.note(file, 0, problem);
+        cx.note_file(file, problem);
     };
     let bytes = match cx.files.read(path) {
         Ok(bytes) => bytes,
@@ -135,7 +135,7 @@ fn read_text(cx: &Context<'_>, path: &FilePath) -> Option<usize> {
             let file = cx.add_source(path.to_owned(), text);
             let span = Span { file, start: at, end: at + 1 };
             let hint = Some("save the file as UTF-8".to_owned());
-            cx.report(Severity::Error, span, false, &Path::default(), "this is not UTF-8 text", hint);
+            note(cx, Severity::Error, span, "this is not UTF-8 text", hint);
             None
         }
     }
@@ -146,23 +146,20 @@ fn read_tree(cx: &Context<'_>, path: &FilePath) -> Option<Rc<Node>> {
     let file = read_text(cx, path)?;
     let source = cx.source(file);
     let tree = tree::parse(&source, file);
-    for problem in tree.problems {
-        let offset =
-            source.line_start(problem.place.line.saturating_sub(1) as usize) + problem.place.column as usize;
-        cx.note(file, offset, problem);
+    for report in tree.problems {
+        cx.note(report);
     }
     if let Some(span) = tree.second_document {
         let hint = Some("put it into a file of its own".to_owned());
-        cx.report(
-            Severity::Warning,
-            span,
-            false,
-            &Path::default(),
-            "only the first document of a file is read",
-            hint,
-        );
+        note(cx, Severity::Warning, span, "only the first document of a file is read", hint);
     }
     Some(tree.root)
+}
+
+/// Notes a problem with the text of a file.
+fn note(cx: &Context<'_>, severity: Severity, span: Span, what: impl Into<String>, hint: Option<String>) {
+    let (marked, path) = (Marked::Plain, String::new());
+    cx.note(Report { severity, span, marked, path, what: what.into(), hint });
 }
 
 /// Sections that several files may each have a part of.
@@ -209,7 +206,11 @@ fn merge_into(cx: &Context<'_>, into: &mut Vec<(Key, Rc<Node>)>, from: &[(Key, R
                 let place = cx.source(first_key.span.file).place(first_key.span.start);
                 let what = format!("`{}` is set in two files", key.text);
                 let hint = Some(format!("keep one; the other is at {place}"));
-                cx.report(Severity::Error, key.span, false, &inside, what, hint);
+                // What is dropped is never read, and so not known to be a secret.
+                let hidden = looks_secret(&key.text) || key.text.contains("url");
+                let marked = if hidden { Marked::Secret } else { Marked::Plain };
+                let (severity, path) = (Severity::Error, inside.to_string());
+                cx.note(Report { severity, span: key.span, marked, path, what, hint });
                 Rc::clone(first)
             }
         };
@@ -330,6 +331,10 @@ fn expand_patterns(fields: &Fields<'_>, key: &'static str) -> Vec<(PathBuf, Plac
     for at in fields.get(key).and_then(|at| at.list()).unwrap_or_default() {
         let Some(text) = at.text() else { continue };
         let (directory, last) = text.rsplit_once('/').unwrap_or(("", &text));
+        if text.is_empty() {
+            at.error("the path is empty", None);
+            continue;
+        }
         if directory.contains('*') || (key != "templates" && last.matches('*').count() > 1) || text.is_empty()
         {
             let hint = "only the last part of a path may be a pattern, with one `*`; name each directory";
@@ -420,14 +425,7 @@ fn read_templates(fields: &Fields<'_>) -> Vec<TemplateFile> {
         if let Err(error) = Templates::parse(&[(name.as_str(), source.text.as_str())]) {
             let start = schema::offset_of(&source.text, error.line, error.column);
             let span = Span { file, start, end: start + 1 };
-            cx.report(
-                Severity::Error,
-                span,
-                false,
-                &Path::default(),
-                format!("template: {}", error.message),
-                None,
-            );
+            note(cx, Severity::Error, span, format!("template: {}", error.message), None);
             continue;
         }
         templates.push(TemplateFile { file: path, text: source.text.clone() });

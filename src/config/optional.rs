@@ -74,11 +74,11 @@ pub(crate) fn read_otlp(parent: &Fields<'_>, names: NameScheme) -> OtlpConfig {
         at.at_key().error("there is nothing to ignore attributes of", Some(hint.to_owned()));
     }
     let strategy = fields.choice("translation_strategy", &STRATEGIES);
-    if let Some(at) = fields.get("translation_strategy").filter(|_| names == NameScheme::Legacy) {
-        if STRATEGIES[2..].contains(&strategy.as_str()) {
-            let hint = "`metric_name_validation_scheme` is `legacy`; use an Underscore strategy";
-            at.error(format!("`{strategy}` makes names that are refused"), Some(hint.to_owned()));
-        }
+    let keeps_all = STRATEGIES[2..].contains(&strategy.as_str());
+    if let Some(at) = fields.get("translation_strategy").filter(|_| keeps_all && names == NameScheme::Legacy)
+    {
+        let hint = "`metric_name_validation_scheme` is `legacy`; use an Underscore strategy";
+        at.error(format!("`{strategy}` makes names that are refused"), Some(hint.to_owned()));
     }
     let config = OtlpConfig {
         promote_resource_attributes: promoted,

@@ -7,6 +7,7 @@ use model::Secret;
 use ports::SmtpServer;
 
 use crate::reader::{At, Context, Fields, suggestion};
+use crate::schema::Texts;
 use crate::shown::Shown;
 use crate::{Place, Setting, http, schema};
 
@@ -127,11 +128,13 @@ impl Context<'_> {
         }
         let needs = format!("receiver `{receiver}` needs the notifier plugin `{name}`, which is not here");
         let bundled: Vec<&str> = self.catalog.notifiers.iter().map(String::as_str).collect();
-        let hint = match bundled.is_empty() {
-            true => format!("add one under `plugins:` with `as: {name}`"),
-            false => format!("add one under `plugins:` with `as: {name}`; bundled: {}", bundled.join(", ")),
-        };
-        at.at_key().secret_error(needs, Some(hint));
+        let near = suggestion(name, bundled.iter().copied(), "").filter(|hint| hint.starts_with("did"));
+        let add = format!("add one under `plugins:` with `as: {name}`");
+        let hint = near.unwrap_or_else(|| match bundled.is_empty() {
+            true => add,
+            false => format!("{add}; bundled: {}", bundled.join(", ")),
+        });
+        at.error(needs, Some(hint));
     }
 
     /// Whether a notifier plugin of this name is bundled or brought.
@@ -264,8 +267,11 @@ fn read_digest(fields: &Fields<'_>, at: &At<'_>) -> Option<String> {
 }
 
 fn read_params(at: &At<'_>) -> Vec<(String, Setting)> {
-    let entries = at.entries().unwrap_or_default();
-    entries.into_iter().map(|(name, at)| (name, schema::literal(at.node))).collect()
+    at.entries();
+    match schema::free(at, Texts::Literal) {
+        Setting::Map(params) => params,
+        _ => Vec::new(),
+    }
 }
 
 fn read_grants(parent: &Fields<'_>, at: &At<'_>) -> Option<Grants> {

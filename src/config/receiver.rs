@@ -6,6 +6,7 @@ use ports::HttpOptions;
 use crate::global::NotifyDefaults;
 use crate::integrations::{self, Draft, IntegrationKind};
 use crate::reader::{At, Fields, suggestion};
+use crate::schema::Texts;
 use crate::shown::Shown;
 use crate::source::looks_secret;
 use crate::{Place, PluginName, Setting, http, schema};
@@ -150,7 +151,7 @@ fn read_integration(
     let fields = not_empty(at)?;
     let send_resolved = fields.boolean_or("send_resolved", kind.send_resolved);
     let settings = schema::read_into(&fields, kind.table);
-    let mut draft = Draft { fields: &fields, settings, global: global };
+    let mut draft = Draft { fields: &fields, settings, global };
     (kind.complete)(&mut draft);
     let mut settings = draft.settings;
     // Those that `global` brought stand where they would have been written.
@@ -202,7 +203,7 @@ fn read_plugin_configs(
         let mut settings = Vec::new();
         if let Some(params) = inner.get("params") {
             params.entries();
-            settings.push(("params".to_owned(), schema::any(&params)));
+            settings.push(("params".to_owned(), schema::free(&params, Texts::Templates)));
             inner.show("params", schema::plain_shown(params.node));
         }
         settings.extend(http::to_setting(&http).map(|setting| ("http_config".to_owned(), setting)));
@@ -268,7 +269,7 @@ fn read_free(
                 let text = value.secret_text(Some(&format!("{key}_file"))).unwrap_or_default();
                 Setting::Secret { template: text.contains("{{"), value: Secret::new(text) }
             }
-            _ => schema::any(&value),
+            _ => schema::free(&value, Texts::Templates),
         };
         let shown = match setting {
             Setting::Secret { .. } => Shown::masked(),

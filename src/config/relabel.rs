@@ -3,7 +3,7 @@
 use model::{Re2, RelabelAction, RelabelRule, is_legacy_label_name};
 
 use crate::NameScheme;
-use crate::reader::{At, Fields};
+use crate::reader::{At, Fields, suggestion};
 use crate::shown::Shown;
 
 /// Actions by name.
@@ -36,16 +36,20 @@ pub(crate) fn read_list(fields: &Fields<'_>, key: &'static str, names: NameSchem
 pub(crate) fn read(at: &At<'_>, names: NameScheme) -> Option<(RelabelRule, Shown)> {
     let fields = at.fields()?;
     let action = read_action(&fields);
+    let known = action.is_some();
+    let action = action.unwrap_or_default();
     let source_labels = read_source_labels(&fields, names);
     let separator = optional_text(&fields, "separator");
     let regex = read_regex(&fields);
     let modulus = fields.get("modulus").and_then(|at| at.unsigned());
     let target_label = fields.get("target_label").and_then(|at| at.text()).unwrap_or_default();
     let replacement = optional_text(&fields, "replacement");
-    check_needs(&fields, action, &target_label, modulus.unwrap_or(0));
-    check_target(&fields, action, &target_label, names);
-    check_replacement(&fields, action, replacement.as_deref(), names);
-    check_unused(&fields, action, replacement.as_deref());
+    if known {
+        check_needs(&fields, action, &target_label, modulus.unwrap_or(0));
+        check_target(&fields, action, &target_label, names);
+        check_replacement(&fields, action, replacement.as_deref(), names);
+        check_unused(&fields, action, replacement.as_deref());
+    }
     show(
         &fields,
         action,
@@ -73,20 +77,16 @@ fn optional_text(fields: &Fields<'_>, key: &'static str) -> Option<String> {
     fields.get(key).and_then(|at| at.text())
 }
 
-fn read_action(fields: &Fields<'_>) -> RelabelAction {
-    let Some(at) = fields.get("action") else { return RelabelAction::Replace };
-    let text = at.text().unwrap_or_default().to_lowercase();
-    match ACTIONS.iter().find(|(name, _)| *name == text) {
-        Some((_, action)) => *action,
-        None => {
-            if !at.is_broken() {
-                let hint =
-                    crate::reader::suggestion(&text, ACTIONS.iter().map(|(name, _)| *name), "possible");
-                at.error(format!("`{text}` is not an action"), hint);
-            }
-            RelabelAction::Replace
-        }
+/// `None` if what is there is not an action.
+fn read_action(fields: &Fields<'_>) -> Option<RelabelAction> {
+    let Some(at) = fields.get("action") else { return Some(RelabelAction::Replace) };
+    let text = at.text()?.to_lowercase();
+    let found = ACTIONS.iter().find(|(name, _)| *name == text).map(|(_, action)| *action);
+    if found.is_none() && !at.is_broken() {
+        let hint = suggestion(&text, ACTIONS.iter().map(|(name, _)| *name), "possible");
+        at.error(format!("`{text}` is not an action"), hint);
     }
+    found
 }
 
 fn read_source_labels(fields: &Fields<'_>, names: NameScheme) -> Vec<String> {

@@ -20,7 +20,7 @@ pub struct RemoteWriteConfig {
     /// For one request.
     pub remote_timeout: Duration,
     /// Added to each request.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(String, Secret<String>)>,
     /// Rules for series.
     pub write_relabel_configs: Vec<RelabelRule>,
     /// Credentials, TLS, proxy.
@@ -87,7 +87,7 @@ pub struct RemoteReadConfig {
     /// For one request.
     pub remote_timeout: Duration,
     /// Added to each request.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(String, Secret<String>)>,
     /// Only queries with these equal matchers go there.
     pub required_matchers: Vec<(String, String)>,
     /// Whether it is asked for times that the local store has too.
@@ -196,7 +196,7 @@ fn read_cloud_auth(fields: &Fields<'_>) {
 }
 
 /// Headers of requests to others; those that the protocol sets are refused.
-pub(crate) fn read_headers(fields: &Fields<'_>, key: &'static str) -> Vec<(String, String)> {
+pub(crate) fn read_headers(fields: &Fields<'_>, key: &'static str) -> Vec<(String, Secret<String>)> {
     let Some(at) = fields.get(key) else { return Vec::new() };
     let mut headers = Vec::new();
     let mut shown = Vec::new();
@@ -212,7 +212,7 @@ pub(crate) fn read_headers(fields: &Fields<'_>, key: &'static str) -> Vec<(Strin
         let Some(text) = value.text() else { continue };
         let hidden = looks_secret(&name);
         shown.push((name.clone(), if hidden { Shown::masked() } else { Shown::text(&text) }));
-        headers.push((name, text));
+        headers.push((name, Secret::new(text)));
     }
     fields.show(key, Shown::Map(shown));
     headers

@@ -93,6 +93,7 @@ pub(crate) fn read_file(at: &At<'_>, names: NameScheme) -> (Vec<RuleGroupConfig>
         match seen.iter().find(|(name, _)| *name == group.name) {
             Some((name, line)) if !name.is_empty() => {
                 let hint = Some(format!("the first is at line {line}"));
+                let at = at.fields().and_then(|fields| fields.get("name")).unwrap_or_else(|| at.clone());
                 at.error(format!("there are two groups called `{name}` in this file"), hint);
             }
             _ => seen.push((group.name.clone(), group.place.line)),
@@ -222,7 +223,9 @@ fn read_labels(fields: &Fields<'_>, names: NameScheme, templated: Templated) -> 
     let Some(at) = fields.get("labels") else { return Vec::new() };
     let mut labels = Vec::new();
     for (name, value) in at.entries().unwrap_or_default() {
-        if !is_label_name(&name, names) || name == model::METRIC_NAME {
+        if name.is_empty() {
+            value.at_key().error("a label needs a name", None);
+        } else if !is_label_name(&name, names) || name == model::METRIC_NAME {
             value.at_key().error(format!("`{name}` cannot be a label here"), None);
         }
         let Some(text) = value.text() else { continue };

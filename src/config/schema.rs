@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use model::format_duration;
+use model::{format_duration, parse_duration};
 
 use crate::Setting;
 use crate::http;
@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     Float,
     /// `30s`; kept as text.
     Duration,
+    /// The same, with fractions, as Go reads it: `1.5s`.
+    GoDuration,
     /// A path, from the directory of the file.
     Path,
     /// The path of a file that holds the secret without `_file`.
@@ -57,6 +59,8 @@ pub(crate) enum Kind {
     Any,
     /// Text with templates, or a mapping with keys of its own.
     TextOrMap(&'static Table),
+    /// A list of texts with templates, or a mapping with keys of its own.
+    TextsOrMap(&'static Table),
     /// A mapping with keys of its own.
     Map(&'static Table),
     /// A list of mappings with keys of their own.
@@ -67,7 +71,7 @@ pub(crate) enum Kind {
 /// A key of a table.
 pub(crate) struct Key {
     pub(crate) name: &'static str,
-    kind: Kind,
+    pub(crate) kind: Kind,
     default: Option<&'static str>,
 }
 
@@ -209,6 +213,17 @@ fn value(table: &Table, key: &Key, at: &At<'_>) -> Option<(Setting, Shown)> {
             let text = format_duration(at.duration()?);
             Some(plain(text))
         }
+        Kind::GoDuration => {
+            let text = at.text()?;
+            if !is_go_duration(&text) && parse_duration(&text).is_err() {
+                at.error(
+                    format!("`{text}` is not a duration"),
+                    Some("write it as `30s` or `1m30s`".to_owned()),
+                );
+                return None;
+            }
+            Some(plain(text))
+        }
         Kind::Path | Kind::SecretPath => {
             let text = at.text()?;
             let path: PathBuf = at.resolve(&text);
@@ -221,12 +236,22 @@ fn value(table: &Table, key: &Key, at: &At<'_>) -> Option<(Setting, Shown)> {
         Kind::Url => {
             let text = at.text()?;
             url::check_http(at, &text, false);
-            Some((Setting::Text(text.clone()), Shown::text(url::masked(&text))))
+            let masked = url::masked(&text);
+            let setting = match masked == text {
+                true => Setting::Text(text),
+                false => Setting::Secret { value: model::Secret::new(text), template: false },
+            };
+            Some((setting, Shown::text(masked)))
         }
         Kind::TemplateUrl => {
             let text = at.text()?;
             check_template_url(at, &text, false);
-            Some((template_setting(&text), Shown::text(url::masked(&text))))
+            let masked = url::masked(&text);
+            let setting = match masked == text {
+                true => template_setting(&text),
+                false => Setting::Secret { template: text.contains("{{"), value: model::Secret::new(text) },
+            };
+            Some((setting, Shown::text(masked)))
         }
         Kind::Secret | Kind::SecretUrl | Kind::SecretTemplateUrl => secret(table, key, at),
         Kind::HostPort => {
@@ -239,7 +264,10 @@ fn value(table: &Table, key: &Key, at: &At<'_>) -> Option<(Setting, Shown)> {
             let shown = Shown::texts(&texts);
             Some((Setting::List(texts.into_iter().map(Setting::Text).collect()), shown))
         }
-        Kind::Templates => {
+        Kind::TextsOrMap(table) if matches!(at.node.yaml, Yaml::Map(_)) => {
+            read(at, table).map(|(settings, shown)| (Setting::Map(settings), shown))
+        }
+        Kind::Templates | Kind::TextsOrMap(_) => {
             let (settings, shown) = at.list()?.iter().filter_map(template).unzip();
             Some((Setting::List(settings), Shown::List(shown)))
         }
@@ -259,9 +287,9 @@ fn value(table: &Table, key: &Key, at: &At<'_>) -> Option<(Setting, Shown)> {
         }
         Kind::AnyMap => {
             at.entries()?;
-            Some((any(at), plain_shown(at.node)))
+            Some((free(at, Texts::Templates), plain_shown(at.node)))
         }
-        Kind::Any => Some((any(at), plain_shown(at.node))),
+        Kind::Any => Some((free(at, Texts::Templates), plain_shown(at.node))),
         Kind::TextOrMap(_) if at.scalar().is_some() => template(at),
         Kind::Map(table) | Kind::TextOrMap(table) => {
             read(at, table).map(|(settings, shown)| (Setting::Map(settings), shown))
@@ -276,6 +304,26 @@ fn value(table: &Table, key: &Key, at: &At<'_>) -> Option<(Setting, Shown)> {
             Some((http::tls_setting(&options.0), options.1))
         }
     }
+}
+
+/// Numbers, possibly with fractions, each with a unit; or `0`.
+fn is_go_duration(text: &str) -> bool {
+    let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if rest == "0" {
+        return true;
+    }
+    let mut parts = 0;
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
+        let after = &rest[digits..];
+        let unit = ["ns", "us", "µs", "ms", "s", "m", "h"].into_iter().find(|unit| {
+            after.strip_prefix(unit).is_some_and(|next| !next.starts_with(|c: char| c.is_alphabetic()))
+        });
+        let Some(unit) = unit.filter(|_| rest[..digits].parse::<f64>().is_ok()) else { return false };
+        rest = &after[unit.len()..];
+        parts += 1;
+    }
+    parts > 0
 }
 
 fn port(at: &At<'_>) -> Option<(Setting, Shown)> {
@@ -306,7 +354,11 @@ pub(crate) fn check_template(at: &At<'_>, text: &str) {
 /// Reports a template's mistake at its place.
 pub(crate) fn report_template(at: &At<'_>, text: &str, error: &template::TemplateError) {
     let from = offset_of(text, error.line, error.column);
-    at.error_in_text(from, from + 1, format!("template: {}", error.message), None);
+    // The expression if it is known, else the word at the place.
+    let rest = text.get(from..).unwrap_or_default();
+    let word = rest.find(|c: char| c.is_whitespace() || c == '}').unwrap_or(rest.len());
+    let length = error.at.as_ref().filter(|at| rest.starts_with(at.as_str())).map_or(word, String::len);
+    at.error_in_text(from, from + length.max(1), format!("template: {}", error.message), None);
 }
 
 /// The byte at a line and column, both from 1.
@@ -331,7 +383,9 @@ fn check_template_url(at: &At<'_>, text: &str, secret: bool) {
 fn secret(table: &Table, key: &Key, at: &At<'_>) -> Option<(Setting, Shown)> {
     let file_key = format!("{}_file", key.name);
     let has_file_key = table.keys.iter().any(|key| key.name == file_key);
-    let text = at.secret_text(has_file_key.then_some(file_key.as_str()))?;
+    // The address of somebody's own webhook is hidden, but need not be a secret.
+    let warned = has_file_key && !matches!(key.kind, Kind::SecretTemplateUrl);
+    let text = at.secret_text(warned.then_some(file_key.as_str()))?;
     if text.is_empty() {
         return None;
     }
@@ -369,51 +423,52 @@ pub(crate) fn check_host_port(at: &At<'_>, text: &str) {
     }
 }
 
-/// A value as it stands, texts with templates.
-pub(crate) fn any(at: &At<'_>) -> Setting {
+/// Whether texts may be templates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Texts {
+    Templates,
+    Literal,
+}
+
+/// A value whose keys nobody knows. What looks like a secret by its key is kept as one.
+pub(crate) fn free(at: &At<'_>, texts: Texts) -> Setting {
     match &at.node.yaml {
         Yaml::Null | Yaml::Broken => Setting::Null,
-        Yaml::Scalar(scalar) if scalar.plain => plain_setting(&scalar.text),
-        Yaml::Scalar(scalar) => {
-            check_template(at, &scalar.text);
-            template_setting(&scalar.text)
+        Yaml::Scalar(scalar) => match (plain_value(&scalar.text).filter(|_| scalar.plain), texts) {
+            (Some(setting), _) => setting,
+            (None, Texts::Literal) => Setting::Text(scalar.text.clone()),
+            (None, Texts::Templates) => {
+                check_template(at, &scalar.text);
+                template_setting(&scalar.text)
+            }
+        },
+        Yaml::List(_) => {
+            Setting::List(at.list().unwrap_or_default().iter().map(|at| free(at, texts)).collect())
         }
-        Yaml::List(_) => Setting::List(at.list().unwrap_or_default().iter().map(any).collect()),
         Yaml::Map(_) => {
             let entries = at.entries().unwrap_or_default();
-            Setting::Map(entries.iter().map(|(name, at)| (name.clone(), any(at))).collect())
+            let value = |name: &str, at: &At<'_>| match at.scalar().filter(|_| looks_secret(name)) {
+                Some(scalar) => {
+                    at.cx.hide(at.node.span);
+                    let template = texts == Texts::Templates && scalar.text.contains("{{");
+                    Setting::Secret { value: model::Secret::new(scalar.text.clone()), template }
+                }
+                None => free(at, texts),
+            };
+            Setting::Map(entries.iter().map(|(name, at)| (name.clone(), value(name, at))).collect())
         }
     }
 }
 
-fn plain_setting(text: &str) -> Setting {
+/// The boolean or number that a text without quotes is.
+fn plain_value(text: &str) -> Option<Setting> {
     match text {
-        "true" | "True" | "TRUE" => Setting::Bool(true),
-        "false" | "False" | "FALSE" => Setting::Bool(false),
-        _ => match text.parse::<f64>() {
-            Ok(number)
-                if number.is_finite()
-                    && text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) =>
-            {
-                Setting::Number(number)
-            }
-            _ => template_setting(text),
-        },
-    }
-}
-
-/// A value as it stands; nothing in it is a template.
-pub(crate) fn literal(node: &Node) -> Setting {
-    match &node.yaml {
-        Yaml::Null | Yaml::Broken => Setting::Null,
-        Yaml::Scalar(scalar) if scalar.plain => match plain_setting(&scalar.text) {
-            Setting::Template(text) => Setting::Text(text),
-            other => other,
-        },
-        Yaml::Scalar(scalar) => Setting::Text(scalar.text.clone()),
-        Yaml::List(items) => Setting::List(items.iter().map(|item| literal(item)).collect()),
-        Yaml::Map(entries) => {
-            Setting::Map(entries.iter().map(|(key, value)| (key.text.clone(), literal(value))).collect())
+        "true" | "True" | "TRUE" => Some(Setting::Bool(true)),
+        "false" | "False" | "FALSE" => Some(Setting::Bool(false)),
+        _ => {
+            let numeric = text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
+            let number = numeric.then(|| text.parse::<f64>().ok()).flatten();
+            number.filter(|number| number.is_finite()).map(Setting::Number)
         }
     }
 }
@@ -422,10 +477,10 @@ pub(crate) fn literal(node: &Node) -> Setting {
 pub(crate) fn plain_shown(node: &Node) -> Shown {
     match &node.yaml {
         Yaml::Null | Yaml::Broken => Shown::Null,
-        Yaml::Scalar(scalar) => match plain_setting(&scalar.text) {
-            Setting::Bool(value) if scalar.plain => Shown::Bool(value),
-            Setting::Number(_) if scalar.plain => Shown::Plain(scalar.text.clone()),
-            _ => Shown::text(&scalar.text),
+        Yaml::Scalar(scalar) => match plain_value(&scalar.text).filter(|_| scalar.plain) {
+            Some(Setting::Bool(value)) => Shown::Bool(value),
+            Some(_) => Shown::Plain(scalar.text.clone()),
+            None => Shown::text(&scalar.text),
         },
         Yaml::List(items) => Shown::List(items.iter().map(|item| plain_shown(item)).collect()),
         Yaml::Map(entries) => {

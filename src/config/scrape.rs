@@ -10,6 +10,7 @@ use crate::global::ScrapeDefaults;
 use crate::reader::{At, Fields, suggestion};
 use crate::shown::Shown;
 use crate::size::{format_size, parse_size};
+use crate::source::looks_secret;
 use crate::{Discovery, Place, discovery, http, relabel};
 
 /// Which names metrics and labels may have.
@@ -328,7 +329,9 @@ fn read_params(fields: &Fields<'_>) -> Vec<(String, Vec<String>)> {
     let mut shown = Vec::new();
     for (name, value) in at.entries().unwrap_or_default() {
         let Some(texts) = value.texts() else { continue };
-        shown.push((name.clone(), Shown::texts(&texts)));
+        let hidden = looks_secret(&name);
+        let masks = || Shown::List(texts.iter().map(|_| Shown::masked()).collect());
+        shown.push((name.clone(), if hidden { masks() } else { Shown::texts(&texts) }));
         params.push((name, texts));
     }
     fields.show("params", Shown::Map(shown));

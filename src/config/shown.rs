@@ -171,12 +171,13 @@ fn is_plain(text: &str, in_row: bool) -> bool {
         c => !c.is_whitespace(),
     };
     let odd = |c: char| c.is_control() || matches!(c, '\u{feff}' | '\u{2028}' | '\u{2029}' | '\u{85}');
+    let splits_row = in_row && text.contains([',', '[', ']', '{', '}']);
     begins_well
+        && !splits_row
         && !text.ends_with(|c: char| c == ':' || c.is_whitespace())
         && !text.contains(": ")
         && !text.contains(" #")
         && !text.contains(odd)
-        && !(in_row && text.contains([',', '[', ']', '{', '}']))
         && !text.starts_with("---")
         && !text.starts_with("...")
         && !reads_as_other(text)

@@ -51,7 +51,7 @@ pub(crate) fn format_size(bytes: u64) -> String {
     let mut value = bytes;
     let mut unit = String::new();
     for letter in UNITS.chars() {
-        if value == 0 || value % 1024 != 0 {
+        if value == 0 || !value.is_multiple_of(1024) {
             break;
         }
         value /= 1024;

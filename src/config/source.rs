@@ -76,8 +76,15 @@ impl Source {
         Place { file: self.path.clone(), line: number(index + 1), column: number(column) }
     }
 
-    /// The line of `start` with `start..end` marked as far as it is on that line.
-    fn snippet(&self, start: usize, end: usize, secret: bool) -> Option<Snippet> {
+    /// The line of `start` with `start..end` marked as far as it is on that line. `secrets` are ranges of this text that
+    /// must not be seen, `marked` says whether what is marked is one.
+    fn snippet(
+        &self,
+        start: usize,
+        end: usize,
+        marked: Marked,
+        secrets: &[(usize, usize)],
+    ) -> Option<Snippet> {
         let (start, end) = (self.boundary(start), self.boundary(end));
         let index = self.line_index(start);
         let line = self.line(index);
@@ -85,36 +92,69 @@ impl Source {
             return None;
         }
         let line_start = self.lines[index];
-        let from = (start - line_start).min(line.len());
-        let to = end.saturating_sub(line_start).clamp(from, line.len());
-        let (before, marked, after) = if secret {
-            (mask_line(&line[..from]), "<secret>".to_owned(), mask_line(&line[to..]))
-        } else if secret_above(self, index) {
-            (leading_blanks(line), "<secret>".to_owned(), String::new())
-        } else {
-            mask_parts(line, from, to)
+        let in_line = |offset: usize| offset.saturating_sub(line_start).min(line.len());
+        let (from, to) = (in_line(start), in_line(end).max(in_line(start)));
+        let mut hidden = secret_ranges(line, marked == Marked::Unread);
+        hidden.extend(secrets.iter().filter(|(a, b)| *a < line_start + line.len() && *b > line_start).map(
+            |(a, b)| {
+                let low = if *a < line_start { line.len() - line.trim_start().len() } else { in_line(*a) };
+                (low, in_line(*b))
+            },
+        ));
+        let ends_key = |at: &usize| {
+            let next = line[to + at + 1..].chars().next();
+            line[to..to + at].trim().is_empty() && next.is_none_or(char::is_whitespace)
         };
-        let marked = marked.trim_end().to_owned();
-        Some(cut(&before.replace('\t', " "), &marked.replace('\t', " "), &after))
+        let colon = line[to..].find(':').filter(ends_key);
+        match (marked, colon) {
+            (Marked::Plain | Marked::Unread, _) => {}
+            // A key: what it names is behind the colon.
+            (Marked::Secret, Some(colon)) => {
+                let value = &line[to + colon + 1..];
+                hidden.push((line.len() - value.trim_start().len(), line.len()));
+            }
+            (Marked::Secret, None) => hidden.push((from, to)),
+        }
+        if secret_above(self, index) {
+            hidden.push((line.len() - line.trim_start().len(), line.len()));
+        }
+        let (before, middle, after) = mask_parts(line, from, to, merged(hidden));
+        Some(cut(&before.replace('\t', " "), middle.replace('\t', " ").trim_end(), &after))
     }
 
-    /// A problem at `span`. With `secret`, what stands there is not shown.
-    pub(crate) fn problem(
-        &self,
-        severity: Severity,
-        span: Span,
-        secret: bool,
-        path: String,
-        what: String,
-        hint: Option<String>,
-    ) -> Problem {
-        let snippet = self.snippet(span.start, span.end, secret);
-        Problem { severity, place: self.place(span.start), path, what, hint, snippet }
+    /// A problem at `span`.
+    pub(crate) fn problem(&self, report: &Report, secrets: &[(usize, usize)]) -> Problem {
+        let Report { severity, span, marked, path, what, hint } = report;
+        Problem {
+            severity: *severity,
+            place: self.place(span.start),
+            path: path.clone(),
+            what: what.clone(),
+            hint: hint.clone(),
+            snippet: self.snippet(span.start, span.end, *marked, secrets),
+        }
     }
 }
 
-fn leading_blanks(line: &str) -> String {
-    line.chars().take_while(|c| c.is_whitespace()).collect()
+/// Whether what a problem marks may be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Marked {
+    Plain,
+    /// The text could not be read: more of it may be secret than is known.
+    Unread,
+    /// The marked value, or the value of the marked key, is a secret.
+    Secret,
+}
+
+/// A problem before its line is cut out: which parts of it are secret is known at the end.
+#[derive(Clone, Debug)]
+pub(crate) struct Report {
+    pub(crate) severity: Severity,
+    pub(crate) span: Span,
+    pub(crate) marked: Marked,
+    pub(crate) path: String,
+    pub(crate) what: String,
+    pub(crate) hint: Option<String>,
 }
 
 /// A line in three parts, cut around the marked one if it is long.
@@ -160,7 +200,7 @@ const SECRET_WORDS: [&str; 11] = [
     "cookie",
 ];
 /// Whole keys, or ends of keys, that hold secrets.
-const SECRET_ENDS: [&str; 9] = [
+const SECRET_ENDS: [&str; 11] = [
     "api_key",
     "routing_key",
     "service_key",
@@ -170,6 +210,8 @@ const SECRET_ENDS: [&str; 9] = [
     "application_key",
     "consumer_key",
     "authorization",
+    "basic_auth",
+    "oauth2",
 ];
 
 /// Whether a key, well or badly spelled, is likely to hold a secret.
@@ -183,7 +225,7 @@ pub(crate) fn looks_secret(key: &str) -> bool {
     }
     key.split('_').any(|word| {
         let near = |secret: &&str| word.len() >= 5 && strsim::damerau_levenshtein(word, secret) <= 1;
-        SECRET_WORDS.iter().any(|s| word == *s) || SECRET_WORDS.iter().any(|s| near(&s))
+        SECRET_WORDS.contains(&word) || SECRET_WORDS.iter().any(near)
     })
 }
 
@@ -219,45 +261,65 @@ pub(crate) fn key_of(line: &str) -> Option<(&str, usize)> {
     (!key.is_empty() && key.chars().all(plain)).then(|| (key, (start + colon + 2).min(line.len())))
 }
 
-/// `line` cut at the two offsets, each part with its secrets masked; the keys that decide may stand before the cuts.
-fn mask_parts(line: &str, from: usize, to: usize) -> (String, String, String) {
-    let mut parts = (String::new(), String::new(), String::new());
-    let hidden = secret_ranges(line);
+/// `line` cut at the two offsets, without its hidden ranges; a mark that touches one covers it.
+fn mask_parts(line: &str, from: usize, to: usize, hidden: Vec<(usize, usize)>) -> (String, String, String) {
+    let touches = |(a, b): &&(usize, usize)| *a < to.max(from + 1) && *b > from;
+    let from = hidden.iter().filter(touches).map(|(a, _)| *a).min().unwrap_or(from).min(from);
+    let to = hidden.iter().filter(touches).map(|(_, b)| *b).max().unwrap_or(to).max(to);
     let part = |low: usize, high: usize| {
         let mut out = String::new();
         let mut at = low;
         for (start, end) in &hidden {
-            let (start, end) = ((*start).max(low), (*end).min(high));
-            if start < end && start >= at {
-                out.push_str(&line[at..start]);
+            if *start >= low && *end <= high {
+                out.push_str(&line[at..*start]);
                 out.push_str("<secret>");
-                at = end;
+                at = *end;
             }
         }
-        out.push_str(&line[at.min(high)..high]);
+        out.push_str(&line[at..high]);
         out
     };
-    parts.0.push_str(&part(0, from));
-    parts.1.push_str(&part(from, to));
-    parts.2.push_str(&part(to, line.len()));
-    parts
+    (part(0, from), part(from, to), part(to, line.len()))
 }
 
+/// A line without its secrets.
+#[cfg(test)]
 fn mask_line(line: &str) -> String {
-    mask_parts(line, 0, 0).2
+    let (before, middle, after) = mask_parts(line, 0, 0, merged(secret_ranges(line, false)));
+    before + &middle + &after
+}
+
+/// Ranges in order, those that touch joined.
+fn merged(mut ranges: Vec<(usize, usize)>) -> Vec<(usize, usize)> {
+    ranges.retain(|(start, end)| start < end);
+    ranges.sort_unstable();
+    let mut out: Vec<(usize, usize)> = Vec::new();
+    for (start, end) in ranges {
+        match out.last_mut() {
+            Some(last) if start <= last.1 => last.1 = last.1.max(end),
+            _ => out.push((start, end)),
+        }
+    }
+    out
 }
 
 /// What of a line must not be seen: values of keys that look secret, and passwords and tokens in URLs.
-fn secret_ranges(line: &str) -> Vec<(usize, usize)> {
+fn secret_ranges(line: &str, unread: bool) -> Vec<(usize, usize)> {
     let mut ranges: Vec<(usize, usize)> = Vec::new();
     let separators = |c: char| c == '{' || c == ',' || c.is_whitespace();
     for (colon, _) in line.match_indices(':') {
         let key = line[..colon].rsplit(separators).next().unwrap_or_default();
-        if !looks_secret(key) {
+        // Addresses of webhooks are secrets, others are not; which is which is not known in text that was not read.
+        let may_be_webhook = unread && (key == "url" || key.ends_with("_url"));
+        if !looks_secret(key) && !may_be_webhook {
             continue;
         }
         let value = &line[colon + 1..];
         let blanks = value.len() - value.trim_start().len();
+        // What is in a mapping has keys of its own; but the names of `secrets` are anybody's.
+        if value[blanks..].starts_with('{') && !key.contains("secrets") {
+            continue;
+        }
         let in_flow = line[..colon].contains('{');
         let end = if in_flow { value.find([',', '}']).unwrap_or(value.len()) } else { value.len() };
         if blanks < end {
@@ -279,15 +341,7 @@ fn secret_ranges(line: &str) -> Vec<(usize, usize)> {
             ranges.push((at + 3 + host + 1, at + 3 + end));
         }
     }
-    ranges.sort_unstable();
-    let mut merged: Vec<(usize, usize)> = Vec::new();
-    for (start, end) in ranges {
-        match merged.last_mut() {
-            Some(last) if start <= last.1 => last.1 = last.1.max(end),
-            _ => merged.push((start, end)),
-        }
-    }
-    merged
+    ranges
 }
 
 #[cfg(test)]
@@ -320,6 +374,24 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_not_shown_beside_its_key() {
+        let source = Source::new("f".into(), "  slack_api_url: http://hush/ # x\n".into());
+        let snippet = |part: &str, marked, secrets: &[(usize, usize)]| {
+            let at = source.text.find(part).unwrap();
+            let snippet = source.snippet(at, at + part.len(), marked, secrets).unwrap();
+            let mark: String = snippet.text.chars().skip(snippet.start).take(snippet.length).collect();
+            (snippet.text, mark)
+        };
+        let hidden = |mark: &str| ("  slack_api_url: <secret>".to_owned(), mark.to_owned());
+        assert_eq!(snippet("slack_api_url", Marked::Secret, &[]), hidden("slack_api_url"));
+        let (text, mark) = snippet("http://hush/", Marked::Secret, &[]);
+        assert_eq!((text.as_str(), mark.as_str()), ("  slack_api_url: <secret> # x", "<secret>"));
+        let (text, mark) = snippet("slack", Marked::Plain, &[(17, 29)]);
+        assert_eq!((text.as_str(), mark.as_str()), ("  slack_api_url: <secret> # x", "slack"));
+        assert_eq!(snippet("hush", Marked::Plain, &[(17, 29)]).1, "<secret>");
+    }
+
+    #[test]
     fn long_lines_are_cut_around_the_mark() {
         let snippet = cut(&"a".repeat(300), "mark", &"b".repeat(300));
         assert!(snippet.text.chars().count() <= SHOWN_WIDTH + 2);
@@ -331,7 +403,7 @@ mod tests {
     fn blocks_under_a_secret_key_are_hidden() {
         let source = Source::new("f".into(), "a:\n  private_key: |\n    abc def\n".into());
         let at = source.text.find("abc").unwrap();
-        let snippet = source.snippet(at, at + 3, false).unwrap();
+        let snippet = source.snippet(at, at + 3, Marked::Plain, &[]).unwrap();
         assert!(!snippet.text.contains("abc"), "{}", snippet.text);
     }
 }

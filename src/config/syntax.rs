@@ -5,12 +5,12 @@
 
 use granit_parser::{ErrorKind, ScanError};
 
-use crate::source::{Source, Span, key_of};
-use crate::{Problem, Severity};
+use crate::Severity;
+use crate::source::{Marked, Report, Source, Span, key_of, looks_secret};
 
 /// A mistake, and the text without it.
 pub(crate) struct Found {
-    pub(crate) problem: Problem,
+    pub(crate) problem: Report,
     pub(crate) repair: Option<Repair>,
 }
 
@@ -35,19 +35,22 @@ pub(crate) fn explain(source: &Source, text: &str, error: &ScanError, file: usiz
     let reading = Source::new(source.path.clone(), text.to_owned());
     let line = last_line_with_text(&reading, reading.line_index(at));
     if let Some(cause) = tab(&reading, line, file) {
-        let (problem, repair) = (report(source, cause), without_tabs(text));
+        let (problem, repair) = (report(cause), without_tabs(text));
         return Found { problem, repair };
     }
     let cause = unclosed_quote(&reading, error.kind(), line, file)
         .or_else(|| unquoted_template(&reading, line, file))
         .or_else(|| colon_in_text(&reading, error.kind(), line, file))
+        .or_else(|| colon_without_space(&reading, error.kind(), line, file))
+        .or_else(|| backslash(&reading, error.kind(), at, file))
         .unwrap_or_else(|| plainly(&reading, error.kind(), at, line, file));
     let repair = without_value(&reading, cause.line);
-    Found { problem: report(source, cause), repair }
+    Found { problem: report(cause), repair }
 }
 
-fn report(source: &Source, cause: Cause) -> Problem {
-    source.problem(Severity::Error, cause.span, false, String::new(), cause.what, cause.hint)
+fn report(cause: Cause) -> Report {
+    let Cause { span, what, hint, .. } = cause;
+    Report { severity: Severity::Error, span, marked: Marked::Unread, path: String::new(), what, hint }
 }
 
 /// The text with every tab that indents replaced by a space; `None` if there is none.
@@ -192,7 +195,7 @@ fn unquoted_template(source: &Source, line: usize, file: usize) -> Option<Cause>
         line,
         span: Span { file, start, end: start + value.len() },
         what: "a text that begins with `{` needs quotes".to_owned(),
-        hint: Some(format!("write {}", quoted(value))),
+        hint: Some(format!("write {}", quoted_unless_secret(text, value))),
     })
 }
 
@@ -213,8 +216,57 @@ fn colon_in_text(source: &Source, kind: &ErrorKind, line: usize, file: usize) ->
         line,
         span: Span { file, start, end: start + 1 },
         what: "a text with `: ` in it needs quotes".to_owned(),
-        hint: Some(format!("write {}", quoted(value))),
+        hint: Some(format!("write {}", quoted_unless_secret(text, value))),
     })
+}
+
+/// `key:value` above the line where the next key is not expected.
+fn colon_without_space(source: &Source, kind: &ErrorKind, line: usize, file: usize) -> Option<Cause> {
+    if !matches!(kind, ErrorKind::MappingValueNotAllowed | ErrorKind::SimpleKeyExpected) {
+        return None;
+    }
+    let above = (0..line).rev().find(|index| !source.line(*index).trim().is_empty())?;
+    let text = source.line(above);
+    let word = text.trim_start().trim_start_matches("- ");
+    let (key, value) = word.split_once(':')?;
+    let is_key = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !is_key || value.is_empty() || value.starts_with([' ', '/']) {
+        return None;
+    }
+    let start = source.line_start(above) + text.len() - word.len() + key.len();
+    Some(Cause {
+        line: above,
+        span: Span { file, start, end: start + 1 },
+        what: "a colon needs a space behind it".to_owned(),
+        hint: Some(format!("write `{key}: …`")),
+    })
+}
+
+/// The backslash that begins no escape, in the text that begins at `at`.
+fn backslash(source: &Source, kind: &ErrorKind, at: usize, file: usize) -> Option<Cause> {
+    if *kind != ErrorKind::UnknownQuotedScalarEscape {
+        return None;
+    }
+    let rest = source.text.get(at..)?;
+    let mut chars = rest.char_indices();
+    let start = loop {
+        let (offset, c) = chars.next()?;
+        if c == '\\' {
+            let (_, next) = chars.next()?;
+            if !"0abt\tnvfre \"/\\N_LPxuU\n\r".contains(next) {
+                break at + offset;
+            }
+        }
+    };
+    let (what, hint) = words(kind);
+    let span = Span { file, start, end: start + 2 };
+    Some(Cause { line: source.line_index(start), span, what, hint: hint.map(str::to_owned) })
+}
+
+/// The value in quotes, for a hint; of a secret only the way to do it.
+fn quoted_unless_secret(line: &str, value: &str) -> String {
+    let secret = key_of(line).is_some_and(|(key, _)| looks_secret(key) || key.ends_with("url"));
+    if secret { "\"…\"".to_owned() } else { quoted(value) }
 }
 
 fn quoted(value: &str) -> String {
@@ -308,8 +360,12 @@ mod tests {
     fn check(text: &str, expected: &[(u32, u32, &str)]) {
         let source = Source::new("f.yml".into(), text.to_owned());
         let tree = tree::parse(&source, 0);
-        let found: Vec<(u32, u32, String)> =
-            tree.problems.iter().map(|p| (p.place.line, p.place.column, p.what.clone())).collect();
+        let found: Vec<(u32, u32, String)> = tree
+            .problems
+            .iter()
+            .map(|p| (source.place(p.span.start), p.what.clone()))
+            .map(|(p, w)| (p.line, p.column, w))
+            .collect();
         let expected: Vec<(u32, u32, String)> =
             expected.iter().map(|(l, c, w)| (*l, *c, (*w).to_owned())).collect();
         assert_eq!(found, expected, "{text}");

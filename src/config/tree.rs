@@ -9,9 +9,9 @@ use std::rc::Rc;
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
 
-use crate::source::{Source, Span};
+use crate::Severity;
+use crate::source::{Marked, Report, Source, Span};
 use crate::syntax;
-use crate::{Problem, Severity};
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
@@ -108,7 +108,7 @@ pub(crate) struct Tree {
     /// The first document.
     pub(crate) root: Rc<Node>,
     /// Problems with the form.
-    pub(crate) problems: Vec<Problem>,
+    pub(crate) problems: Vec<Report>,
     /// Where a second document begins.
     pub(crate) second_document: Option<Span>,
 }
@@ -127,7 +127,8 @@ pub(crate) fn parse(source: &Source, file: usize) -> Tree {
                     let first =
                         |span: Span| format!("the first is at line {}", source.place(span.start).line);
                     let hint = m.first.map(first).or(m.hint);
-                    source.problem(Severity::Error, m.span, false, String::new(), m.what, hint)
+                    let (severity, marked) = (Severity::Error, Marked::Unread);
+                    Report { severity, span: m.span, marked, path: String::new(), what: m.what, hint }
                 };
                 problems.extend(builder.mistakes.into_iter().map(report));
                 let root = builder.root.unwrap_or_else(|| Node::null(Span { file, start: 0, end: 0 }));

@@ -20,7 +20,7 @@ pub(super) const ALL: &[Mechanism] = &[
     mechanism("outscale", "outscale_sd_configs", &OUTSCALE),
     mechanism("ovhcloud", "ovhcloud_sd_configs", &OVHCLOUD).without_http(),
     mechanism("scaleway", "scaleway_sd_configs", &SCALEWAY),
-    mechanism("stackit", "stackit_sd_configs", &STACKIT),
+    mechanism("stackit", "stackit_sd_configs", &STACKIT).checked(check_stackit),
     mechanism("vultr", "vultr_sd_configs", &VULTR),
 ];
 
@@ -283,7 +283,7 @@ const STACKIT: Table = Table {
     keys: &[
         key("project", Kind::Text),
         key("region", Kind::Text).or("eu01"),
-        key("endpoint", Kind::Text),
+        key("endpoint", Kind::Url),
         key("service_account_key", Kind::Secret),
         key("service_account_key_path", Kind::SecretPath),
         key("private_key", Kind::Secret),
@@ -294,6 +294,13 @@ const STACKIT: Table = Table {
     ],
     demands: &[],
 };
+
+/// The region says where to ask, unless the address does.
+fn check_stackit(fields: &Fields<'_>) {
+    if fields.get_or_null("region").is_some() && !filled(fields, "region") && !filled(fields, "endpoint") {
+        fields.missing("region", Some("or name an `endpoint`".to_owned()));
+    }
+}
 
 const VULTR: Table = Table {
     keys: &[key("port", Kind::Port).or("80"), key("refresh_interval", Kind::Duration).or("1m")],

@@ -59,10 +59,10 @@ pub(super) fn check(fields: &Fields<'_>) {
     if let Some(client) = client {
         if fields.has("kubeconfig_file") {
             let what = "HTTP settings and `kubeconfig_file` are both set";
-            client.at_key().secret_error(what, Some("put them into the kubeconfig".to_owned()));
+            client.at_key().error(what, Some("put them into the kubeconfig".to_owned()));
         } else if !fields.has("api_server") {
             let what = "HTTP settings without `api_server` do nothing";
-            client.at_key().secret_error(what, Some("add `api_server`".to_owned()));
+            client.at_key().error(what, Some("add `api_server`".to_owned()));
         }
     }
     check_selectors(fields);
@@ -73,8 +73,8 @@ fn allowed(role: &str) -> &'static [&'static str] {
     match role {
         "pod" => &["pod", "node"],
         "service" => &["service"],
-        "endpointslice" => &["pod", "service", "endpointslice", "node"],
-        "endpoints" => &["pod", "service", "endpoints", "node"],
+        "endpointslice" => &["pod", "service", "endpointslice"],
+        "endpoints" => &["pod", "service", "endpoints"],
         "node" => &["node"],
         _ => &["ingress"],
     }

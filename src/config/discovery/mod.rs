@@ -109,15 +109,34 @@ impl Mechanism {
 
 /// All `…_sd_configs` of a scrape configuration or of `alertmanagers`.
 pub(crate) fn read_all(fields: &Fields<'_>) -> (Vec<StaticConfig>, Vec<Discovery>) {
-    let static_configs = fields.each("static_configs", |at| native::read_static(&at));
+    let static_configs = fields.each("static_configs", |at| native::read_static(&not_empty(at)?));
     let mut found = Vec::new();
-    found.extend(fields.each("file_sd_configs", |at| available(native::read_file(&at), &at)));
-    found.extend(fields.each("http_sd_configs", |at| available(native::read_http(&at), &at)));
-    found.extend(fields.each("dns_sd_configs", |at| available(native::read_dns(&at), &at)));
+    let native: [(&'static str, fn(&At<'_>) -> Option<(DiscoveryKind, Shown)>); 3] = [
+        ("file_sd_configs", native::read_file),
+        ("http_sd_configs", native::read_http),
+        ("dns_sd_configs", native::read_dns),
+    ];
+    for (key, read) in native {
+        found.extend(fields.each(key, |at| {
+            let at = not_empty(at)?;
+            available(read(&at), &at)
+        }));
+    }
     for mechanism in clouds::ALL.iter().chain(others::ALL) {
-        found.extend(fields.each(mechanism.key, |at| available(read_other(mechanism, &at), &at)));
+        found.extend(fields.each(mechanism.key, |at| {
+            let at = not_empty(at)?;
+            available(read_other(mechanism, &at), &at)
+        }));
     }
     (static_configs, found)
+}
+
+fn not_empty(at: At<'_>) -> Option<At<'_>> {
+    if at.is_null() {
+        at.error("this item is empty", Some("take it out, or write its keys".to_owned()));
+        return None;
+    }
+    Some(at)
 }
 
 fn read_other(mechanism: &Mechanism, at: &At<'_>) -> Option<(DiscoveryKind, Shown)> {

@@ -49,6 +49,7 @@ fn check_address(at: &At<'_>, address: &str) {
     if let Some((scheme, rest)) = address.split_once("://") {
         let host = &rest[..rest.find('/').unwrap_or(rest.len())];
         let path = &rest[host.len()..];
+        let host = host.rsplit('@').next().unwrap_or_default();
         let mut hint = format!("write `{host}`");
         if scheme == "https" {
             hint.push_str(", and `scheme: https` in the job");
@@ -134,7 +135,8 @@ pub(super) fn read_dns(at: &At<'_>) -> Option<(DiscoveryKind, Shown)> {
         }
         0
     });
-    if record_type != "SRV" && port == 0 && fields.get("port").is_none() {
+    let portless = RECORD_TYPES.contains(&record_type.as_str()) && record_type != "SRV";
+    if portless && port == 0 && fields.get("port").is_none() {
         fields.missing("port", Some(format!("records of type `{record_type}` have none")));
     }
     Some((DiscoveryKind::Dns { names, refresh_interval, record_type, port }, fields.finish()))
