@@ -27,6 +27,43 @@ pub(crate) fn run(corpus: &Path, report: &mut Report) {
         }
         report.case("node-exporter", "metrics", &name, || compare(&wanted, ours.get(&name)));
     }
+    for entry in std::fs::read_dir(folder.join("fixtures/textfile")).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        // A case over several folders needs one that the corpus does not have.
+        if path.extension().is_some_and(|end| end == "out") && !name.starts_with("glob_") {
+            report.case("node-exporter", "textfile", &name, || textfile(&tree, &path, &name));
+        }
+    }
+}
+
+/// What a folder of files is told as, without the times of the files.
+fn textfile(tree: &Tree, expected: &Path, name: &str) -> Result<(), String> {
+    let text = std::fs::read_to_string(expected).map_err(|error| error.to_string())?;
+    let options = Options {
+        without: node_metrics::collectors()
+            .map(|(name, _)| name.to_owned())
+            .filter(|name| name != "textfile")
+            .collect(),
+        textfile_directories: vec![format!("/textfile/{name}")],
+        ..Options::default()
+    };
+    let mut ours = BTreeMap::new();
+    for family in node_metrics::collect(tree, &options) {
+        for point in family.points {
+            let mut labels = point.labels;
+            labels.sort();
+            ours.insert((format!("{}{}", family.name, point.suffix), labels), point.value);
+        }
+    }
+    ours.retain(|(name, _), _| !NOT_COMPARED.iter().any(|prefix| name.starts_with(prefix)));
+    let wanted = parse(&text).into_iter().filter(|(name, _)| !name.starts_with("node_textfile_mtime"));
+    let wanted: BTreeMap<_, _> = wanted
+        .flat_map(|(name, family)| {
+            family.points.into_iter().map(move |(labels, value)| ((name.clone(), labels), value))
+        })
+        .collect();
+    if ours == wanted { Ok(()) } else { Err(format!("got {ours:?}, wanted {wanted:?}")) }
 }
 
 /// The options that the expected output was made with.

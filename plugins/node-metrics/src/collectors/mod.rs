@@ -1,18 +1,24 @@
 //! The collectors, by node_exporter's names.
 
 mod arp;
+mod bcache;
 mod bcachefs;
 mod bonding;
+mod btrfs;
 mod conntrack;
 mod cpu;
 mod cpu_info;
 mod cpufreq;
 mod diskstats;
 mod dmi;
+mod drbd;
 mod edac;
+mod fibrechannel;
 mod filesystem;
 mod hwmon;
+mod infiniband;
 mod interrupts;
+mod ipvs;
 mod kernel;
 mod mdadm;
 mod meminfo;
@@ -30,12 +36,14 @@ mod sockstat;
 mod softnet;
 mod stat;
 mod tables;
+mod tape;
 mod textfile;
 mod thermal;
 mod time;
 mod udp_queues;
 mod vmstat;
 mod watchdog;
+mod xfs;
 mod zfs;
 mod zoneinfo;
 
@@ -62,8 +70,10 @@ const fn off(name: &'static str, collect: fn(&mut Scrape<'_>) -> Outcome) -> Col
 /// All collectors, in name order.
 pub(crate) const ALL: &[Collector] = &[
     on("arp", arp::collect),
+    on("bcache", bcache::collect),
     on("bcachefs", bcachefs::collect),
     on("bonding", bonding::collect),
+    on("btrfs", btrfs::collect),
     off("buddyinfo", memory::buddyinfo),
     off("cgroups", tables::cgroups),
     on("conntrack", conntrack::collect),
@@ -71,12 +81,16 @@ pub(crate) const ALL: &[Collector] = &[
     on("cpufreq", cpufreq::collect),
     on("diskstats", diskstats::collect),
     on("dmi", dmi::collect),
+    off("drbd", drbd::collect),
     on("edac", edac::collect),
     on("entropy", kernel::entropy),
+    on("fibrechannel", fibrechannel::collect),
     on("filefd", kernel::filefd),
     on("filesystem", filesystem::collect),
     on("hwmon", hwmon::collect),
+    on("infiniband", infiniband::collect),
     off("interrupts", interrupts::hard),
+    on("ipvs", ipvs::collect),
     on("kernel_hung", kernel::hung_tasks),
     off("ksmd", memory::ksmd),
     off("lnstat", tables::lnstat),
@@ -100,6 +114,7 @@ pub(crate) const ALL: &[Collector] = &[
     on("softnet", softnet::collect),
     on("stat", stat::collect),
     off("sysctl", tables::sysctl),
+    on("tapestats", tape::collect),
     on("textfile", textfile::collect),
     on("thermal_zone", thermal::collect),
     on("time", time::collect),
@@ -108,6 +123,7 @@ pub(crate) const ALL: &[Collector] = &[
     on("vmstat", vmstat::collect),
     on("watchdog", watchdog::collect),
     off("xfrm", tables::xfrm),
+    on("xfs", xfs::collect),
     on("zfs", zfs::collect),
     off("zoneinfo", zoneinfo::collect),
 ];
