@@ -24,35 +24,6 @@ use crate::state::{Api, ControlError};
 
 /// The version of Alertmanager whose interface this is: amtool compares it with its own.
 const ALERTMANAGER_VERSION: &str = "0.28.0";
-/// Keys of a configuration that are Alertmanager's.
-const TOP_KEYS: [&str; 7] =
-    ["global", "route", "receivers", "inhibit_rules", "templates", "time_intervals", "mute_time_intervals"];
-/// Keys of `global` that are Prometheus'.
-const PROMETHEUS_GLOBAL_KEYS: [&str; 22] = [
-    "scrape_interval",
-    "scrape_timeout",
-    "scrape_protocols",
-    "evaluation_interval",
-    "rule_query_offset",
-    "external_labels",
-    "query_log_file",
-    "scrape_failure_log_file",
-    "body_size_limit",
-    "sample_limit",
-    "label_limit",
-    "label_name_length_limit",
-    "label_value_length_limit",
-    "target_limit",
-    "keep_dropped_targets",
-    "metric_name_validation_scheme",
-    "metric_name_escaping_scheme",
-    "scrape_native_histograms",
-    "convert_classic_histograms_to_nhcb",
-    "always_scrape_classic_histograms",
-    "extra_scrape_metrics",
-    "fallback_scrape_protocol",
-];
-
 pub(crate) fn routes() -> Router<Arc<Api>> {
     Router::new()
         .route("/api/v2/status", get(status))
@@ -114,31 +85,9 @@ async fn status(State(api): State<Arc<Api>>) -> Response {
             "buildDate": "",
             "goVersion": "",
         },
-        "config": {"original": alertmanager_part(&api.views.config_yaml())},
+        "config": {"original": api.views.alertmanager_yaml()},
         "uptime": started.to_string(),
     }))
-}
-
-/// The part of a configuration that Alertmanager's tools know: they refuse what they do not.
-fn alertmanager_part(yaml: &str) -> String {
-    let Ok(serde_yaml::Value::Mapping(whole)) = serde_yaml::from_str(yaml) else { return String::new() };
-    let mut part = serde_yaml::Mapping::new();
-    for key in TOP_KEYS {
-        let Some(value) = whole.get(key) else { continue };
-        let mut value = value.clone();
-        if key == "global"
-            && let Some(global) = value.as_mapping_mut()
-        {
-            for name in PROMETHEUS_GLOBAL_KEYS {
-                global.remove(name);
-            }
-            if global.is_empty() {
-                continue;
-            }
-        }
-        part.insert(key.into(), value);
-    }
-    serde_yaml::to_string(&part).unwrap_or_default()
 }
 
 fn matchers_of<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Vec<Matcher>, Refused> {
@@ -439,14 +388,6 @@ async fn expire_silence(State(api): State<Arc<Api>>, Path(id): Path<String>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_the_part_that_alertmanager_knows_is_shown() {
-        let yaml =
-            "global: {scrape_interval: 5s, resolve_timeout: 5m}\nscrape_configs: []\nroute: {receiver: a}\n";
-        assert_eq!(alertmanager_part(yaml), "global:\n  resolve_timeout: 5m\nroute:\n  receiver: a\n");
-        assert_eq!(alertmanager_part("global: {scrape_interval: 5s}\n").trim(), "{}");
-    }
 
     #[test]
     fn times_of_bodies() {

@@ -67,7 +67,7 @@ async fn values(
     params: Params,
 ) -> Result<Response, ApiError> {
     // Names outside the classic characters travel as `U__…` in a path.
-    let name = unescape_name(&name);
+    let name = model::unescape_name(&name, model::EscapingScheme::Values);
     if name.is_empty() {
         return Err(ApiError::bad_data("invalid label name: it is empty"));
     }
@@ -93,45 +93,4 @@ fn list(found: BTreeSet<String>, limit: usize) -> Result<Response, ApiError> {
 
 fn truncated(found: usize, limit: usize) -> Vec<String> {
     if found > limit { vec!["results truncated due to limit".to_owned()] } else { Vec::new() }
-}
-
-/// A name that travels as `U__` and, for each foreign character, its number in hexadecimal between underscores; `__` is an
-/// underscore. Anything else is taken as it stands.
-fn unescape_name(name: &str) -> String {
-    let Some(mut rest) = name.strip_prefix("U__") else { return name.to_owned() };
-    let mut out = String::new();
-    while let Some((before, after)) = rest.split_once('_') {
-        out.push_str(before);
-        if let Some(after) = after.strip_prefix('_') {
-            out.push('_');
-            rest = after;
-            continue;
-        }
-        let number = after.split_once('_');
-        let decoded = number
-            .and_then(|(hex, after)| Some((char::from_u32(u32::from_str_radix(hex, 16).ok()?)?, after)));
-        let Some((c, after)) = decoded else { return name.to_owned() };
-        out.push(c);
-        rest = after;
-    }
-    out.push_str(rest);
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_in_paths() {
-        for (escaped, name) in [
-            ("job", "job"),
-            ("U__a_2e_b", "a.b"),
-            ("U__a__b", "a_b"),
-            ("U__a_zz_b", "U__a_zz_b"),
-            ("U___1f600_", "\u{1f600}"),
-        ] {
-            assert_eq!(unescape_name(escaped), name, "{escaped}");
-        }
-    }
 }

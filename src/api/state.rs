@@ -77,6 +77,8 @@ pub trait Views: Send + Sync {
     fn deliveries(&self) -> Vec<DeliveryView>;
     /// The configuration in force with its secrets masked, as YAML.
     fn config_yaml(&self) -> String;
+    /// Alertmanager's part of it: what its tools read.
+    fn alertmanager_yaml(&self) -> String;
     /// Command-line flags by name.
     fn flags(&self) -> Vec<(String, String)>;
     /// Facts about the process.

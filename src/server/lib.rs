@@ -2,9 +2,23 @@
 //!
 //! The only room that sees all others. Start at [`run`].
 
+mod alerting_task;
 mod clock;
+mod files;
 mod mail;
+mod map;
+mod metrics;
+mod notifiers;
 mod outgoing;
+mod query;
+mod rule_task;
+mod run;
+mod running;
+mod scripts;
 
 pub use clock::{SystemClock, SystemRandom};
+pub use files::{DiskFiles, built_in_config};
 pub use outgoing::HttpOutgoing;
+pub use query::{QueryEngine, QueryLimits};
+pub use run::{Options, StartError, run};
+pub use running::catalog;

@@ -1,0 +1,167 @@
+//! The command line: Prometheus' and Alertmanager's flags by their own names, and our verbs.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// One alerting server in place of four: scrapes targets, stores samples, evaluates rules, tells people, and says why.
+#[derive(Debug, Parser)]
+#[command(name = "foghorn", version, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Option<Verb>,
+    #[command(flatten)]
+    pub(crate) serve: Serve,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Check configuration and rule files; every problem is shown with its place.
+    Check(Check),
+    /// Receive messages as Discord does, print and keep them: for trying things out.
+    Sink(Sink),
+    /// Check or run a plugin.
+    #[command(subcommand)]
+    Plugin(Plugin),
+}
+
+/// Flags of the server.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Serve {
+    /// Configuration file; may be given several times, the files are merged. Without it `foghorn.yml` or
+    /// `prometheus.yml` here, else what is built in.
+    #[arg(long = "config.file", value_name = "FILE")]
+    pub(crate) config_files: Vec<PathBuf>,
+    /// Where data is kept.
+    #[arg(long = "storage.tsdb.path", value_name = "DIR", default_value = "data")]
+    pub(crate) data: PathBuf,
+    /// How long samples are kept.
+    #[arg(long = "storage.tsdb.retention.time", value_name = "DURATION")]
+    pub(crate) retention: Option<String>,
+    /// Series that may be in memory at once; further ones are refused.
+    #[arg(long = "storage.tsdb.max-series", value_name = "N", default_value_t = 10_000_000)]
+    pub(crate) series_max: usize,
+    /// Address of the page and both APIs.
+    #[arg(long = "web.listen-address", value_name = "HOST:PORT", default_value = "127.0.0.1:9090")]
+    pub(crate) listen: Vec<String>,
+    /// Address of the second listener, for tools that expect Alertmanager's API there; `off` for none. A port that is
+    /// taken is only a warning unless this is given.
+    #[arg(long = "web.alertmanager-listen-address", value_name = "HOST:PORT")]
+    pub(crate) alertmanager_listen: Option<String>,
+    /// Our address as others see it, for links in messages.
+    #[arg(long = "web.external-url", value_name = "URL")]
+    pub(crate) external_url: Option<String>,
+    /// Path in front of everything that is served.
+    #[arg(long = "web.route-prefix", value_name = "PATH")]
+    pub(crate) route_prefix: Option<String>,
+    /// Allow `POST /-/reload` and `/-/quit`.
+    #[arg(long = "web.enable-lifecycle")]
+    pub(crate) lifecycle: bool,
+    /// Which changes need no token on an address that others can reach: `ingest` (alerts from senders) or `all`.
+    #[arg(long = "web.open", value_name = "WHAT", value_parser = ["ingest", "all"])]
+    pub(crate) open: Option<String>,
+    /// Serve the page's files from this directory.
+    #[arg(long = "web.ui-dir", value_name = "DIR", hide = true)]
+    pub(crate) ui_dir: Option<PathBuf>,
+    /// Scripts in this directory are rules, exporters and notifiers; changes take effect by themselves.
+    #[arg(long = "scripts.dir", value_name = "DIR", default_value = "scripts")]
+    pub(crate) scripts: PathBuf,
+    /// How old the newest sample of a series may be to count.
+    #[arg(long = "query.lookback-delta", value_name = "DURATION", default_value = "5m")]
+    pub(crate) lookback: String,
+    /// Longest time for a query.
+    #[arg(long = "query.timeout", value_name = "DURATION", default_value = "2m")]
+    pub(crate) query_timeout: String,
+    /// Most queries at a time.
+    #[arg(long = "query.max-concurrency", value_name = "N", default_value_t = 20)]
+    pub(crate) query_concurrency: usize,
+    /// Most samples that a query may hold in memory.
+    #[arg(long = "query.max-samples", value_name = "N", default_value_t = 50_000_000)]
+    pub(crate) query_samples: usize,
+    /// After a longer outage pending clocks start anew.
+    #[arg(long = "rules.alert.for-outage-tolerance", value_name = "DURATION", default_value = "1h")]
+    pub(crate) outage_tolerance: String,
+    /// Shortest `for` of alerts that are restored from stored series.
+    #[arg(long = "rules.alert.for-grace-period", value_name = "DURATION", default_value = "10m")]
+    pub(crate) grace_period: String,
+    /// How often a firing alert is sent again.
+    #[arg(long = "rules.alert.resend-delay", value_name = "DURATION", default_value = "1m")]
+    pub(crate) resend_delay: String,
+    /// How long ended silences and the notification log are kept.
+    #[arg(long = "data.retention", value_name = "DURATION", default_value = "120h")]
+    pub(crate) alert_retention: String,
+    /// `promql-experimental-functions`, `promql-extended-range-selectors`, `promql-duration-expr`, …, separated by commas.
+    #[arg(long = "enable-feature", value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) features: Vec<String>,
+    /// `debug`, `info`, `warn` or `error`.
+    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info", value_parser = ["debug", "info", "warn", "error"])]
+    pub(crate) log_level: String,
+    /// `logfmt` or `json`.
+    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt", value_parser = ["logfmt", "json"])]
+    pub(crate) log_format: String,
+}
+
+/// Flags of the programs that Foghorn replaces and that mean nothing here: they are taken, with a warning, so that a
+/// container's command line goes on working. The second field says whether a value follows.
+pub(crate) const IGNORED: [(&str, bool); 23] = [
+    ("web.console.templates", true),
+    ("web.console.libraries", true),
+    ("web.enable-admin-api", false),
+    ("web.enable-remote-write-receiver", false),
+    ("web.enable-otlp-receiver", false),
+    ("web.max-connections", true),
+    ("web.read-timeout", true),
+    ("web.page-title", true),
+    ("web.cors.origin", true),
+    ("web.get-concurrency", true),
+    ("web.timeout", true),
+    ("storage.tsdb.retention.size", true),
+    ("storage.tsdb.no-lockfile", false),
+    ("storage.tsdb.head-chunks-write-queue-size", true),
+    ("storage.tsdb.wal-compression", false),
+    ("storage.path", true),
+    ("storage.remote.flush-deadline", true),
+    ("alertmanager.notification-queue-capacity", true),
+    ("auto-gomaxprocs", false),
+    ("auto-gomemlimit", false),
+    ("auto-gomemlimit.ratio", true),
+    ("cluster.listen-address", true),
+    ("data.maintenance-interval", true),
+];
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Configuration files (merged) or rule files.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sink {
+    /// Where to listen.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9999")]
+    pub(crate) listen: String,
+    /// Accept this many messages in this time and answer the others with 429, as `5/2s`.
+    #[arg(long, value_name = "N/DURATION")]
+    pub(crate) limit: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Plugin {
+    /// Say what a plugin is, what it asks for, and what is wrong with it.
+    Check {
+        /// A `.rhai` or `.wasm` file, or `bundled:NAME`.
+        file: String,
+    },
+    /// Call a plugin once, without sending anything.
+    Run {
+        /// A `.rhai` or `.wasm` file, or `bundled:NAME`.
+        file: String,
+        /// A server whose data a rule sees.
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090")]
+        server: String,
+        /// What an exporter reads.
+        #[arg(long, value_name = "ADDRESS", default_value = "localhost")]
+        target: String,
+    },
+}

@@ -1,0 +1,66 @@
+//! `foghorn check FILE…`: every problem of configuration and rule files, each with its place.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use config::{LoadOptions, Problems};
+use server::DiskFiles;
+
+use super::args;
+
+/// Checks all files: configurations are merged, rule files are checked each for itself.
+pub(crate) fn run(args: &args::Check) -> anyhow::Result<()> {
+    let (rules, configs): (Vec<PathBuf>, Vec<PathBuf>) =
+        args.files.iter().cloned().partition(|path| is_rule_file(path));
+    let mut errors = 0;
+    let mut show = |problems: &Problems| {
+        eprintln!("{problems}");
+        errors += problems.errors();
+    };
+    if !configs.is_empty() {
+        match config::load(&DiskFiles, &configs, &server::catalog()) {
+            Ok(loaded) => {
+                for warning in &loaded.warnings {
+                    eprintln!("{warning}");
+                }
+                let config = &loaded.config;
+                let rules: usize = config.rule_groups.iter().map(|group| group.rules.len()).sum();
+                println!(
+                    "{}: {} jobs, {} rules, {} receivers",
+                    names(&configs),
+                    config.scrape_configs.len(),
+                    rules + config.script_rules.len(),
+                    config.receivers.len()
+                );
+            }
+            Err(problems) => show(&problems),
+        }
+    }
+    for file in &rules {
+        match config::check_rules(&DiskFiles, std::slice::from_ref(file), &LoadOptions::default()) {
+            Ok(loaded) => {
+                for warning in &loaded.warnings {
+                    eprintln!("{warning}");
+                }
+                let rules: usize = loaded.groups.iter().map(|group| group.rules.len()).sum();
+                println!("{}: {} groups, {rules} rules", file.display(), loaded.groups.len());
+            }
+            Err(problems) => show(&problems),
+        }
+    }
+    match errors {
+        0 => Ok(()),
+        1 => bail!("1 problem"),
+        count => bail!("{count} problems"),
+    }
+}
+
+fn names(files: &[PathBuf]) -> String {
+    files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" + ")
+}
+
+/// A rule file has `groups` at its top and nothing of a configuration.
+fn is_rule_file(path: &Path) -> bool {
+    let Ok(text) = std::fs::read_to_string(path) else { return false };
+    text.lines().any(|line| line.starts_with("groups:") || line.starts_with("\"groups\""))
+}

@@ -1,0 +1,243 @@
+//! The server's command line, checked.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use api::{Assets, Open};
+use model::parse_duration;
+use promql::ParseOptions;
+use rules::RestoreLimits;
+use server::{Options, QueryLimits};
+use tokio::sync::mpsc;
+
+use super::args::{IGNORED, Serve};
+
+/// The configuration files that are looked for when none is named.
+const USUAL_FILES: [&str; 2] = ["foghorn.yml", "prometheus.yml"];
+/// Where Alertmanager's API is expected.
+const ALERTMANAGER_LISTEN: &str = "127.0.0.1:9093";
+
+include!(concat!(env!("OUT_DIR"), "/page_files.rs"));
+
+/// The arguments without flags that mean nothing here, and those flags.
+pub(crate) fn without_ignored(arguments: impl Iterator<Item = OsString>) -> (Vec<OsString>, Vec<String>) {
+    let (mut kept, mut ignored) = (Vec::new(), Vec::new());
+    let mut arguments = arguments.peekable();
+    while let Some(argument) = arguments.next() {
+        let text = argument.to_string_lossy().into_owned();
+        let flag = text
+            .strip_prefix("--")
+            .map(|rest| rest.split_once('=').map_or((rest, false), |(name, _)| (name, true)));
+        let known = flag.and_then(|(name, inline)| {
+            IGNORED
+                .iter()
+                .find(|(ignored, _)| *ignored == name)
+                .map(|(name, takes_value)| (*name, *takes_value && !inline))
+        });
+        match known {
+            Some((name, value_follows)) => {
+                if value_follows
+                    && arguments.peek().is_some_and(|next| !next.to_string_lossy().starts_with("--"))
+                {
+                    arguments.next();
+                }
+                ignored.push(name.to_owned());
+            }
+            None => kept.push(argument),
+        }
+    }
+    (kept, ignored)
+}
+
+/// Runs the server until it is told to stop.
+pub(crate) async fn run(args: Serve, ignored: &[String]) -> anyhow::Result<()> {
+    start_logging(&args);
+    for name in ignored {
+        tracing::warn!("--{name} means nothing here and is ignored.");
+    }
+    let options = options(&args)?;
+    let (reload_tx, reload) = mpsc::channel(1);
+    let signals = tokio::spawn(forward_reloads(reload_tx));
+    let outcome = server::run(options, stop_signal(), reload).await;
+    signals.abort();
+    outcome.map_err(|error| anyhow!(error))
+}
+
+fn start_logging(args: &Serve) {
+    use tracing_subscriber::EnvFilter;
+    // Libraries speak only when something is wrong.
+    let filter = format!("warn,{0}", ROOMS.map(|room| format!("{room}={}", args.log_level)).join(","));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(true);
+    if args.log_format == "json" { builder.json().init() } else { builder.init() }
+}
+
+const ROOMS: [&str; 9] =
+    ["foghorn", "server", "scrape", "notify", "plugin", "api", "tsdb", "journal", "rules"];
+
+fn duration(flag: &str, text: &str) -> anyhow::Result<Duration> {
+    parse_duration(text).with_context(|| format!("--{flag}"))
+}
+
+fn options(args: &Serve) -> anyhow::Result<Options> {
+    let alertmanager_listen = match args.alertmanager_listen.as_deref() {
+        Some("off" | "") => None,
+        Some(address) => Some(address.to_owned()),
+        None => Some(ALERTMANAGER_LISTEN.to_owned()),
+    };
+    Ok(Options {
+        config_files: config_files(args),
+        data: args.data.clone(),
+        retention: args
+            .retention
+            .as_deref()
+            .map(|text| duration("storage.tsdb.retention.time", text))
+            .transpose()?,
+        series_max: args.series_max,
+        listen: args.listen.clone(),
+        alertmanager_listen,
+        alertmanager_required: args.alertmanager_listen.is_some(),
+        external_url: args.external_url.clone(),
+        route_prefix: route_prefix(args),
+        lifecycle: args.lifecycle,
+        open: match args.open.as_deref() {
+            Some("all") => Open::All,
+            Some("ingest") => Open::Ingest,
+            _ => Open::Nothing,
+        },
+        assets: match &args.ui_dir {
+            Some(directory) => Assets::from_directory(directory.clone()),
+            None => Assets::from_packed(PAGE_FILES.iter().copied()),
+        },
+        scripts: args.scripts.clone(),
+        query: QueryLimits {
+            lookback: duration("query.lookback-delta", &args.lookback)?,
+            samples_max: args.query_samples,
+            timeout: duration("query.timeout", &args.query_timeout)?,
+            concurrency: args.query_concurrency,
+        },
+        promql: parse_options(&args.features),
+        restore: RestoreLimits {
+            outage_tolerance: duration("rules.alert.for-outage-tolerance", &args.outage_tolerance)?,
+            grace_period: duration("rules.alert.for-grace-period", &args.grace_period)?,
+        },
+        resend_delay: duration("rules.alert.resend-delay", &args.resend_delay)?,
+        alert_retention: duration("data.retention", &args.alert_retention)?,
+        flags: flags(args),
+    })
+}
+
+fn config_files(args: &Serve) -> Vec<PathBuf> {
+    if !args.config_files.is_empty() {
+        return args.config_files.clone();
+    }
+    match USUAL_FILES.iter().map(Path::new).find(|path| path.exists()) {
+        Some(path) => vec![path.to_owned()],
+        None => vec![server::built_in_config()],
+    }
+}
+
+/// `/path`, from the flag or else from the external address; `None` at the root.
+fn route_prefix(args: &Serve) -> Option<String> {
+    let path = match (&args.route_prefix, &args.external_url) {
+        (Some(prefix), _) => prefix.clone(),
+        (None, Some(url)) => url
+            .split_once("://")
+            .and_then(|(_, rest)| rest.split_once('/'))
+            .map(|(_, path)| path.to_owned())?,
+        (None, None) => return None,
+    };
+    let path = path.trim_matches('/');
+    (!path.is_empty()).then(|| format!("/{path}"))
+}
+
+fn parse_options(features: &[String]) -> ParseOptions {
+    let mut options = ParseOptions::default();
+    for feature in features {
+        match feature.as_str() {
+            "promql-experimental-functions" => options.experimental_functions = true,
+            "promql-duration-expr" => options.duration_expressions = true,
+            "promql-extended-range-selectors" => options.extended_selectors = true,
+            "promql-binop-fill-modifiers" => options.fill_modifiers = true,
+            other => tracing::warn!("--enable-feature={other} means nothing here and is ignored."),
+        }
+    }
+    options
+}
+
+/// The command line as `/api/v1/status/flags` shows it.
+fn flags(args: &Serve) -> Vec<(String, String)> {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let files: Vec<String> = args.config_files.iter().map(|path| text(path)).collect();
+    let pairs = [
+        ("config.file", files.join(",")),
+        ("storage.tsdb.path", text(&args.data)),
+        ("storage.tsdb.retention.time", args.retention.clone().unwrap_or_default()),
+        ("web.listen-address", args.listen.join(",")),
+        ("web.external-url", args.external_url.clone().unwrap_or_default()),
+        ("web.route-prefix", args.route_prefix.clone().unwrap_or_else(|| "/".to_owned())),
+        ("web.enable-lifecycle", args.lifecycle.to_string()),
+        ("scripts.dir", text(&args.scripts)),
+        ("query.lookback-delta", args.lookback.clone()),
+        ("query.timeout", args.query_timeout.clone()),
+        ("query.max-concurrency", args.query_concurrency.to_string()),
+        ("query.max-samples", args.query_samples.to_string()),
+        ("rules.alert.for-outage-tolerance", args.outage_tolerance.clone()),
+        ("rules.alert.for-grace-period", args.grace_period.clone()),
+        ("rules.alert.resend-delay", args.resend_delay.clone()),
+        ("enable-feature", args.features.join(",")),
+        ("log.level", args.log_level.clone()),
+        ("log.format", args.log_format.clone()),
+    ];
+    pairs.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+async fn stop_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            return;
+        }
+    }
+    // Without a handler the process can still be ended the hard way.
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// SIGHUP reads the configuration again.
+async fn forward_reloads(reload: mpsc::Sender<()>) {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+        while hangup.recv().await.is_some() {
+            if reload.send(()).await.is_err() {
+                return;
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    drop(reload);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_of_other_programs_are_taken_out_with_their_values() {
+        let line = "foghorn --config.file=a.yml --web.console.libraries /x --web.enable-admin-api --cluster.listen-address= --log.level=warn";
+        let (kept, ignored) = without_ignored(line.split(' ').map(OsString::from));
+        assert_eq!(kept, ["foghorn", "--config.file=a.yml", "--log.level=warn"]);
+        assert_eq!(ignored, ["web.console.libraries", "web.enable-admin-api", "cluster.listen-address"]);
+    }
+}

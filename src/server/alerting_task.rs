@@ -1,0 +1,350 @@
+//! The owner of the alerting state machine: one task, fed by a channel.
+//!
+//! In: alerts of rules and senders, silences, outcomes of deliveries, configurations. Out: changes to be made durable,
+//! notifications to the outbox, answers to those who wait. The machine decides; this task only carries.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use alerting::{
+    AlertDraft, Alerting, AlertingConfig, AlertingView, AlertsAnswer, Answer, CommitFailure, CommitId,
+    Decision, DecisionRecord, Effect, Event, ReplyTo, SilenceDraft, SilenceError, SilenceId,
+};
+use api::DeliveryView;
+use model::{Alert, AlertStatus, Timestamp};
+use notify::{Outbox, Report};
+use ports::{Clock, Coord, CoordError};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// Wake-ups that may wait. When it is full, rule groups and senders wait, and nothing is lost.
+const WAKES: usize = 1024;
+/// Commits that may wait for the disk; they are written together.
+const COMMITS: usize = 1024;
+/// Outcomes that are shown.
+const DELIVERIES: usize = 1000;
+/// Without a wake-up the machine is asked at least this often, so that a clock that was set counts soon.
+const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+
+/// Everything that can wake the alerting task. A new variant is a new cause.
+pub(crate) enum Wake {
+    Evaluated(Vec<Alert>),
+    PostAlerts(Vec<AlertDraft>, oneshot::Sender<AlertsAnswer>),
+    PutSilence(SilenceDraft, oneshot::Sender<Result<SilenceId, SilenceError>>),
+    ExpireSilence(SilenceId, oneshot::Sender<Result<(), SilenceError>>),
+    View(oneshot::Sender<Arc<AlertingView>>),
+    Reload(Arc<AlertingConfig>),
+    Committed(CommitId, Result<(), CoordError>),
+    Stop,
+}
+
+/// What became of notifications, newest first.
+#[derive(Default)]
+pub(crate) struct Deliveries(Mutex<VecDeque<DeliveryView>>);
+
+impl Deliveries {
+    fn note(&self, now: Timestamp, report: &Report) {
+        let notification = &report.notification;
+        let of = |status| notification.alerts.iter().filter(|alert| alert.status == status).count();
+        let view = DeliveryView {
+            at: now,
+            receiver: notification.receiver.clone(),
+            integration: notification.integration.clone(),
+            group_labels: notification.group_labels.clone(),
+            group_key: notification.group_key.clone(),
+            reason: notification.reason.as_str(),
+            firing: of(AlertStatus::Firing),
+            resolved: of(AlertStatus::Resolved),
+            error: report.outcome.as_ref().err().map(ToString::to_string),
+            attempts: report.attempts,
+            took: report.took,
+            alerts: notification.alerts.iter().map(|alert| alert.fingerprint.to_string()).collect(),
+        };
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.truncate(DELIVERIES - 1);
+        all.push_front(view);
+    }
+
+    pub(crate) fn all(&self) -> Vec<DeliveryView> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}
+
+/// Speaks to the task.
+#[derive(Clone)]
+pub(crate) struct AlertingHandle {
+    wakes: mpsc::Sender<Wake>,
+}
+
+/// What is said to somebody who asks a server that is stopping.
+const STOPPING: &str = "the server is stopping";
+
+impl AlertingHandle {
+    pub(crate) async fn send(&self, wake: Wake) {
+        // The task ends last; what comes after it has nobody to tell.
+        let _ = self.wakes.send(wake).await;
+    }
+
+    async fn ask<T>(&self, wake: impl FnOnce(oneshot::Sender<T>) -> Wake) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.wakes.send(wake(reply)).await.ok()?;
+        answer.await.ok()
+    }
+
+    pub(crate) async fn post_alerts(&self, alerts: Vec<AlertDraft>) -> Result<AlertsAnswer, String> {
+        self.ask(|reply| Wake::PostAlerts(alerts, reply)).await.ok_or_else(|| STOPPING.to_owned())
+    }
+
+    pub(crate) async fn put_silence(&self, draft: SilenceDraft) -> Result<SilenceId, SilenceError> {
+        self.ask(|reply| Wake::PutSilence(draft, reply))
+            .await
+            .unwrap_or_else(|| Err(SilenceError::NotStored(STOPPING.to_owned())))
+    }
+
+    pub(crate) async fn expire_silence(&self, id: SilenceId) -> Result<(), SilenceError> {
+        self.ask(|reply| Wake::ExpireSilence(id, reply))
+            .await
+            .unwrap_or_else(|| Err(SilenceError::NotStored(STOPPING.to_owned())))
+    }
+
+    pub(crate) async fn view(&self) -> Option<Arc<AlertingView>> {
+        self.ask(Wake::View).await
+    }
+}
+
+enum Waiting {
+    Alerts(oneshot::Sender<AlertsAnswer>),
+    Silence(oneshot::Sender<Result<SilenceId, SilenceError>>),
+    Expired(oneshot::Sender<Result<(), SilenceError>>),
+}
+
+pub(crate) struct AlertingTask {
+    core: Alerting,
+    clock: Arc<dyn Clock>,
+    outbox: Arc<Outbox>,
+    deliveries: Arc<Deliveries>,
+    commits: mpsc::Sender<(CommitId, Vec<ports::Change>)>,
+    waiting: HashMap<ReplyTo, Waiting>,
+    next_reply: u64,
+    view: Option<(u64, Timestamp, Arc<AlertingView>)>,
+}
+
+/// Starts the task. `core` was restored already; `first` is what the restoring asked for.
+pub(crate) fn spawn_alerting(
+    core: Alerting,
+    first: Vec<Effect>,
+    clock: Arc<dyn Clock>,
+    coord: Arc<dyn Coord>,
+    outbox: Arc<Outbox>,
+    reports: mpsc::Receiver<Report>,
+    deliveries: Arc<Deliveries>,
+) -> (AlertingHandle, JoinHandle<()>) {
+    let (wakes_tx, wakes) = mpsc::channel(WAKES);
+    let (commits_tx, commits) = mpsc::channel(COMMITS);
+    let committer = tokio::spawn(commit_all(coord, commits, wakes_tx.clone()));
+    let task = AlertingTask {
+        core,
+        clock,
+        outbox,
+        deliveries,
+        commits: commits_tx,
+        waiting: HashMap::new(),
+        next_reply: 0,
+        view: None,
+    };
+    let handle = AlertingHandle { wakes: wakes_tx };
+    let join = tokio::spawn(async move {
+        task.run(first, wakes, reports).await;
+        // Its channel is closed now: what waits is written, then it ends.
+        let _ = committer.await;
+    });
+    (handle, join)
+}
+
+/// Writes commits in their order; those that wait together go to the disk together.
+async fn commit_all(
+    coord: Arc<dyn Coord>,
+    mut commits: mpsc::Receiver<(CommitId, Vec<ports::Change>)>,
+    wakes: mpsc::Sender<Wake>,
+) {
+    while let Some((id, mut changes)) = commits.recv().await {
+        let mut ids = vec![id];
+        while let Ok((id, more)) = commits.try_recv() {
+            ids.push(id);
+            changes.extend(more);
+        }
+        // Of several changes with one key the last one is what is to be.
+        let mut last: HashMap<&[u8], usize> = HashMap::with_capacity(changes.len());
+        for (index, change) in changes.iter().enumerate() {
+            last.insert(&change.key, index);
+        }
+        let mut kept: Vec<usize> = last.into_values().collect();
+        kept.sort_unstable();
+        let changes: Vec<ports::Change> = kept.into_iter().map(|index| changes[index].clone()).collect();
+        let outcome = coord.commit(&changes).await;
+        for id in ids {
+            if wakes.send(Wake::Committed(id, outcome.clone())).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl AlertingTask {
+    async fn run(
+        mut self,
+        first: Vec<Effect>,
+        mut wakes: mpsc::Receiver<Wake>,
+        mut reports: mpsc::Receiver<Report>,
+    ) {
+        self.carry_out(first).await;
+        loop {
+            let now = self.clock.now();
+            let sleep = self.core.next_wakeup().map_or(LONGEST_SLEEP, |at| at.since(now).min(LONGEST_SLEEP));
+            tokio::select! {
+                wake = wakes.recv() => match wake {
+                    None | Some(Wake::Stop) => return,
+                    Some(wake) => self.wake(wake).await,
+                },
+                Some(report) = reports.recv() => self.delivered(report).await,
+                () = tokio::time::sleep(sleep) => self.step(Event::Tick).await,
+            }
+        }
+    }
+
+    async fn wake(&mut self, wake: Wake) {
+        let event = match wake {
+            Wake::Evaluated(alerts) => Event::Evaluated(alerts),
+            Wake::PostAlerts(alerts, reply) => {
+                Event::PostAlerts { alerts, reply: self.wait(Waiting::Alerts(reply)) }
+            }
+            Wake::PutSilence(draft, reply) => Event::PutSilence {
+                draft,
+                fresh_id: SilenceId::new(&uuid::Uuid::new_v4().to_string()),
+                reply: self.wait(Waiting::Silence(reply)),
+            },
+            Wake::ExpireSilence(id, reply) => {
+                Event::ExpireSilence { id, reply: self.wait(Waiting::Expired(reply)) }
+            }
+            Wake::Reload(config) => Event::Reload(config),
+            Wake::Committed(id, Ok(())) => Event::Committed(id),
+            Wake::Committed(commit, Err(error)) => {
+                tracing::error!(%error, "Alert state was not written.");
+                let failure = match error {
+                    CoordError::Failed(_) => CommitFailure::Failed,
+                    CoordError::Unknown(_) => CommitFailure::Unknown,
+                    CoordError::Conflict => CommitFailure::Conflict,
+                };
+                Event::CommitFailed { commit, failure, message: error.to_string() }
+            }
+            Wake::View(reply) => {
+                // Who asked may have gone away.
+                let _ = reply.send(self.look());
+                return;
+            }
+            Wake::Stop => return,
+        };
+        self.step(event).await;
+    }
+
+    fn wait(&mut self, waiting: Waiting) -> ReplyTo {
+        self.next_reply += 1;
+        let reply = ReplyTo(self.next_reply);
+        self.waiting.insert(reply, waiting);
+        reply
+    }
+
+    /// The view as of now; the same one again while nothing happened and no second passed.
+    fn look(&mut self) -> Arc<AlertingView> {
+        let now = self.clock.now();
+        let version = self.core.version();
+        if let Some((seen, at, view)) = &self.view
+            && *seen == version
+            && at.as_millis().div_euclid(1000) == now.as_millis().div_euclid(1000)
+        {
+            return Arc::clone(view);
+        }
+        let view = Arc::new(self.core.view(now));
+        self.view = Some((version, now, Arc::clone(&view)));
+        view
+    }
+
+    async fn delivered(&mut self, report: Report) {
+        self.deliveries.note(self.clock.now(), &report);
+        let notification = &report.notification;
+        match &report.outcome {
+            Ok(_) => tracing::info!(
+                receiver = %notification.receiver, integration = %notification.integration, group = %notification.group_key,
+                reason = notification.reason.as_str(), alerts = notification.alerts.len(), attempts = report.attempts,
+                "Notification delivered."
+            ),
+            Err(failure) => tracing::warn!(
+                receiver = %notification.receiver, integration = %notification.integration, group = %notification.group_key,
+                error = %failure, attempts = report.attempts, "Notification not delivered; the next flush tries again."
+            ),
+        }
+        let outcome = report.outcome.map_err(|failure| failure.message);
+        self.step(Event::Delivered { notification: notification.id.clone(), outcome }).await;
+    }
+
+    async fn step(&mut self, event: Event) {
+        let effects = self.core.step(self.clock.now(), event);
+        self.carry_out(effects).await;
+        let (decisions, dropped) = self.core.take_decisions();
+        for decision in &decisions {
+            log_decision(decision);
+        }
+        if dropped > 0 {
+            tracing::warn!(dropped, "Decisions were made faster than they could be written down.");
+        }
+    }
+
+    async fn carry_out(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Commit { id, changes } => {
+                    let changes =
+                        changes.into_iter().map(|c| ports::Change { key: c.key, value: c.value }).collect();
+                    // The committer ends after this task.
+                    let _ = self.commits.send((id, changes)).await;
+                }
+                Effect::Deliver(notification) => self.outbox.deliver(*notification).await,
+                Effect::Reply { to, answer } => self.reply(to, answer),
+            }
+        }
+    }
+
+    /// Answers; who waited may have gone away.
+    fn reply(&mut self, to: ReplyTo, answer: Answer) {
+        match (self.waiting.remove(&to), answer) {
+            (Some(Waiting::Alerts(reply)), Answer::Alerts(answer)) => drop(reply.send(answer)),
+            (Some(Waiting::Silence(reply)), Answer::Silence(answer)) => drop(reply.send(answer)),
+            (Some(Waiting::Expired(reply)), Answer::Expired(answer)) => drop(reply.send(answer)),
+            (None, _) => {}
+            (Some(_), answer) => {
+                tracing::error!(?answer, "An answer of the wrong kind; this is a mistake in Foghorn.")
+            }
+        }
+    }
+}
+
+/// A line a decision; "no" at debug, since most of them say that nothing changed.
+fn log_decision(record: &DecisionRecord) {
+    let (group, receiver) = (&record.group, &record.receiver);
+    match &record.decision {
+        Decision::Muted(reason) => {
+            tracing::info!(%group, %receiver, ?reason, alerts = record.alerts.len(), "Held back.")
+        }
+        Decision::Unmuted => {
+            tracing::info!(%group, %receiver, alerts = record.alerts.len(), "No longer held back.")
+        }
+        Decision::Unrecorded { message, .. } => {
+            tracing::warn!(%group, %receiver, error = %message, "A notification goes out without being written down first; a crash now could repeat it.");
+        }
+        Decision::Send { reason, again, .. } => {
+            tracing::debug!(%group, %receiver, reason = reason.as_str(), again, "Telling.");
+        }
+        decision => tracing::debug!(%group, %receiver, ?decision, "Not telling."),
+    }
+}

@@ -1,0 +1,433 @@
+//! One task per rule group: waits for its time, asks each rule's condition, stores what comes out, hands alerts on.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use model::{Alert, LabelsBuilder, Matcher, RelabelRule, Selection, Timestamp};
+use ports::{Append, Change, Clock, Coord, EvalError, Select, WriteBatch};
+use rules::{ALERTS_FOR_STATE, External, GroupState, GroupView, RestoreLimits, RuleGroup, StateSample};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::query::QueryEngine;
+
+/// Changes of one group that may wait; there is one per reload.
+const COMMANDS: usize = 8;
+/// Keys of rule state among the journaled alert state.
+const STATE_PREFIX: &[u8] = b"rules/";
+
+/// What all groups share and a reload changes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct RuleSettings {
+    pub(crate) external: External,
+    pub(crate) relabel: Vec<RelabelRule>,
+}
+
+/// Counters over all groups, and by group.
+#[derive(Debug, Default)]
+pub(crate) struct RuleStats {
+    pub(crate) evaluations: AtomicU64,
+    pub(crate) failures: AtomicU64,
+    pub(crate) iterations: AtomicU64,
+    pub(crate) missed: AtomicU64,
+    pub(crate) template_errors: AtomicU64,
+}
+
+/// Where alerts go, and what else a group needs.
+pub(crate) struct RuleWorld {
+    pub(crate) engine: Arc<QueryEngine>,
+    pub(crate) append: Arc<dyn Append>,
+    pub(crate) store: Arc<dyn Select>,
+    pub(crate) coord: Arc<dyn Coord>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) alerts: mpsc::Sender<Vec<Alert>>,
+    pub(crate) resend_delay: Duration,
+    pub(crate) restore: RestoreLimits,
+    pub(crate) settings: RwLock<Arc<RuleSettings>>,
+    pub(crate) stats: RuleStats,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct GroupKey {
+    file: String,
+    name: String,
+}
+
+impl GroupKey {
+    fn of(group: &RuleGroup) -> Self {
+        GroupKey { file: group.file.clone(), name: group.name.clone() }
+    }
+
+    fn state_key(&self) -> Vec<u8> {
+        [STATE_PREFIX, self.file.as_bytes(), b";", self.name.as_bytes()].concat()
+    }
+}
+
+enum Command {
+    Replace(Arc<RuleGroup>),
+    /// The group is gone: its series end and its alerts are resolved.
+    End,
+}
+
+struct Running {
+    group: Arc<RuleGroup>,
+    commands: mpsc::Sender<Command>,
+    view: watch::Receiver<Arc<GroupView>>,
+    task: JoinHandle<()>,
+}
+
+/// The tasks of all groups.
+pub(crate) struct RuleTasks {
+    world: Arc<RuleWorld>,
+    running: Mutex<BTreeMap<GroupKey, Running>>,
+    ending: Mutex<Vec<JoinHandle<()>>>,
+    stop: watch::Sender<bool>,
+    /// What the last process kept, until a group takes it.
+    kept: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
+    /// When the last process is known to have lived.
+    alive_until: Timestamp,
+}
+
+impl RuleTasks {
+    /// Without groups. `records` is the journaled state; `alive_until` the time of the newest stored sample.
+    pub(crate) fn new(world: RuleWorld, records: &[(Vec<u8>, Vec<u8>)], alive_until: Timestamp) -> Self {
+        let kept = records.iter().filter(|(key, _)| key.starts_with(STATE_PREFIX)).cloned().collect();
+        RuleTasks {
+            world: Arc::new(world),
+            running: Mutex::default(),
+            ending: Mutex::default(),
+            stop: watch::channel(false).0,
+            kept: Mutex::new(kept),
+            alive_until,
+        }
+    }
+
+    pub(crate) fn world(&self) -> &RuleWorld {
+        &self.world
+    }
+
+    /// The groups from now on. Groups that did not change go on untouched; changed ones keep what their rules know.
+    pub(crate) async fn apply(&self, settings: RuleSettings, groups: Vec<RuleGroup>) {
+        *self.world.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+        let wanted: BTreeMap<GroupKey, RuleGroup> =
+            groups.into_iter().map(|g| (GroupKey::of(&g), g)).collect();
+        let mut commands = Vec::new();
+        {
+            let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            let gone: Vec<GroupKey> =
+                running.keys().filter(|key| !wanted.contains_key(key)).cloned().collect();
+            let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+            ending.retain(|task| !task.is_finished());
+            for key in gone {
+                if let Some(group) = running.remove(&key) {
+                    commands.push((group.commands, Command::End));
+                    ending.push(group.task);
+                }
+            }
+            for (key, group) in wanted {
+                match running.get_mut(&key) {
+                    Some(known) if *known.group == group => {}
+                    Some(known) => {
+                        known.group = Arc::new(group);
+                        commands.push((known.commands.clone(), Command::Replace(Arc::clone(&known.group))));
+                    }
+                    None => {
+                        let started = self.spawn_group(&key, Arc::new(group));
+                        running.insert(key, started);
+                    }
+                }
+            }
+        }
+        for (target, command) in commands {
+            // A task that ended already has nothing to change.
+            let _ = target.send(command).await;
+        }
+    }
+
+    fn spawn_group(&self, key: &GroupKey, group: Arc<RuleGroup>) -> Running {
+        let state = GroupState::new(Arc::clone(&group));
+        let (view_tx, view) = watch::channel(Arc::new(state.view()));
+        let (commands, receiver) = mpsc::channel(COMMANDS);
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(&key.state_key());
+        let task = GroupTask {
+            world: Arc::clone(&self.world),
+            key: key.clone(),
+            state,
+            view: view_tx,
+            commands: receiver,
+            stop: self.stop.subscribe(),
+            alive_until: self.alive_until,
+        };
+        Running { group, commands, view, task: tokio::spawn(task.run(kept)) }
+    }
+
+    /// All groups, in order of file and name.
+    pub(crate) fn views(&self) -> Vec<Arc<GroupView>> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.values().map(|group| Arc::clone(&group.view.borrow())).collect()
+    }
+
+    /// Ends all tasks after the rule they are at. Nothing is resolved: the next start goes on.
+    pub(crate) async fn shutdown(&self) {
+        self.stop.send_replace(true);
+        let tasks: Vec<JoinHandle<()>> = {
+            let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *running)
+                .into_values()
+                .map(|group| group.task)
+                .chain(ending.drain(..))
+                .collect()
+        };
+        for task in tasks {
+            // A task that panicked has said so on its own.
+            let _ = task.await;
+        }
+    }
+}
+
+struct GroupTask {
+    world: Arc<RuleWorld>,
+    key: GroupKey,
+    state: GroupState,
+    view: watch::Sender<Arc<GroupView>>,
+    commands: mpsc::Receiver<Command>,
+    stop: watch::Receiver<bool>,
+    alive_until: Timestamp,
+}
+
+/// The first evaluation time after `now`: times are multiples of the interval, shifted by a hash of the group, so that
+/// groups are spread and a restart keeps their rhythm.
+fn next_time(key: &GroupKey, interval: Duration, now: Timestamp) -> Timestamp {
+    let every = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX).max(1);
+    let mut labels = LabelsBuilder::new();
+    labels.set("file", &key.file).set("name", &key.name);
+    let hash = labels.build().fingerprint().0;
+    let shift = i64::try_from(hash % every.unsigned_abs()).unwrap_or(0);
+    let passed = (now.as_millis() - shift).rem_euclid(every);
+    now.plus_millis(every - passed)
+}
+
+impl GroupTask {
+    async fn run(mut self, kept: Option<Vec<u8>>) {
+        self.restore(kept).await;
+        self.view.send_replace(Arc::new(self.state.view()));
+        let mut at = next_time(&self.key, self.state.group().interval, self.world.clock.now());
+        loop {
+            let wait = at.since(self.world.clock.now());
+            let mut stop = self.stop.clone();
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {
+                    self.evaluate(at).await;
+                    at = self.following(at);
+                }
+                command = self.commands.recv() => match command {
+                    Some(Command::Replace(group)) => {
+                        let old = self.state.group().interval;
+                        let rows = self.state.replace(group, self.world.clock.now());
+                        self.store(rows);
+                        self.keep().await;
+                        if self.state.group().interval != old {
+                            at = next_time(&self.key, self.state.group().interval, self.world.clock.now());
+                        }
+                    }
+                    Some(Command::End) => return self.end().await,
+                    None => return,
+                },
+                () = async { stop.wait_for(|stop| *stop).await.map(drop).unwrap_or_default() } => return,
+            }
+        }
+    }
+
+    /// The evaluation time after `at`; times that have passed already are counted as missed.
+    fn following(&self, at: Timestamp) -> Timestamp {
+        let interval = self.state.group().interval;
+        let now = self.world.clock.now();
+        let next = at + interval;
+        if next > now {
+            // The clock went back by more than an interval: start over from what it says now.
+            return if next.since(now) > interval { next_time(&self.key, interval, now) } else { next };
+        }
+        let skipped = now.since(next).as_millis() / interval.as_millis().max(1) + 1;
+        self.world.stats.missed.fetch_add(u64::try_from(skipped).unwrap_or(u64::MAX), Ordering::Relaxed);
+        next_time(&self.key, interval, now)
+    }
+
+    async fn restore(&mut self, kept: Option<Vec<u8>>) {
+        let now = self.world.clock.now();
+        match kept.as_deref().map(rules::record::decode) {
+            Some(Ok(snapshot)) => {
+                return self.state.restore(snapshot, self.alive_until, now, &self.world.restore);
+            }
+            Some(Err(error)) => {
+                tracing::warn!(file = %self.key.file, group = %self.key.name, %error, "Kept rule state cannot be read; using stored series.");
+            }
+            None => {}
+        }
+        let start = now - self.world.restore.outage_tolerance;
+        let selection = Selection {
+            matchers: vec![Matcher::equal(model::METRIC_NAME, ALERTS_FOR_STATE)],
+            start,
+            end: now,
+        };
+        let Ok(set) = self.world.store.select(&selection).await else { return };
+        let samples: Vec<StateSample> = set
+            .series
+            .into_iter()
+            .filter_map(|series| {
+                let last = series.floats.iter().rev().find(|sample| !model::is_stale(sample.value))?;
+                Some(StateSample {
+                    labels: series.labels.clone(),
+                    at: last.at,
+                    since: Timestamp::from_secs_f64(last.value),
+                })
+            })
+            .collect();
+        self.state.recall(&samples, self.world.restore);
+    }
+
+    async fn evaluate(&mut self, at: Timestamp) {
+        let started = Instant::now();
+        let settings = Arc::clone(&self.world.settings.read().unwrap_or_else(PoisonError::into_inner));
+        let group = Arc::clone(self.state.group());
+        let mut changed = false;
+        for (index, rule) in group.rules.iter().enumerate() {
+            if *self.stop.borrow() {
+                return;
+            }
+            let rule_started = Instant::now();
+            let found = self.find(&group, rule, at).await;
+            let engine = Arc::clone(&self.world.engine);
+            let query_at = at - group.query_offset;
+            let mut query = |text: &str| engine.instant_now(text, query_at);
+            let outcome =
+                self.state.apply(index, found, at, rule_started.elapsed(), &settings.external, &mut query);
+            self.world.stats.evaluations.fetch_add(1, Ordering::Relaxed);
+            match outcome {
+                Ok(evaluated) => {
+                    changed |= !evaluated.changes.is_empty();
+                    for error in &evaluated.template_errors {
+                        self.world.stats.template_errors.fetch_add(1, Ordering::Relaxed);
+                        tracing::warn!(file = %group.file, group = %group.name, rule = %rule.name, %error, "A template failed; the alert is raised with the error in its place.");
+                    }
+                    for change in &evaluated.changes {
+                        tracing::debug!(rule = %rule.name, alert = %change.alert.labels, reason = change.reason.as_str(), "Alert changed.");
+                    }
+                    self.store_of(index, evaluated.rows);
+                }
+                Err(error) => {
+                    self.world.stats.failures.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!(file = %group.file, group = %group.name, rule = %rule.name, %error, "Rule evaluation failed; its alerts stay as they are.");
+                }
+            }
+        }
+        // What is told is on disk first: a crash between the two must not forget since when an alert holds.
+        if changed {
+            self.keep().await;
+        }
+        let now = self.world.clock.now();
+        let alerts: Vec<Alert> = self
+            .state
+            .alerts_to_send(now, self.world.resend_delay, &settings.external)
+            .iter()
+            .filter_map(|alert| rules::outgoing(alert, &settings.external, &settings.relabel))
+            .collect();
+        if !alerts.is_empty() {
+            // The alerting task ends last.
+            let _ = self.world.alerts.send(alerts).await;
+        }
+        self.world.stats.iterations.fetch_add(1, Ordering::Relaxed);
+        self.state.finish(at, started.elapsed());
+        self.view.send_replace(Arc::new(self.state.view()));
+    }
+
+    /// Asks the condition; one that does not come back within the group's interval is an error.
+    async fn find(
+        &self,
+        group: &RuleGroup,
+        rule: &rules::Rule,
+        at: Timestamp,
+    ) -> Result<rules::Found, EvalError> {
+        let query_at = at - group.query_offset;
+        rule.condition.evaluate(query_at, self.world.engine.as_ref()).await
+    }
+
+    fn store(&self, rows: Vec<ports::Row>) -> Option<ports::Appended> {
+        if rows.is_empty() {
+            return None;
+        }
+        match self.world.append.append(&WriteBatch { rows }) {
+            Ok(appended) => Some(appended),
+            Err(error) => {
+                tracing::error!(file = %self.key.file, group = %self.key.name, %error, "Results of rules were not stored.");
+                None
+            }
+        }
+    }
+
+    fn store_of(&mut self, index: usize, rows: Vec<ports::Row>) {
+        if let Some(appended) = self.store(rows.clone()) {
+            self.state.stored(index, &rows, &appended.outcome);
+        }
+    }
+
+    /// Writes down what the group's rules know.
+    async fn keep(&self) {
+        let snapshot = self.state.snapshot(self.world.clock.now());
+        let value = (!snapshot.rules.is_empty()).then(|| rules::record::encode(&snapshot));
+        let change = Change { key: self.key.state_key(), value };
+        if let Err(error) = self.world.coord.commit(&[change]).await {
+            tracing::error!(file = %self.key.file, group = %self.key.name, %error, "Rule state was not written; a restart now would forget it.");
+        }
+    }
+
+    /// The group is gone: its series end, its firing alerts are resolved.
+    async fn end(mut self) {
+        let now = self.world.clock.now();
+        let rows = self.state.end(now);
+        self.store(rows);
+        let settings = Arc::clone(&self.world.settings.read().unwrap_or_else(PoisonError::into_inner));
+        let group = Arc::clone(self.state.group());
+        let mut resolved = Vec::new();
+        for index in 0..group.rules.len() {
+            let mut query = |_: &str| Ok(Vec::new());
+            // Finding nothing is how an alert ends; one that must go on for a while after that is not held back by it.
+            let found = Ok(rules::Found::Findings(Vec::new()));
+            if self.state.apply(index, found, now, Duration::ZERO, &settings.external, &mut query).is_err() {
+                continue;
+            }
+        }
+        resolved.extend(
+            self.state
+                .alerts_to_send(now, Duration::ZERO, &settings.external)
+                .iter()
+                .map(|alert| Alert { ends_at: alert.ends_at.min(now), ..alert.clone() })
+                .filter_map(|alert| rules::outgoing(&alert, &settings.external, &settings.relabel)),
+        );
+        if !resolved.is_empty() {
+            let _ = self.world.alerts.send(resolved).await;
+        }
+        let change = Change { key: self.key.state_key(), value: None };
+        if let Err(error) = self.world.coord.commit(&[change]).await {
+            tracing::error!(file = %self.key.file, group = %self.key.name, %error, "The state of a removed group was not removed.");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evaluation_times_are_a_fixed_rhythm() {
+        let key = GroupKey { file: "a".into(), name: "b".into() };
+        let interval = Duration::from_secs(15);
+        let first = next_time(&key, interval, Timestamp::from_secs(1000));
+        assert!(first > Timestamp::from_secs(1000) && first <= Timestamp::from_secs(1015));
+        assert_eq!(next_time(&key, interval, first), first + interval);
+        assert_eq!(next_time(&key, interval, first.plus_millis(-1)), first);
+    }
+}

@@ -1,0 +1,669 @@
+//! The server at work: what the API sees of it, what the API may change, and how a new configuration takes effect.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use alerting::{AlertDraft, AlertingView, SilenceDraft, SilenceError, SilenceId};
+use api::{
+    AlertView, AlertmanagersView, BeatView, Control, ControlError, DeliveryView, DroppedTargetView,
+    FamilyView, GroupView, HealthView, PluginCallView, PluginView, RuleKindView, RuleView, RuntimeView,
+    StoreView, TargetView, Views,
+};
+use config::{Catalog, Config, Problems};
+use model::Timestamp;
+use notify::{IntegrationKey, Outbox};
+use plugin::{Kind, PluginHost};
+use ports::{BoxFuture, Clock, Collector, Deadline, Notifier, Payload, Target};
+use rules::{External, RuleGroup};
+use scrape::{PoolConfig, ScrapeManager};
+use template::Templates;
+use tokio::sync::watch;
+use tsdb::Tsdb;
+
+use crate::alerting_task::{AlertingHandle, Deliveries, Wake};
+use crate::files::DiskFiles;
+use crate::map;
+use crate::metrics::{self, Points, ReloadState};
+use crate::notifiers::IntegrationNotifier;
+use crate::query::QueryEngine;
+use crate::rule_task::{RuleSettings, RuleTasks};
+use crate::scripts::{self, Scripts};
+
+/// Everything that runs. The API holds it; tasks are owned by its parts.
+pub(crate) struct Running {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) store: Arc<Tsdb>,
+    pub(crate) engine: Arc<QueryEngine>,
+    pub(crate) host: Arc<PluginHost>,
+    pub(crate) scripts: Scripts,
+    pub(crate) scrape: ScrapeManager,
+    pub(crate) rules: RuleTasks,
+    pub(crate) alerting: AlertingHandle,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) deliveries: Arc<Deliveries>,
+    pub(crate) applied: RwLock<Arc<Config>>,
+    pub(crate) config_files: Vec<PathBuf>,
+    pub(crate) external_url: String,
+    pub(crate) alert_retention: Duration,
+    pub(crate) flags: Vec<(String, String)>,
+    pub(crate) started: Timestamp,
+    pub(crate) replay: String,
+    pub(crate) corruptions: u64,
+    pub(crate) retention: Duration,
+    pub(crate) reloads: ReloadState,
+    pub(crate) ready: watch::Sender<bool>,
+    pub(crate) quit: watch::Sender<bool>,
+    pub(crate) reloading: tokio::sync::Mutex<()>,
+}
+
+/// What this build has, for the configuration room.
+pub fn catalog() -> Catalog {
+    let mut exporters = scripts::bundled_names(Kind::Exporter);
+    exporters.insert(map::SELF_COLLECTOR.to_owned());
+    Catalog {
+        exporters,
+        notifiers: scripts::bundled_names(Kind::Notifier),
+        discoveries: ["static", "file", "http", "dns"].map(str::to_owned).into(),
+        ..Catalog::default()
+    }
+}
+
+/// Reads and checks a configuration, and says what it warns about.
+pub(crate) fn read_config(paths: &[PathBuf]) -> Result<Config, Problems> {
+    let loaded = config::load(&DiskFiles, paths, &catalog())?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(loaded.config)
+}
+
+impl Running {
+    fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.applied.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the configuration again and puts it in force. On an error everything stays as it was.
+    pub(crate) async fn reload_files(&self) -> Result<(), String> {
+        let _one = self.reloading.lock().await;
+        let outcome = match read_config(&self.config_files) {
+            Ok(config) => self.apply(config).await,
+            Err(problems) => Err(problems.to_string()),
+        };
+        self.reloads.note(outcome.is_ok(), self.clock.now());
+        match &outcome {
+            Ok(()) => tracing::info!("The configuration was read again."),
+            Err(error) => {
+                tracing::error!("The configuration was not read again, the old one goes on:\n{error}")
+            }
+        }
+        outcome
+    }
+
+    /// Puts a configuration in force: everything that can fail first, then the swap.
+    pub(crate) async fn apply(&self, config: Config) -> Result<(), String> {
+        let files: Vec<(String, &str)> = config
+            .templates
+            .iter()
+            .map(|t| (t.file.to_string_lossy().into_owned(), t.text.as_str()))
+            .collect();
+        let templates = Arc::new(Templates::parse(&files).map_err(|error| error.to_string())?);
+        self.load_bundled(&config).await?;
+        // From here on nothing fails.
+        let config = Arc::new(config);
+        *self.applied.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&config);
+        let mut specs: Vec<_> = config.plugins.iter().filter_map(scripts::spec_of).collect();
+        specs.extend(config.script_rules.iter().map(map::script_rule));
+        self.scripts.want(specs);
+        self.scripts.look().await;
+        self.engine.set_default_step(config.global.evaluation_interval);
+        self.outbox.set_notifiers(self.notifiers(&config, &templates));
+        let alerting = map::alerting_config(&config, &self.external_url, self.alert_retention);
+        self.alerting.send(Wake::Reload(Arc::new(alerting))).await;
+        self.scrape.apply(config.scrape_configs.iter().map(PoolConfig::from).collect());
+        self.apply_rules(&config).await;
+        Ok(())
+    }
+
+    /// Loads the plugins inside the binary that the configuration asks for by name.
+    async fn load_bundled(&self, config: &Config) -> Result<(), String> {
+        let granted: Vec<String> = config.plugins.iter().filter_map(map::granted_name).collect();
+        let exporters =
+            config.scrape_configs.iter().filter_map(|s| s.plugin.as_ref()).map(|p| p.name.as_str());
+        let notifiers = config.receivers.iter().flat_map(|r| &r.integrations).map(|i| i.plugin.name.as_str());
+        let mut wanted: Vec<&str> =
+            exporters.chain(notifiers).filter(|name| *name != map::SELF_COLLECTOR).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        for name in wanted {
+            if granted.iter().any(|g| g == name)
+                || self.host.get(name).is_some()
+                || plugin::bundled::find(name).is_none()
+            {
+                continue;
+            }
+            let spec = plugin::PluginSpec::new(plugin::Source::Bundled(name.to_owned()));
+            self.host.load(spec).await.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn notifiers(
+        &self,
+        config: &Config,
+        templates: &Arc<Templates>,
+    ) -> HashMap<IntegrationKey, Arc<dyn Notifier>> {
+        let mut notifiers: HashMap<IntegrationKey, Arc<dyn Notifier>> = HashMap::new();
+        for receiver in &config.receivers {
+            for integration in &receiver.integrations {
+                let name = &integration.plugin.name;
+                let Some(inner) = self.host.get(name).and_then(|plugin| plugin.notifier()) else {
+                    tracing::error!(receiver = %receiver.name, plugin = %name, "No notifier of this name is loaded; this receiver is not told.");
+                    continue;
+                };
+                let key = IntegrationKey {
+                    receiver: receiver.name.clone(),
+                    kind: integration.kind.clone(),
+                    index: integration.index,
+                };
+                let notifier = IntegrationNotifier {
+                    inner,
+                    integration: integration.clone(),
+                    templates: Arc::clone(templates),
+                };
+                notifiers.insert(key, Arc::new(notifier));
+            }
+        }
+        notifiers
+    }
+
+    async fn apply_rules(&self, config: &Config) {
+        let interval = config.global.evaluation_interval;
+        let mut groups: Vec<RuleGroup> =
+            config.rule_groups.iter().map(|group| map::rule_group(group, &config.global)).collect();
+        groups.extend(self.scripts.groups(interval));
+        let settings = RuleSettings {
+            external: External {
+                labels: config.global.external_labels.clone(),
+                url: self.external_url.clone(),
+            },
+            relabel: config.alert_relabel_configs.clone(),
+        };
+        self.rules.apply(settings, groups).await;
+    }
+
+    /// Looks at plugin files; rules and notifiers follow what is there.
+    pub(crate) async fn look_at_scripts(&self) {
+        if !self.scripts.look().await {
+            return;
+        }
+        let _one = self.reloading.lock().await;
+        let config = self.config();
+        self.apply_rules(&config).await;
+    }
+
+    /// The collector of this name, for scrape pools.
+    pub(crate) fn collector(
+        host: &PluginHost,
+        own: &Arc<dyn Collector>,
+        name: &str,
+    ) -> Option<Arc<dyn Collector>> {
+        if name == map::SELF_COLLECTOR {
+            return Some(Arc::clone(own));
+        }
+        host.get(name).and_then(|plugin| plugin.collector())
+    }
+
+    /// Everything that `/metrics` shows, as points.
+    pub(crate) fn points(&self) -> Vec<ports::Point> {
+        let mut points = Points::default();
+        let version = env!("CARGO_PKG_VERSION");
+        for name in ["prometheus_build_info", "alertmanager_build_info", "foghorn_build_info"] {
+            points.add(name, &[("version", version)], 1.0);
+        }
+        points.add("prometheus_ready", &[], f64::from(u8::from(*self.ready.borrow())));
+        for program in ["prometheus", "alertmanager"] {
+            let ok = f64::from(u8::from(self.reloads.ok()));
+            points.add(&format!("{program}_config_last_reload_successful"), &[], ok);
+            let at = self.reloads.at().as_secs_f64();
+            points.add(&format!("{program}_config_last_reload_success_timestamp_seconds"), &[], at);
+        }
+        metrics::process(&mut points, self.started);
+        self.store_points(&mut points);
+        self.rule_points(&mut points);
+        self.notify_points(&mut points);
+        let stats = &self.engine.stats;
+        points.count("prometheus_engine_queries", &[], stats.running.load(Ordering::Relaxed));
+        points.count("foghorn_query_done_total", &[], stats.done.load(Ordering::Relaxed));
+        points.count("foghorn_query_failed_total", &[], stats.failed.load(Ordering::Relaxed));
+        let seconds = Duration::from_micros(stats.micros.load(Ordering::Relaxed)).as_secs_f64();
+        points.add("foghorn_query_seconds_total", &[], seconds);
+        points.0.extend(self.scrape.points());
+        points.0.extend(self.host.points());
+        points.0
+    }
+
+    fn store_points(&self, points: &mut Points) {
+        let stats = self.store.stats();
+        points.count("prometheus_tsdb_head_series", &[], stats.series);
+        points.count("prometheus_tsdb_head_chunks", &[], stats.chunks);
+        points.count("prometheus_tsdb_head_samples_appended_total", &[], stats.samples_appended);
+        points.count("prometheus_tsdb_head_series_created_total", &[], stats.series_created);
+        points.count("prometheus_tsdb_head_series_removed_total", &[], stats.series_removed);
+        points.count("prometheus_tsdb_out_of_order_samples_total", &[], stats.rejected.out_of_order);
+        points.count("prometheus_tsdb_out_of_bound_samples_total", &[], stats.rejected.out_of_bounds);
+        points.count("prometheus_tsdb_wal_segment_current", &[], stats.wal_segment);
+        points.count("prometheus_tsdb_wal_corruptions_total", &[], stats.corruptions);
+        points.count("prometheus_tsdb_wal_writes_failed_total", &[], stats.wal_failures);
+        points.count("prometheus_tsdb_wal_storage_size_bytes", &[], stats.wal_bytes);
+        points.count("foghorn_tsdb_chunk_log_bytes", &[], stats.chunk_log_bytes);
+        if let Some(newest) = stats.newest {
+            points.add("prometheus_tsdb_head_max_time_seconds", &[], newest.as_secs_f64());
+        }
+        if let Some(oldest) = stats.oldest {
+            points.add("prometheus_tsdb_lowest_timestamp_seconds", &[], oldest.as_secs_f64());
+        }
+    }
+
+    fn rule_points(&self, points: &mut Points) {
+        let stats = &self.rules.world().stats;
+        points.count("prometheus_rule_evaluations_total", &[], stats.evaluations.load(Ordering::Relaxed));
+        points.count(
+            "prometheus_rule_evaluation_failures_total",
+            &[],
+            stats.failures.load(Ordering::Relaxed),
+        );
+        points.count("prometheus_rule_group_iterations_total", &[], stats.iterations.load(Ordering::Relaxed));
+        points.count(
+            "prometheus_rule_group_iterations_missed_total",
+            &[],
+            stats.missed.load(Ordering::Relaxed),
+        );
+        points.count(
+            "prometheus_template_text_expansion_failures_total",
+            &[],
+            stats.template_errors.load(Ordering::Relaxed),
+        );
+        for group in self.rules.views() {
+            let key = format!("{};{}", group.file, group.name);
+            let labels = [("rule_group", key.as_str())];
+            points.count("prometheus_rule_group_rules", &labels, group.rules.len() as u64);
+            points.add("prometheus_rule_group_interval_seconds", &labels, group.interval.as_secs_f64());
+            points.add(
+                "prometheus_rule_group_last_duration_seconds",
+                &labels,
+                group.evaluation_duration.as_secs_f64(),
+            );
+            if let Some(at) = group.last_evaluation {
+                points.add(
+                    "prometheus_rule_group_last_evaluation_timestamp_seconds",
+                    &labels,
+                    at.as_secs_f64(),
+                );
+            }
+        }
+    }
+
+    fn notify_points(&self, points: &mut Points) {
+        let mut by_kind: HashMap<String, (u64, u64, u64, u64, f64)> = HashMap::new();
+        for queue in self.outbox.status() {
+            let sums = by_kind.entry(queue.key.kind.clone()).or_default();
+            sums.0 += queue.delivered + queue.given_up;
+            sums.1 += queue.given_up;
+            sums.2 += queue.attempts;
+            sums.3 += queue.failed_attempts;
+            sums.4 += queue.latency.as_secs_f64();
+            let index = queue.key.index.to_string();
+            let labels = [
+                ("receiver", queue.key.receiver.as_str()),
+                ("integration", &queue.key.kind),
+                ("index", &index),
+            ];
+            points.count("foghorn_notify_waiting", &labels, queue.waiting as u64);
+            points.count("foghorn_notify_rate_limited_total", &labels, queue.rate_limited);
+        }
+        for (kind, (all, failed, requests, failed_requests, seconds)) in by_kind {
+            let labels = [("integration", kind.as_str())];
+            points.count("alertmanager_notifications_total", &labels, all);
+            points.count("alertmanager_notifications_failed_total", &labels, failed);
+            points.count("alertmanager_notification_requests_total", &labels, requests);
+            points.count("alertmanager_notification_requests_failed_total", &labels, failed_requests);
+            points.add("foghorn_notify_seconds_total", &labels, seconds);
+        }
+    }
+}
+
+impl Views for Running {
+    fn alerting<'a>(&'a self) -> BoxFuture<'a, Option<Arc<AlertingView>>> {
+        Box::pin(self.alerting.view())
+    }
+
+    fn groups(&self) -> Vec<GroupView> {
+        self.rules.views().iter().map(|group| group_view(group)).collect()
+    }
+
+    fn targets(&self) -> Vec<TargetView> {
+        self.scrape.targets().pools.iter().flat_map(|pool| &pool.active).map(target_view).collect()
+    }
+
+    fn dropped_targets(&self) -> (Vec<DroppedTargetView>, Vec<(String, usize)>) {
+        let view = self.scrape.targets();
+        let counts = view.pools.iter().map(|pool| (pool.job.clone(), pool.dropped_count)).collect();
+        let dropped = view.pools.iter().flat_map(|pool| {
+            pool.dropped
+                .iter()
+                .map(|d| DroppedTargetView { pool: pool.job.clone(), discovered: d.discovered.clone() })
+        });
+        (dropped.collect(), counts)
+    }
+
+    fn families(&self) -> Vec<FamilyView> {
+        self.scrape
+            .metadata()
+            .into_iter()
+            .map(|family| FamilyView {
+                target: family.target,
+                name: family.family,
+                metadata: family.metadata,
+            })
+            .collect()
+    }
+
+    fn plugins(&self) -> Vec<PluginView> {
+        self.host.list().into_iter().map(plugin_view).collect()
+    }
+
+    fn alertmanagers(&self) -> AlertmanagersView {
+        let active = vec![format!("{}/api/v2/alerts", self.external_url)];
+        AlertmanagersView { active, dropped: Vec::new() }
+    }
+
+    fn deliveries(&self) -> Vec<DeliveryView> {
+        self.deliveries.all()
+    }
+
+    fn config_yaml(&self) -> String {
+        self.config().redacted_yaml().to_owned()
+    }
+
+    fn alertmanager_yaml(&self) -> String {
+        self.config().redacted_alertmanager_yaml().to_owned()
+    }
+
+    fn flags(&self) -> Vec<(String, String)> {
+        self.flags.clone()
+    }
+
+    fn runtime(&self) -> RuntimeView {
+        let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        RuntimeView {
+            started: self.started,
+            working_directory: std::env::current_dir()
+                .map(|d| d.to_string_lossy().into_owned())
+                .unwrap_or_default(),
+            hostname: hostname.trim().to_owned(),
+            reload_ok: self.reloads.ok(),
+            last_reload: self.reloads.at(),
+            corruptions: self.corruptions,
+            processors: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            retention: model::format_duration(self.retention),
+        }
+    }
+
+    fn store(&self, limit: usize) -> StoreView {
+        let stats = self.store.stats();
+        let cardinality = self.store.cardinality(limit);
+        StoreView {
+            series: stats.series,
+            chunks: stats.chunks,
+            label_pairs: stats.label_pairs,
+            oldest: stats.oldest,
+            newest: stats.newest,
+            series_by_name: cardinality.series_by_metric,
+            values_by_label: cardinality.values_by_label,
+            bytes_by_label: cardinality.bytes_by_label,
+            series_by_pair: cardinality.series_by_pair,
+        }
+    }
+
+    fn health(&self) -> HealthView {
+        let mut problems = self.scripts.problems();
+        if !self.reloads.ok() {
+            problems.push(
+                "The last reload of the configuration failed; the old one goes on. The log says why."
+                    .to_owned(),
+            );
+        }
+        for pool in &self.scrape.targets().pools {
+            problems.extend(pool.problems.iter().map(|problem| format!("job `{}`: {problem}", pool.job)));
+        }
+        if self.corruptions > 0 {
+            problems.push(format!(
+                "{} damaged parts of the stored data were set aside; see data/damaged.",
+                self.corruptions
+            ));
+        }
+        HealthView {
+            ready: *self.ready.borrow(),
+            problems,
+            samples_appended: self.store.stats().samples_appended,
+            replay: self.replay.clone(),
+        }
+    }
+
+    fn metrics(&self, accept: &str) -> (String, &'static str) {
+        write_points(self.points(), accept, &|name| metrics::metadata(name))
+    }
+}
+
+/// Points as a page, in the format that the client prefers.
+fn write_points(
+    points: Vec<ports::Point>,
+    accept: &str,
+    describe: &dyn Fn(&str) -> model::Metadata,
+) -> (String, &'static str) {
+    let families = map::families(points, describe);
+    if accept.contains("application/openmetrics-text") {
+        (exposition::write_openmetrics(&families), exposition::OPENMETRICS_CONTENT_TYPE)
+    } else {
+        (exposition::write_text(&families), exposition::TEXT_CONTENT_TYPE)
+    }
+}
+
+fn group_view(group: &rules::GroupView) -> GroupView {
+    GroupView {
+        name: group.name.clone(),
+        file: group.file.clone(),
+        interval: group.interval,
+        limit: group.limit,
+        evaluation_time: group.evaluation_duration,
+        last_evaluation: group.last_evaluation,
+        rules: group.rules.iter().map(rule_view).collect(),
+    }
+}
+
+fn rule_view(rule: &rules::RuleView) -> RuleView {
+    let kind = match rule.action {
+        rules::Action::Record => RuleKindView::Recording,
+        rules::Action::Alert { hold, keep_firing } => RuleKindView::Alerting {
+            hold,
+            keep_firing,
+            annotations: rule.annotations.clone(),
+            alerts: rule.alerts.iter().filter_map(alert_view).collect(),
+        },
+    };
+    let language = match rule.query.rsplit_once('.').map(|(_, ending)| ending) {
+        Some("rhai") => "rhai",
+        Some("wasm") => "wasm",
+        _ if rule.query.starts_with("bundled:") => "wasm",
+        _ => "promql",
+    };
+    RuleView {
+        name: rule.name.clone(),
+        query: rule.query.clone(),
+        language,
+        labels: rule.labels.clone(),
+        health: rule.status.health.as_str(),
+        last_error: rule.status.last_error.clone().unwrap_or_default(),
+        evaluation_time: rule.status.evaluation_duration,
+        last_evaluation: rule.status.last_evaluation,
+        kind,
+    }
+}
+
+fn alert_view(alert: &rules::ActiveAlert) -> Option<AlertView> {
+    let keep_firing_since = match alert.state {
+        rules::AlertState::Firing { kept_since, .. } => kept_since,
+        _ => None,
+    };
+    alert.state.is_active().then(|| AlertView {
+        labels: alert.labels.clone(),
+        annotations: alert.annotations.clone().into_iter().collect(),
+        state: alert.state.as_str(),
+        active_at: alert.state.since(),
+        keep_firing_since,
+        value: alert.value,
+    })
+}
+
+fn target_view(target: &scrape::TargetView) -> TargetView {
+    TargetView {
+        pool: target.pool.clone(),
+        url: target.url.clone(),
+        discovered: target.discovered.clone(),
+        labels: target.labels.clone(),
+        health: target.health.as_str(),
+        last_error: target.last_error.clone(),
+        last_scrape: target.last_scrape,
+        last_duration: target.last_duration,
+        interval: target.interval,
+        timeout: target.timeout,
+        beats: target
+            .beats
+            .iter()
+            .map(|beat| BeatView { at: beat.at, took: beat.took, error: beat.error.clone() })
+            .collect(),
+    }
+}
+
+fn plugin_view(status: plugin::PluginStatus) -> PluginView {
+    let allow = &status.spec.allow;
+    let problems: Vec<String> = status.rolled_back.iter().chain(&status.warnings).cloned().collect();
+    PluginView {
+        name: status.name,
+        kind: status.kind.as_str(),
+        language: status.language.as_str(),
+        source: status.file,
+        digest: status.digest,
+        about: status.about,
+        version: status.version,
+        state: status.state.as_str().to_owned(),
+        problem: problems.join("; "),
+        hosts: allow.hosts.clone(),
+        secrets: allow.secrets.keys().cloned().collect(),
+        files: allow.files.clone(),
+        calls: status
+            .calls
+            .into_iter()
+            .map(|call| PluginCallView {
+                at: call.at,
+                took: call.duration,
+                outcome: call.outcome.map_err(|error| error.to_string()),
+            })
+            .collect(),
+    }
+}
+
+fn silence_error(error: SilenceError) -> ControlError {
+    match error {
+        SilenceError::NotFound(_) => ControlError::NotFound(error.to_string()),
+        SilenceError::NotStored(_) => ControlError::Failed(error.to_string()),
+        _ => ControlError::Invalid(error.to_string()),
+    }
+}
+
+impl Control for Running {
+    fn post_alerts<'a>(&'a self, alerts: Vec<AlertDraft>) -> BoxFuture<'a, Result<(), ControlError>> {
+        Box::pin(async move {
+            let answer = self.alerting.post_alerts(alerts).await.map_err(ControlError::Failed)?;
+            if let Some(problem) = answer.not_stored {
+                return Err(ControlError::Failed(problem));
+            }
+            if answer.refused.is_empty() {
+                return Ok(());
+            }
+            let refused: Vec<String> = answer.refused.iter().map(|(_, error)| error.to_string()).collect();
+            Err(ControlError::Invalid(refused.join("; ")))
+        })
+    }
+
+    fn put_silence<'a>(&'a self, draft: SilenceDraft) -> BoxFuture<'a, Result<String, ControlError>> {
+        Box::pin(async move {
+            match self.alerting.put_silence(draft).await {
+                Ok(id) => {
+                    tracing::info!(%id, "A silence was made or changed.");
+                    Ok(id.as_str().to_owned())
+                }
+                Err(error) => Err(silence_error(error)),
+            }
+        })
+    }
+
+    fn expire_silence<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), ControlError>> {
+        Box::pin(async move {
+            self.alerting.expire_silence(SilenceId::new(id)).await.map_err(silence_error)?;
+            tracing::info!(%id, "A silence was ended.");
+            Ok(())
+        })
+    }
+
+    fn reload<'a>(&'a self) -> BoxFuture<'a, Result<(), ControlError>> {
+        Box::pin(async move { self.reload_files().await.map_err(ControlError::Failed) })
+    }
+
+    fn quit(&self) {
+        self.quit.send_replace(true);
+    }
+
+    fn exporter_page<'a>(
+        &'a self,
+        name: &'a str,
+        accept: &'a str,
+    ) -> BoxFuture<'a, Result<(String, &'static str), ControlError>> {
+        Box::pin(async move {
+            let missing = || ControlError::NotFound(format!("no exporter `{name}` is in use"));
+            let plugin = match self.host.get(name) {
+                Some(plugin) => plugin,
+                // What ships with us needs no configuration to be looked at.
+                None => {
+                    let bundled = plugin::bundled::find(name).filter(|b| b.kind() == Some(Kind::Exporter));
+                    bundled.ok_or_else(missing)?;
+                    let spec = plugin::PluginSpec::new(plugin::Source::Bundled(name.to_owned()));
+                    self.host.load(spec).await.map_err(|error| ControlError::Failed(error.to_string()))?
+                }
+            };
+            let collector = plugin.collector().ok_or_else(missing)?;
+            let timeout = Duration::from_secs(10);
+            let target = Target {
+                labels: model::Labels::empty(),
+                discovered: model::Labels::empty(),
+                address: "localhost".to_owned(),
+                url: format!("plugin://{name}/localhost"),
+                params: Vec::new(),
+                interval: timeout,
+                timeout,
+            };
+            let scrape = collector
+                .collect(&target, Deadline::after(timeout))
+                .await
+                .map_err(|error| ControlError::Failed(error.message))?;
+            let Payload::Points(points) = scrape.payload else {
+                return Err(ControlError::Failed("the exporter gave a page and no points".to_owned()));
+            };
+            let described: HashMap<String, model::Metadata> = scrape.metadata.into_iter().collect();
+            Ok(write_points(points, accept, &|family| described.get(family).cloned().unwrap_or_default()))
+        })
+    }
+}

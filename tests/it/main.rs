@@ -1,0 +1,15 @@
+//! The real binary, real sockets: HTTP in, messages out.
+//!
+//! Each test starts its own servers on ports that the system chooses, with a data directory of its own. Waiting is
+//! always for something to become true, with a deadline that only a broken build reaches.
+
+mod world;
+
+mod crash;
+mod grading;
+mod lab;
+mod page;
+mod peers;
+mod plugins;
+mod sandbox;
+mod wrong_input;
