@@ -92,7 +92,7 @@ impl HttpExposition {
         match (format, problem) {
             (Some(format), problem) => {
                 if let Some(problem) = problem {
-                    tracing::debug!(url = target.url, %problem, "Read with fallback_scrape_protocol.");
+                    tracing::debug!(instance = target.labels.value(model::INSTANCE), %problem, "Read with fallback_scrape_protocol.");
                 }
                 Ok(Scrape {
                     wire_bytes: response.wire_bytes,

@@ -470,3 +470,73 @@ impl Families {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use model::BucketSpan;
+    use ports::{AppendError, Appended};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Rows(Mutex<Vec<Row>>);
+
+    impl Append for Rows {
+        fn append(&self, batch: &WriteBatch) -> Result<Appended, AppendError> {
+            self.0.lock().unwrap().extend(batch.rows.iter().cloned());
+            Ok(Appended { outcome: batch.rows.iter().map(|_| Ok(SeriesRef(1))).collect(), created: 0 })
+        }
+    }
+
+    /// Scrapes one native histogram with eight buckets of schema 3; its schema and buckets as stored, or the error.
+    fn store_histogram(change: impl FnOnce(&mut PoolConfig)) -> Result<(i32, usize), String> {
+        let mut config = PoolConfig::new("j");
+        change(&mut config);
+        let labels = Labels::from([("job", "j")]);
+        let target = Target {
+            labels,
+            discovered: Labels::empty(),
+            address: "a".to_owned(),
+            url: "http://a".to_owned(),
+            params: Vec::new(),
+            interval: config.interval,
+            timeout: config.timeout,
+        };
+        let histogram = Histogram {
+            schema: 3,
+            count: 8.0,
+            positive_spans: vec![BucketSpan { offset: 1, length: 8 }],
+            positive_buckets: vec![1.0; 8],
+            ..Histogram::default()
+        };
+        let labels = Labels::from([(METRIC_NAME, "h")]);
+        let point = Point { labels, value: SampleValue::Histogram(Arc::new(histogram)), at: None };
+        let scrape = Scrape { payload: Payload::Points(vec![point]), metadata: Vec::new(), wire_bytes: 0 };
+        let (rows, stats) = (Rows::default(), ScrapeStats::default());
+        let context = Context { config: &config, target: &target, append: &rows, stats: &stats };
+        let mut state = LoopState::default();
+        let outcome =
+            ingest(&context, &mut state, Collected::Scrape(scrape), Timestamp::from_secs(1), Duration::ZERO);
+        if let Some(error) = outcome.error {
+            return Err(error);
+        }
+        let rows = rows.0.into_inner().unwrap();
+        match &rows[0].value {
+            SampleValue::Histogram(h) => Ok((h.schema, h.positive_buckets.len())),
+            SampleValue::Float(_) => Err("no histogram was stored".to_owned()),
+        }
+    }
+
+    #[test]
+    fn native_histograms_are_made_coarser() {
+        assert_eq!(store_histogram(|_| ()), Ok((3, 8)));
+        assert_eq!(store_histogram(|c| c.limits.native_histogram_buckets = 8), Ok((3, 8)));
+        assert_eq!(store_histogram(|c| c.limits.native_histogram_buckets = 4), Ok((2, 4)));
+        assert_eq!(store_histogram(|c| c.limits.native_histogram_buckets = 1), Ok((0, 1)));
+        // Two to the power of one quarter is the first growth beyond 1.1.
+        assert_eq!(store_histogram(|c| c.native_histogram_min_bucket_factor = 1.1), Ok((2, 4)));
+        assert_eq!(store_histogram(|c| c.native_histogram_min_bucket_factor = 1.01), Ok((3, 8)));
+    }
+}

@@ -3,10 +3,12 @@
 //! The loop owns what is remembered of its target ([`LoopState`]) and hands it on when it is replaced by a loop with other
 //! settings, so that a reload neither loses nor repeats a stale marker.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::Timestamp;
+use futures_util::FutureExt as _;
+use model::{INSTANCE, Timestamp};
 use ports::{Append, Clock, Deadline, Payload, Target};
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
@@ -21,6 +23,9 @@ use crate::target_view::{Beat, TargetCell};
 
 /// A body of more bytes is read off the threads that wait for sockets.
 const INLINE_BYTES_MAX: usize = 64 * 1024;
+
+/// A bug of ours, or of what reads the target.
+const PANICKED: &str = "reading this target panicked; this is a bug, see the log";
 
 /// What a loop is told to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,9 +122,11 @@ impl ScrapeLoop {
                 },
             }
         };
-        match tokio::time::timeout(timeout, read).await {
-            Ok(Ok(scrape)) => Collected::Scrape(scrape),
-            Ok(Err(error)) => {
+        // Whatever reads a target may be wrong; the others go on.
+        match tokio::time::timeout(timeout, AssertUnwindSafe(read).catch_unwind()).await {
+            Ok(Ok(Ok(scrape))) => Collected::Scrape(scrape),
+            Ok(Err(_)) => Collected::Nothing { error: PANICKED.to_owned(), too_large: false },
+            Ok(Ok(Err(error))) => {
                 let too_large = matches!(error, FetchError::TooLarge(_));
                 Collected::Nothing { error: error.into_message(), too_large }
             }
@@ -148,10 +155,7 @@ impl ScrapeLoop {
             let (shared, config, target) =
                 (Arc::clone(&self.shared), Arc::clone(&self.config), Arc::clone(&self.target));
             let work = move || ingest_with(&shared, &config, &target, state, collected, at, took);
-            tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-                let error = Some(format!("reading the samples was cut short: {error}"));
-                (LoopState::default(), Outcome { error, ..Outcome::default() })
-            })
+            tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| lost())
         } else {
             ingest_with(&self.shared, &self.config, &self.target, state, collected, at, took)
         };
@@ -164,13 +168,14 @@ impl ScrapeLoop {
             self.cell.set_families(families);
         }
         let beat = Beat { at, took, samples: outcome.scraped, error: outcome.error };
-        let (pool, url) = (self.config.job_name.as_str(), self.target.url.as_str());
+        // Not the address: its parameters may be secret.
+        let (pool, instance) = (self.config.job_name.as_str(), self.target.labels.value(INSTANCE));
         match (&beat.error, self.cell.is_up()) {
-            // Once for each time that it goes down; the targets page has every single one.
-            (Some(error), Some(true) | None) => tracing::warn!(pool, url, error, "Scrape failed."),
-            (Some(error), Some(false)) => tracing::debug!(pool, url, error, "Scrape failed."),
-            (None, Some(false)) => tracing::info!(pool, url, "Scrape works again."),
-            (None, _) => tracing::debug!(pool, url, samples = beat.samples, "Scraped."),
+            // Once for each time that it goes down; the targets page has every one.
+            (Some(error), Some(true) | None) => tracing::warn!(pool, instance, error, "Scrape failed."),
+            (Some(error), Some(false)) => tracing::debug!(pool, instance, error, "Scrape failed."),
+            (None, Some(false)) => tracing::info!(pool, instance, "Scrape works again."),
+            (None, _) => tracing::debug!(pool, instance, samples = beat.samples, "Scraped."),
         }
         self.cell.beat(beat, outcome.warning);
     }
@@ -235,6 +240,14 @@ fn ingest_with(
     at: Timestamp,
     took: Duration,
 ) -> (LoopState, Outcome) {
-    let outcome = ingest(&context(shared, config, target), &mut state, collected, at, took);
-    (state, outcome)
+    let work = || ingest(&context(shared, config, target), &mut state, collected, at, took);
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(outcome) => (state, outcome),
+        Err(_) => lost(),
+    }
+}
+
+/// What is remembered may be half changed: begin anew.
+fn lost() -> (LoopState, Outcome) {
+    (LoopState::default(), Outcome { error: Some(PANICKED.to_owned()), ..Outcome::default() })
 }

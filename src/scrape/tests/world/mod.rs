@@ -92,6 +92,7 @@ impl Collector for Plugin {
         Box::pin(async move {
             // plugin://NAME/ADDRESS
             let address = target.url.rsplit('/').next().unwrap_or_default();
+            assert!(!address.starts_with("panics"), "as it should");
             let Answer::Body { text, .. } = self.targets.answer(&format!("x://{address}")) else {
                 return Err(CollectError { message: "the plugin trapped".to_owned() });
             };
