@@ -208,3 +208,35 @@ fn bindings_fit(root: &Path) -> Outcome<()> {
     }
     Err("wit/v0.1 changed after the SDK's bindings were written; run `cargo xtask bindings`".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_components_are_what_their_sources_say() {
+        check(&crate::root(), Compare::Sources).unwrap();
+    }
+
+    #[test]
+    fn a_component_that_was_changed_is_found() {
+        let root = crate::root();
+        let folder = root.join("plugins/dist");
+        let mut dist = Dist::read(&folder).unwrap();
+        let guests = guests::all(&root).unwrap();
+        let (name, record) = dist.0.iter_mut().next().unwrap();
+        let name = name.clone();
+        record["sha256"] = "0".into();
+        record["wit"] = "0".into();
+        dist.0.insert("gone".to_owned(), json!({}));
+        let problems = source_problems(&root, &folder, &dist, &guests).unwrap();
+        assert_eq!(
+            problems,
+            [
+                format!("{name}: plugins/dist has another component than its record says"),
+                format!("{name}: wit/v0.1 changed after it was built"),
+                "gone: plugins/dist has a component of it, but there is no such crate".to_owned(),
+            ]
+        );
+    }
+}
