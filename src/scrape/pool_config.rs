@@ -132,6 +132,18 @@ pub enum DiscoveryConfig {
     },
 }
 
+impl DiscoveryConfig {
+    /// The kind's name: `file` for `file_sd_configs`.
+    pub fn kind(&self) -> &str {
+        match self {
+            DiscoveryConfig::File { .. } => "file",
+            DiscoveryConfig::Http { .. } => "http",
+            DiscoveryConfig::Dns { .. } => "dns",
+            DiscoveryConfig::Unsupported { name } => name,
+        }
+    }
+}
+
 /// Targets that have labels in common.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TargetGroup {

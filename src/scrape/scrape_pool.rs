@@ -187,6 +187,7 @@ impl ScrapePool {
             let provider = match old.iter().position(|provider| provider.config == *config) {
                 Some(place) => old.swap_remove(place),
                 None => {
+                    self.shared.stats.discovery_failed(&self.config.job_name, config.kind(), 0);
                     self.next_provider += 1;
                     let id = self.next_provider;
                     let updates = Updates { source: id, sender: self.updates.0.clone() };
@@ -205,7 +206,7 @@ impl ScrapePool {
             provider.groups = groups;
         }
         if let Some(problem) = &update.problem {
-            count(&self.shared.stats.discovery_failures, 1);
+            self.shared.stats.discovery_failed(&self.config.job_name, provider.config.kind(), 1);
             if provider.problem.as_ref() != Some(problem) {
                 tracing::warn!(pool = self.config.job_name, problem, "Targets could not be found.");
             }

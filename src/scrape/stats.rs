@@ -23,7 +23,8 @@ pub(crate) struct ScrapeStats {
     pub(crate) append_failures: AtomicU64,
     pub(crate) pools_created: AtomicU64,
     pub(crate) pool_reloads: AtomicU64,
-    pub(crate) discovery_failures: AtomicU64,
+    /// By job and kind of discovery.
+    discovery_failures: Mutex<BTreeMap<(String, String), u64>>,
     /// Seconds between scrapes and their number, by the interval that was asked for.
     intervals: Mutex<BTreeMap<Duration, Sum>>,
     jobs: Mutex<BTreeMap<String, JobStats>>,
@@ -68,8 +69,15 @@ impl ScrapeStats {
         update(stats);
     }
 
+    /// `by` lists of targets of `job` could not be read; with 0 only the counter begins.
+    pub(crate) fn discovery_failed(&self, job: &str, kind: &str, by: u64) {
+        let mut failures = self.discovery_failures.lock().unwrap_or_else(PoisonError::into_inner);
+        *failures.entry((job.to_owned(), kind.to_owned())).or_default() += by;
+    }
+
     pub(crate) fn forget_job(&self, job: &str) {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).remove(job);
+        self.discovery_failures.lock().unwrap_or_else(PoisonError::into_inner).retain(|(j, _), _| j != job);
     }
 
     /// Everything as samples. `families`: entries of metadata by job.
@@ -91,7 +99,6 @@ impl ScrapeStats {
             ("prometheus_target_scrape_pool_reloads_total", &self.pool_reloads),
             ("foghorn_scrape_series_refused_total", &self.series_refused),
             ("foghorn_scrape_append_failures_total", &self.append_failures),
-            ("foghorn_scrape_discovery_failures_total", &self.discovery_failures),
         ];
         for (name, counter) in counters {
             points.push(name, &[], counter.load(Ordering::Relaxed) as f64);
@@ -115,6 +122,11 @@ impl ScrapeStats {
             }
             let by_config = [("config", job.as_str()), ("name", "scrape")];
             points.push("prometheus_sd_discovered_targets", &by_config, stats.discovered as f64);
+        }
+        let failures = self.discovery_failures.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((job, kind), count) in failures.iter() {
+            let labels = [("config", job.as_str()), ("mechanism", kind)];
+            points.push("prometheus_sd_refresh_failures_total", &labels, *count as f64);
         }
         points.list
     }
@@ -189,7 +201,7 @@ pub fn metadata() -> Vec<(String, Metadata)> {
             "Samples refused because the store holds as many series as it may.",
         ),
         ("foghorn_scrape_append_failures_total", Counter, "Scrapes whose samples could not be stored."),
-        ("foghorn_scrape_discovery_failures_total", Counter, "Lists of targets that could not be read."),
+        ("prometheus_sd_refresh_failures_total", Counter, "Lists of targets that could not be read."),
         ("prometheus_target_interval_length_seconds", Summary, "Time between scrapes."),
         (
             "prometheus_target_sync_length_seconds",
