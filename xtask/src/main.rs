@@ -7,6 +7,8 @@
 //! cargo xtask plugins --check-sources    only compare hashes: builds nothing, needs no toolchain
 //! cargo xtask plugin DIR                 build the plugin crate in DIR, of your own, to a .wasm beside its Cargo.toml
 //! cargo xtask bindings                   write the SDK's bindings anew from wit/
+//! cargo xtask ui                         build the page into ui/dist
+//! cargo xtask ui --check                 fail if ui/dist is not what its sources say
 //! ```
 
 mod bindings;
@@ -14,6 +16,7 @@ mod dist;
 mod guests;
 mod shell;
 mod toolchain;
+mod ui;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -31,6 +34,8 @@ fn main() -> ExitCode {
         ["plugins", names @ ..] if names.iter().all(|name| !name.starts_with('-')) => build_committed(names),
         ["plugin", folder] => dist::build_one(&root(), Path::new(folder)),
         ["bindings"] => bindings::write(&root()),
+        ["ui"] => ui::build(&root()),
+        ["ui", "--check"] => ui::check(&root()),
         _ => Err(
             "usage: cargo xtask plugins [NAME… | --out DIR [NAME…] | --check | --check-sources] | plugin DIR | bindings"
                 .into(),
