@@ -26,6 +26,7 @@ mod memory;
 mod netclass;
 mod netdev;
 mod netstat;
+mod nfs;
 mod nvme;
 mod os;
 mod power_supply;
@@ -101,6 +102,8 @@ pub(crate) const ALL: &[Collector] = &[
     on("netclass", netclass::collect),
     on("netdev", netdev::collect),
     on("netstat", netstat::collect),
+    on("nfs", nfs::client),
+    on("nfsd", nfs::server),
     on("nvme", nvme::collect),
     on("os", os::collect),
     on("powersupplyclass", power_supply::collect),
