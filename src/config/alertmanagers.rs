@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::RelabelRule;
+use model::{Labels, RelabelRule};
 use ports::HttpOptions;
 
 use crate::reader::{At, Fields};
@@ -84,5 +84,8 @@ fn read_one(at: &At<'_>, names: NameScheme) -> Option<(AlertmanagerConfig, Shown
         alert_relabel_configs: relabel::read_list(&fields, "alert_relabel_configs", names),
         place: at.place(),
     };
+    let path = format!("{}/api/v2/alerts", config.path_prefix.trim_end_matches('/'));
+    let base = [("__scheme__", config.scheme.as_str()), ("__alerts_path__", path.as_str())];
+    discovery::native::check_addresses(&fields, &Labels::from_pairs(base), &config.relabel_configs);
     Some((config, fields.finish()))
 }

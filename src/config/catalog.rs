@@ -8,6 +8,8 @@ use std::path::PathBuf;
 pub struct Catalog {
     /// Bundled exporter plugins, as in `plugin: NAME` of a scrape configuration.
     pub exporters: BTreeSet<String>,
+    /// Bundled rules: `bundled:NAME` among the rule files.
+    pub rules: BTreeSet<String>,
     /// Bundled notifier plugins: `NAME_configs` of a receiver needs `NAME`.
     pub notifiers: BTreeSet<String>,
     /// Kinds of discovery that work: `file` for `file_sd_configs`. `static` always does.
@@ -32,6 +34,10 @@ impl Catalog {
 
     pub(crate) fn has_exporter(&self, name: &str) -> bool {
         self.everything || self.exporters.contains(name)
+    }
+
+    pub(crate) fn has_rule(&self, name: &str) -> bool {
+        self.everything || self.rules.contains(name)
     }
 
     pub(crate) fn has_notifier(&self, name: &str) -> bool {

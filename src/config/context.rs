@@ -103,6 +103,11 @@ impl<'a> Context<'a> {
         self.sources.borrow().iter().map(|source| source.path.clone()).collect()
     }
 
+    /// Whether a file is there.
+    pub(crate) fn exists(&self, path: &std::path::Path) -> bool {
+        self.files.glob(path).is_ok_and(|found| !found.is_empty())
+    }
+
     /// Notes a problem with a whole file.
     pub(crate) fn note_file(&self, file: usize, problem: Problem) {
         self.found.borrow_mut().push(Found::Whole { file, problem });

@@ -188,6 +188,15 @@ impl<'a> Fields<'a> {
         Some(at.resolve(&text))
     }
 
+    /// A path of a file that has to be there.
+    pub(crate) fn existing_path(&self, key: &'static str) -> Option<PathBuf> {
+        let path = self.path(key)?;
+        if let Some(at) = self.get(key) {
+            at.check_exists(&path);
+        }
+        Some(path)
+    }
+
     /// A value that nobody sees. `file_key`: where it would better be.
     pub(crate) fn secret(&self, key: &'static str, file_key: Option<&'static str>) -> Option<Secret<String>> {
         let at = self.get(key)?;
@@ -202,7 +211,7 @@ impl<'a> Fields<'a> {
     /// A secret that is in the configuration or in a file; not in both.
     pub(crate) fn secret_or_file(&self, key: &'static str, file_key: &'static str) -> Option<Setting> {
         self.at_most_one(&[key, file_key]);
-        let file = self.path(file_key);
+        let file = self.existing_path(file_key);
         match self.secret(key, Some(file_key)) {
             Some(value) => Some(Setting::Secret { value, template: false }),
             None => file.map(Setting::SecretFile),

@@ -103,7 +103,7 @@ fn read_basic(parent: &Fields<'_>, at: &At<'_>) -> Option<HttpAuth> {
     let fields = at.fields()?;
     fields.at_most_one(&["username", "username_file"]);
     let username = fields.text("username").unwrap_or_default();
-    let username_file = fields.path("username_file").map(|p| p.to_string_lossy().into_owned());
+    let username_file = fields.existing_path("username_file").map(|p| p.to_string_lossy().into_owned());
     let (password, password_file) = inline_and_file(fields.secret_or_file("password", "password_file"));
     parent.show("basic_auth", fields.finish());
     Some(HttpAuth::Basic { username, username_file, password, password_file })
@@ -158,6 +158,9 @@ fn read_oauth2(parent: &Fields<'_>, at: &At<'_>) -> Option<HttpAuth> {
     if token_url.is_empty() {
         fields.missing("token_url", None);
     }
+    if let Some(at) = fields.get("grant_type").filter(|_| grant == JWT_BEARER) {
+        warn_unused(&at, "this grant is read and checked, and not asked for: use a client secret");
+    }
     if grant == JWT_BEARER && key.is_none() {
         fields.missing("client_certificate_key_file", Some("this grant signs with a key".to_owned()));
     }
@@ -170,6 +173,13 @@ fn read_oauth2(parent: &Fields<'_>, at: &At<'_>) -> Option<HttpAuth> {
         token_url,
         endpoint_params,
     })
+}
+
+/// Says that a key has no effect in this server.
+fn warn_unused(at: &At<'_>, what: &str) {
+    if !at.cx.catalog.everything {
+        at.at_key().warn(what, None);
+    }
 }
 
 /// Versions of TLS, oldest first.
@@ -187,7 +197,7 @@ pub(crate) fn read_tls(at: &At<'_>) -> Option<(TlsOptions, Shown)> {
     for pair in [["ca", "ca_file"], ["cert", "cert_file"]] {
         fields.at_most_one(&pair);
     }
-    let path = |key| fields.path(key).map(|p| p.to_string_lossy().into_owned());
+    let path = |key| fields.existing_path(key).map(|p| p.to_string_lossy().into_owned());
     let (ca_file, cert_file) = (path("ca_file"), path("cert_file"));
     let (ca, cert) = (fields.text("ca"), fields.text("cert"));
     let key = fields.secret_or_file("key", "key_file");
@@ -250,6 +260,8 @@ fn read_proxy(fields: &Fields<'_>) -> Proxy {
     if let Some(at) = fields.get("proxy_connect_header") {
         if url.is_none() && !from_environment {
             at.at_key().error("`proxy_connect_header` without a proxy does nothing", None);
+        } else {
+            warn_unused(&at, "`proxy_connect_header` is read and checked, and not sent");
         }
         let mut shown = Vec::new();
         for (name, at) in at.entries().unwrap_or_default() {

@@ -33,6 +33,9 @@ pub struct LoadOptions {
     pub local_zone: Zone,
     /// Whether a configuration without a `route` is an error, as it is for Alertmanager.
     pub require_route: bool,
+    /// Whether files that are named and not there are errors: rule files, secrets, certificates. A server that starts
+    /// without them warns, and reads them when they are needed.
+    pub require_files: bool,
 }
 
 impl Default for LoadOptions {
@@ -42,6 +45,7 @@ impl Default for LoadOptions {
             promql: ParseOptions::default(),
             local_zone: Zone::utc(),
             require_route: false,
+            require_files: false,
         }
     }
 }
@@ -326,6 +330,9 @@ impl Jobs {
 }
 
 /// What a list of patterns names: each existing file once for each pattern that finds it.
+/// What stands before the name of a plugin that is part of the binary.
+const BUNDLED: &str = "bundled:";
+
 fn expand_patterns(fields: &Fields<'_>, key: &'static str) -> Vec<(PathBuf, Place)> {
     let mut found = Vec::new();
     for at in fields.get(key).and_then(|at| at.list()).unwrap_or_default() {
@@ -344,13 +351,28 @@ fn expand_patterns(fields: &Fields<'_>, key: &'static str) -> Vec<(PathBuf, Plac
             );
             continue;
         }
+        if let Some(name) = text.strip_prefix(BUNDLED).filter(|_| key == "rule_files") {
+            if at.cx.catalog.has_rule(name) {
+                found.push((PathBuf::from(&text), at.place()));
+            } else {
+                let known: Vec<&str> = at.cx.catalog.rules.iter().map(String::as_str).collect();
+                let hint = format!("bundled rules: {}", known.join(", "));
+                at.error(format!("no rule `{name}` ships with this server"), Some(hint));
+            }
+            continue;
+        }
         let pattern = tidy(&at.resolve(&text));
         at.cx.patterns.borrow_mut().push(pattern.clone());
         match at.cx.files.glob(&pattern) {
             Ok(paths) => {
                 if paths.is_empty() && !last.contains(['*', '?', '[']) {
                     let hint = format!("looked for {}; in a container, is it mounted?", pattern.display());
-                    at.warn(format!("`{text}` does not exist"), Some(hint));
+                    let what = format!("`{text}` does not exist");
+                    if at.cx.options.require_files {
+                        at.error(what, Some(hint))
+                    } else {
+                        at.warn(what, Some(hint))
+                    }
                 }
                 found.extend(paths.into_iter().map(|path| (path, at.place())));
             }
@@ -395,7 +417,8 @@ fn read_rule_files(fields: &Fields<'_>, names: NameScheme) -> (Vec<RuleGroupConf
             continue;
         }
         seen.push(path.clone());
-        if path.extension().is_some_and(|extension| extension == "rhai" || extension == "wasm") {
+        let bundled = path.to_str().is_some_and(|text| text.starts_with(BUNDLED));
+        if bundled || path.extension().is_some_and(|extension| extension == "rhai" || extension == "wasm") {
             scripts.push(ScriptRule { file: path, place });
         } else {
             groups.extend(read_rule_file(cx, &path, names));

@@ -1,5 +1,6 @@
 //! `plugins`: what is loaded beside what is bundled, and what each may do.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,10 +10,11 @@ use ports::SmtpServer;
 use crate::reader::{At, Context, Fields, suggestion};
 use crate::schema::Texts;
 use crate::shown::Shown;
+use crate::source::looks_secret;
 use crate::{Place, Setting, http, schema};
 
 /// One plugin: where it is, what it may reach, its parameters and limits. Everything is denied that is not here.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct PluginConfig {
     /// What is loaded.
     pub file: PluginFile,
@@ -30,6 +32,23 @@ pub struct PluginConfig {
     pub reuse: Option<u32>,
     /// Where it stands.
     pub place: Place,
+}
+
+impl fmt::Debug for PluginConfig {
+    /// Without the values of parameters: nobody knows which of them are secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let params: Vec<&str> = self.params.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("PluginConfig")
+            .field("file", &self.file)
+            .field("name", &self.name)
+            .field("sha256", &self.sha256)
+            .field("allow", &self.allow)
+            .field("params", &params)
+            .field("limits", &self.limits)
+            .field("reuse", &self.reuse)
+            .field("place", &self.place)
+            .finish()
+    }
 }
 
 /// Where a plugin is loaded from.
@@ -241,8 +260,14 @@ fn plugin_file(at: &At<'_>, text: &str) -> PluginFile {
     if !text.ends_with(".wasm") && !text.ends_with(".rhai") {
         let hint = "a plugin is a .wasm or .rhai file, or `bundled:NAME`";
         at.error(format!("`{text}` is not a plugin"), Some(hint.to_owned()));
+        return PluginFile::Path(at.resolve(text));
     }
-    PluginFile::Path(at.resolve(text))
+    let path = at.resolve(text);
+    if !at.cx.catalog.everything && !at.cx.exists(&path) {
+        let hint = format!("looked for {}; in a container, is it mounted?", path.display());
+        at.error(format!("`{text}` does not exist"), Some(hint));
+    }
+    PluginFile::Path(path)
 }
 
 fn read_name(fields: &Fields<'_>, at: &At<'_>) -> Option<String> {
@@ -267,7 +292,14 @@ fn read_digest(fields: &Fields<'_>, at: &At<'_>) -> Option<String> {
 }
 
 fn read_params(at: &At<'_>) -> Vec<(String, Setting)> {
-    at.entries();
+    for (name, value) in at.entries().unwrap_or_default() {
+        if looks_secret(&name) && value.scalar().is_some_and(|s| !s.plain || s.text.parse::<f64>().is_err()) {
+            let hint = format!(
+                "the plugin reads its parameters; grant it instead: `allow: {{secrets: {{{name}: {{file: …}}}}}}`"
+            );
+            value.warn(format!("`{name}` looks like a secret"), Some(hint));
+        }
+    }
     match schema::free(at, Texts::Literal) {
         Setting::Map(params) => params,
         _ => Vec::new(),

@@ -318,12 +318,30 @@ impl<'a> At<'a> {
         }
     }
 
+    /// The texts of a mapping that was read before: what is not text was reported then.
+    pub(crate) fn text_map_quietly(&self) -> Option<Vec<(String, String)>> {
+        let Yaml::Map(entries) = &self.node.yaml else { return None };
+        let text = |node: &Node| match &node.yaml {
+            Yaml::Scalar(scalar) => Some(scalar.text.clone()),
+            _ => None,
+        };
+        Some(entries.iter().filter_map(|(key, node)| Some((key.text.clone(), text(node)?))).collect())
+    }
+
     /// A mapping of names to texts, in the order of the file.
     pub(crate) fn text_map(&self) -> Option<Vec<(String, String)>> {
         let entries = self.entries()?;
         let pairs: Vec<Option<(String, String)>> =
             entries.into_iter().map(|(name, value)| Some((name, value.text()?))).collect();
         pairs.into_iter().collect()
+    }
+
+    /// Says so if files are to be there and this one is not.
+    pub(crate) fn check_exists(&self, path: &std::path::Path) {
+        if self.cx.options.require_files && !self.cx.exists(path) {
+            let hint = format!("looked for {}; in a container, is it mounted?", path.display());
+            self.error("this file does not exist", Some(hint));
+        }
     }
 
     /// A path, from the directory of the file it stands in.
@@ -334,20 +352,24 @@ impl<'a> At<'a> {
 }
 
 impl At<'_> {
-    /// Text that nobody sees, with a warning that it stands here.
+    /// Text that nobody sees: from the environment if it is `${env:NAME}`, else as it stands here, with a warning.
     pub(crate) fn secret_text(&self, file_key: Option<&str>) -> Option<String> {
         let text = self.text()?;
+        if let Some(name) = text.strip_prefix("${env:").and_then(|rest| rest.strip_suffix('}')) {
+            let value = self.cx.files.env(name);
+            if value.is_none() {
+                self.error(format!("the environment variable `{name}` is not set"), None);
+            }
+            return value;
+        }
         self.cx.hide(self.node.span);
         if text == MASK {
-            let what = "this is the mask of a secret, not a secret";
             let hint = "write the secret itself; configurations that are shown have masks in them";
-            self.warn(what, Some(hint.to_owned()));
+            self.warn("this is the mask of a secret, not a secret", Some(hint.to_owned()));
         } else if let Some(file_key) = file_key.filter(|_| !text.is_empty()) {
-            let what = "a secret stands in the configuration";
-            let hint = format!(
-                "move it to a file and name that with `{file_key}`; change it if this file was ever shared"
-            );
-            self.warn(what, Some(hint));
+            let hint =
+                format!("name a file with `{file_key}` instead; change it if this file was ever shared");
+            self.warn("a secret stands in the configuration", Some(hint));
         }
         Some(text)
     }

@@ -163,6 +163,7 @@ fn read_integration(
     settings.extend(http::to_setting(&http).map(|setting| ("http_config".to_owned(), setting)));
     at.cx.check_notifier(at, kind.name, receiver);
     let plugin = PluginName { name: kind.name.to_owned(), place: at.place() };
+    let settings = Setting::without_file_names(settings);
     let integration =
         Integration { kind: kind.name.to_owned(), index, plugin, send_resolved, settings, http };
     Some((integration, fields.finish()))
@@ -281,6 +282,7 @@ fn read_free(
     settings.extend(http::to_setting(&http).map(|setting| ("http_config".to_owned(), setting)));
     at.cx.check_notifier(at, name, receiver);
     let plugin = PluginName { name: name.to_owned(), place: at.place() };
+    let settings = Setting::without_file_names(settings);
     let integration = Integration { kind: name.to_owned(), index: 0, plugin, send_resolved, settings, http };
     Some((integration, fields.finish()))
 }

@@ -1,5 +1,6 @@
 //! Rule files: groups of alerting and recording rules.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -78,7 +79,7 @@ impl RuleAction {
 /// A rule file that is a script or a component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScriptRule {
-    /// The `.rhai` or `.wasm` file.
+    /// The `.rhai` or `.wasm` file, or `bundled:NAME`.
     pub file: PathBuf,
     /// The entry of `rule_files` that named it.
     pub place: Place,
@@ -87,23 +88,41 @@ pub struct ScriptRule {
 /// The groups of one rule file.
 pub(crate) fn read_file(at: &At<'_>, names: NameScheme) -> (Vec<RuleGroupConfig>, Shown) {
     let Some(fields) = at.fields() else { return (Vec::new(), Shown::Null) };
-    let mut seen: Vec<(String, u32)> = Vec::new();
+    let mut names_seen: Vec<(String, u32)> = Vec::new();
+    let mut rules_seen = Seen::new();
     let groups = fields.each("groups", |at| {
-        let (group, shown) = read_group(&at, names)?;
-        match seen.iter().find(|(name, _)| *name == group.name) {
+        let (group, shown) = read_group(&at, names, &mut rules_seen)?;
+        match names_seen.iter().find(|(name, _)| *name == group.name) {
             Some((name, line)) if !name.is_empty() => {
                 let hint = Some(format!("the first is at line {line}"));
                 let at = at.fields().and_then(|fields| fields.get("name")).unwrap_or_else(|| at.clone());
                 at.error(format!("there are two groups called `{name}` in this file"), hint);
             }
-            _ => seen.push((group.name.clone(), group.place.line)),
+            _ => names_seen.push((group.name.clone(), group.place.line)),
         }
         Some((group, shown))
     });
     (groups, fields.finish())
 }
 
-fn read_group(at: &At<'_>, names: NameScheme) -> Option<(RuleGroupConfig, Shown)> {
+/// Rules by name and labels, with their lines.
+type Seen = HashMap<(String, Vec<(String, String)>), u32>;
+
+/// Two rules that make the same series or alerts: which of them wins is not said anywhere.
+fn warn_if_seen(at: &At<'_>, rule: &RuleConfig, seen: &mut Seen) {
+    let key = (rule.action.name().to_owned(), rule.labels.clone());
+    match seen.get(&key) {
+        Some(line) => {
+            let hint = format!("the first is at line {line}");
+            at.warn(format!("there are two rules called `{}` with the same labels", key.0), Some(hint));
+        }
+        None => {
+            seen.insert(key, rule.place.line);
+        }
+    }
+}
+
+fn read_group(at: &At<'_>, names: NameScheme, seen: &mut Seen) -> Option<(RuleGroupConfig, Shown)> {
     let fields = at.fields()?;
     let name = fields.text_or("name", "");
     if name.is_empty() {
@@ -113,7 +132,11 @@ fn read_group(at: &At<'_>, names: NameScheme) -> Option<(RuleGroupConfig, Shown)
     let query_offset = fields.duration("query_offset");
     let limit = fields.unsigned_or("limit", 0);
     let labels = read_labels(&fields, names, Templated::No);
-    let rules = fields.each("rules", |at| read_rule(&at, names, &labels));
+    let rules = fields.each("rules", |at| {
+        let (rule, shown) = read_rule(&at, names, &labels)?;
+        warn_if_seen(&at, &rule, seen);
+        Some((rule, shown))
+    });
     let group = RuleGroupConfig {
         name,
         file: at.place().file,

@@ -228,7 +228,10 @@ fn value(table: &Table, key: &Key, at: &At<'_>) -> Option<(Setting, Shown)> {
             let text = at.text()?;
             let path: PathBuf = at.resolve(&text);
             let setting = match key.kind {
-                Kind::SecretPath => Setting::SecretFile(path),
+                Kind::SecretPath => {
+                    at.check_exists(&path);
+                    Setting::SecretFile(path)
+                }
                 _ => Setting::Text(path.to_string_lossy().into_owned()),
             };
             Some((setting, Shown::text(text)))
@@ -447,13 +450,18 @@ pub(crate) fn free(at: &At<'_>, texts: Texts) -> Setting {
         }
         Yaml::Map(_) => {
             let entries = at.entries().unwrap_or_default();
-            let value = |name: &str, at: &At<'_>| match at.scalar().filter(|_| looks_secret(name)) {
-                Some(scalar) => {
+            let value = |name: &str, at: &At<'_>| {
+                let secret = at.scalar().filter(|_| looks_secret(name));
+                if secret.is_some() {
                     at.cx.hide(at.node.span);
-                    let template = texts == Texts::Templates && scalar.text.contains("{{");
-                    Setting::Secret { value: model::Secret::new(scalar.text.clone()), template }
                 }
-                None => free(at, texts),
+                match secret.filter(|_| texts == Texts::Templates) {
+                    Some(scalar) => {
+                        let template = scalar.text.contains("{{");
+                        Setting::Secret { value: model::Secret::new(scalar.text.clone()), template }
+                    }
+                    None => free(at, texts),
+                }
             };
             Setting::Map(entries.iter().map(|(name, at)| (name.clone(), value(name, at))).collect())
         }

@@ -278,7 +278,27 @@ pub(crate) fn read(at: &At<'_>, defaults: &ScrapeDefaults) -> Option<(ScrapeConf
         place: fields.get("job_name").map_or_else(|| at.place(), |name| name.place()),
         job_name,
     };
+    // A plugin may take anything for an address.
+    if config.plugin.is_none() {
+        discovery::native::check_addresses(&fields, &base_labels(&config), &config.relabel_configs);
+    }
     Some((config, fields.finish()))
+}
+
+/// The labels that a job's targets have before relabelling.
+fn base_labels(config: &ScrapeConfig) -> Labels {
+    let mut labels = Labels::empty().edit();
+    labels.set("job", &config.job_name);
+    labels.set("__scheme__", &config.scheme);
+    labels.set("__metrics_path__", &config.metrics_path);
+    labels.set("__scrape_interval__", &model::format_duration(config.scrape_interval));
+    labels.set("__scrape_timeout__", &model::format_duration(config.scrape_timeout));
+    for (name, values) in &config.params {
+        if let Some(first) = values.first() {
+            labels.set(&format!("__param_{name}"), first);
+        }
+    }
+    labels.build()
 }
 
 /// The exporter plugin that a job names instead of an HTTP path.

@@ -24,7 +24,7 @@ pub enum Setting {
         /// Whether it is a template, expanded for each notification.
         template: bool,
     },
-    /// The path of a file that holds a secret, read each time it is needed. Stands under a name with `_file`.
+    /// The path of a file that holds a secret, read each time it is needed. Stands under the name without `_file`.
     SecretFile(PathBuf),
     /// A list.
     List(Vec<Setting>),
@@ -33,6 +33,16 @@ pub enum Setting {
 }
 
 impl Setting {
+    /// The same under the names that notifiers ask for: a secret in a file stands under its name without `_file`.
+    pub(crate) fn without_file_names(settings: Vec<(String, Setting)>) -> Vec<(String, Setting)> {
+        let named = |(name, value): (String, Setting)| match value {
+            Setting::SecretFile(_) => (name.strip_suffix("_file").unwrap_or(&name).to_owned(), value),
+            Setting::Map(entries) => (name, Setting::Map(Setting::without_file_names(entries))),
+            other => (name, other),
+        };
+        settings.into_iter().map(named).collect()
+    }
+
     /// The value of this name in a map.
     pub fn get(&self, name: &str) -> Option<&Setting> {
         match self {
@@ -57,7 +67,7 @@ impl Setting {
         }
     }
 
-    /// The value as JSON, for the host of a plugin: secrets are in it. `expand` fills in a template.
+    /// The value as JSON, for the host of a plugin: secrets are in it, and paths of secrets. `expand` fills in a template.
     pub fn to_json<E>(&self, expand: &mut dyn FnMut(&str) -> Result<String, E>) -> Result<String, E> {
         let mut out = String::new();
         self.write_json(expand, &mut out)?;
@@ -95,7 +105,10 @@ impl Setting {
                     if at > 0 {
                         out.push(',');
                     }
-                    json_text(name, out);
+                    match value {
+                        Setting::SecretFile(_) => json_text(&format!("{name}_file"), out),
+                        _ => json_text(name, out),
+                    }
                     out.push(':');
                     value.write_json(expand, out)?;
                 }
@@ -139,8 +152,9 @@ mod tests {
             ("b".into(), Setting::List(vec![Setting::Number(2.0), Setting::Number(0.5), Setting::Null])),
             ("c".into(), Setting::Secret { value: Secret::new("s\"\n\u{1}".into()), template: false }),
             ("d".into(), Setting::Bool(true)),
+            ("e".into(), Setting::SecretFile("/f".into())),
         ]);
         let json = value.to_json(&mut |text| Ok::<_, ()>(text.to_uppercase())).unwrap();
-        assert_eq!(json, r#"{"a":"{{ X }}","b":[2,0.5,null],"c":"s\"\n\u0001","d":true}"#);
+        assert_eq!(json, r#"{"a":"{{ X }}","b":[2,0.5,null],"c":"s\"\n\u0001","d":true,"e_file":"/f"}"#);
     }
 }

@@ -321,7 +321,14 @@ fn secret_ranges(line: &str, unread: bool) -> Vec<(usize, usize)> {
             continue;
         }
         let in_flow = line[..colon].contains('{');
-        let end = if in_flow { value.find([',', '}']).unwrap_or(value.len()) } else { value.len() };
+        let end = match value[blanks..].chars().next() {
+            Some(quote @ ('"' | '\'')) if in_flow => {
+                value[blanks + 1..].find(quote).map(|at| blanks + 2 + at)
+            }
+            _ if in_flow => value.find([',', '}']),
+            _ => None,
+        };
+        let end = end.unwrap_or(value.len());
         if blanks < end {
             ranges.push((colon + 1 + blanks, colon + 1 + end));
         }

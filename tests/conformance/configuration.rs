@@ -16,7 +16,7 @@ use crate::{Report, read_json};
 type Outcome = Result<(), String>;
 
 pub(crate) fn run(corpus: &Path, report: &mut Report) {
-    let tables: [(&str, &str, fn(&Path, &Value) -> Outcome); 13] = [
+    let tables: [(&str, &str, fn(&Path, &Value) -> Outcome); 14] = [
         ("config", "prometheus/expectations", prometheus),
         ("config", "alertmanager/expectations", alertmanager),
         ("config", "alertmanager/config_inline", alertmanager),
@@ -29,6 +29,7 @@ pub(crate) fn run(corpus: &Path, report: &mut Report) {
         ("config", "relabel/relabel_yaml_roundtrip", relabel_roundtrip),
         ("config", "relabel/relabel_bench_inputs", relabel_loads),
         ("rules", "files/expectations", rule_file),
+        ("rules", "command-line/expectations", check_config),
         ("rule-collections", "index", rule_collection),
     ];
     for (area, table, check) in tables {
@@ -139,7 +140,9 @@ fn prometheus(directory: &Path, case: &Value) -> Outcome {
 /// Whether the corpus says what is expected, and holds all files that the case includes.
 fn can_run(directory: &Path, case: &Value) -> bool {
     let (files, path) = CorpusFiles::of(case, &directory.join("testdata"));
-    case["expect"] != "see_note" && !misses_a_file(&files, &path)
+    // Other kinds of checks are not this room's.
+    let kind = case["kind"].as_str().unwrap_or("check config");
+    case["expect"] != "see_note" && kind == "check config" && !misses_a_file(&files, &path)
 }
 
 fn misses_a_file(files: &CorpusFiles, path: &Path) -> bool {
@@ -376,6 +379,23 @@ fn rule_file(directory: &Path, case: &Value) -> Outcome {
         }
         _ => Ok(()),
     })
+}
+
+/// The exit status of a checking command: 0, 1, or 3 where a duplicate rule is to be fatal.
+fn check_config(directory: &Path, case: &Value) -> Outcome {
+    let (files, path) = CorpusFiles::of(case, &directory.join("testdata"));
+    let require_files = !case["syntax_only"].as_bool().unwrap_or(false);
+    let result = load(&files, &path, &LoadOptions { require_files, ..LoadOptions::default() });
+    let status = match &result {
+        Err(_) => 1,
+        Ok(loaded) if case["lint_fatal"] == true => {
+            let duplicate = |warning: &config::Problem| warning.what.starts_with("there are two rules");
+            if loaded.warnings.iter().any(duplicate) { 3 } else { 0 }
+        }
+        Ok(_) => 0,
+    };
+    let said = || result.err().map(|problems| problems.to_string()).unwrap_or_default();
+    ensure(case["expect_exit"] == status, || format!("status {status} {}", said()))
 }
 
 fn rule_collection(directory: &Path, case: &Value) -> Outcome {

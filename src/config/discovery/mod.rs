@@ -2,7 +2,7 @@
 
 mod clouds;
 mod kubernetes;
-mod native;
+pub(crate) mod native;
 mod others;
 
 use std::path::PathBuf;

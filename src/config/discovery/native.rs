@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use model::Labels;
+use model::{Labels, RelabelRule, relabel};
 use ports::HttpOptions;
 
 use super::DiscoveryKind;
-use crate::reader::At;
+use crate::reader::{At, Fields};
 use crate::shown::Shown;
 use crate::{StaticConfig, http, url};
 
@@ -18,9 +18,7 @@ pub(super) fn read_static(at: &At<'_>) -> Option<(StaticConfig, Shown)> {
     let fields = at.fields()?;
     let mut targets = Vec::new();
     for target in fields.get("targets").and_then(|at| at.list()).unwrap_or_default() {
-        let Some(address) = target.text() else { continue };
-        check_address(&target, &address);
-        targets.push(address);
+        targets.extend(target.text());
     }
     fields.show("targets", Shown::texts(&targets));
     let pairs = read_labels(&fields.get("labels"));
@@ -44,9 +42,35 @@ fn read_labels(at: &Option<At<'_>>) -> Vec<(String, String)> {
     pairs
 }
 
+/// Says which targets of `static_configs` are no addresses once they are relabelled. `base`: labels that every target
+/// has before that.
+pub(crate) fn check_addresses(fields: &Fields<'_>, base: &Labels, rules: &[RelabelRule]) {
+    for group in fields.get("static_configs").and_then(|at| at.list()).unwrap_or_default() {
+        let Some(inner) = group.fields() else { continue };
+        let labels = inner.get("labels").and_then(|at| at.text_map_quietly()).unwrap_or_default();
+        for target in inner.get("targets").and_then(|at| at.list()).unwrap_or_default() {
+            let Some(written) = target.scalar().map(|s| s.text.as_str()) else { continue };
+            let mut builder = base.edit();
+            for (name, value) in &labels {
+                builder.set(name, value);
+            }
+            builder.set("__address__", written);
+            let Some(relabelled) = relabel(&builder.build(), rules) else { continue };
+            check_address(&target, written, relabelled.value("__address__"));
+        }
+    }
+}
+
 /// An address is `host:port`: no scheme, no path.
-fn check_address(at: &At<'_>, address: &str) {
-    if let Some((scheme, rest)) = address.split_once("://") {
+fn check_address(at: &At<'_>, written: &str, address: &str) {
+    if !address.contains('/') {
+        return;
+    }
+    if written != address {
+        let what =
+            format!("relabelling makes `{}` of this target, which is not an address", url::masked(address));
+        at.error(what, Some("`__address__` is `host:port`".to_owned()));
+    } else if let Some((scheme, rest)) = address.split_once("://") {
         let host = &rest[..rest.find('/').unwrap_or(rest.len())];
         let path = &rest[host.len()..];
         let host = host.rsplit('@').next().unwrap_or_default();
