@@ -292,3 +292,128 @@ pub(crate) fn grace_end(alert: &Alert, now: Timestamp, resolve_timeout: Duration
     let given = alert.ends_at.since(alert.updated_at);
     now + given.min(resolve_timeout).max(GRACE_MIN)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use model::NotifyReason;
+
+    use super::*;
+    use crate::{AlertingConfig, Effect, Event, Integration, Receiver, RouteSpec, RouteTree};
+
+    fn config() -> Arc<AlertingConfig> {
+        let spec = RouteSpec { receiver: Some("ops".into()), ..Default::default() };
+        let integrations = vec![Integration { kind: "webhook".into(), index: 0, send_resolved: true }];
+        let receiver = Receiver { name: "ops".into(), labels: Labels::empty(), integrations };
+        Arc::new(AlertingConfig::new(RouteTree::build(&spec), vec![receiver]))
+    }
+
+    fn secs(seconds: i64) -> Timestamp {
+        Timestamp::from_secs(seconds)
+    }
+
+    fn alert(starts: i64, ends: i64, heard: i64) -> Alert {
+        Alert {
+            labels: Labels::from([("alertname", "A")]),
+            annotations: Default::default(),
+            starts_at: secs(starts),
+            ends_at: secs(ends),
+            updated_at: secs(heard),
+            generator_url: String::new(),
+            timeout: false,
+            value: Some(1.0),
+        }
+    }
+
+    /// Steps, stores and delivers; returns the reasons of what was sent.
+    fn step(
+        alerting: &mut Alerting,
+        disk: &mut BTreeMap<Vec<u8>, Vec<u8>>,
+        now: i64,
+        event: Event,
+    ) -> Vec<NotifyReason> {
+        let (mut sent, mut events) = (Vec::new(), vec![event]);
+        while let Some(event) = events.pop() {
+            for effect in alerting.step(secs(now), event) {
+                match effect {
+                    Effect::Commit { id, changes } => {
+                        for change in changes {
+                            match change.value {
+                                Some(value) => disk.insert(change.key, value),
+                                None => disk.remove(&change.key),
+                            };
+                        }
+                        events.push(Event::Committed(id));
+                    }
+                    Effect::Deliver(message) => {
+                        sent.push(message.reason);
+                        let outcome = Ok(Default::default());
+                        events.push(Event::Delivered { notification: message.id, outcome });
+                    }
+                    Effect::Reply { .. } => {}
+                }
+            }
+        }
+        sent
+    }
+
+    #[test]
+    fn an_end_is_told_even_if_the_alert_itself_was_lost() {
+        let mut disk = BTreeMap::new();
+        let mut alerting = Alerting::new(config(), secs(0));
+        step(&mut alerting, &mut disk, 0, Event::Evaluated(vec![alert(0, 240, 0)]));
+        let sent = step(&mut alerting, &mut disk, 30, Event::Tick);
+        assert_eq!(sent, [NotifyReason::FirstNotification]);
+        disk.retain(|key, _| key[0] != b'A');
+        let mut alerting = Alerting::restore(config(), secs(40), disk.clone()).alerting;
+        step(&mut alerting, &mut disk, 40, Event::Tick);
+        step(&mut alerting, &mut disk, 50, Event::Evaluated(vec![alert(0, 45, 50)]));
+        let sent = step(&mut alerting, &mut disk, 80, Event::Tick);
+        assert_eq!(sent, [NotifyReason::AllAlertsResolved]);
+        step(&mut alerting, &mut disk, 400, Event::Tick);
+        assert!(disk.keys().all(|key| key[0] == b'L'), "only the log stays");
+    }
+
+    #[test]
+    fn repeated_alerts_are_written_only_now_and_then() {
+        let mut disk = BTreeMap::new();
+        let mut alerting = Alerting::new(config(), secs(0));
+        let mut commits = 0;
+        for now in (0..1200).step_by(60) {
+            let effects = alerting.step(secs(now), Event::Evaluated(vec![alert(0, now + 240, now)]));
+            for effect in effects {
+                if let Effect::Commit { id, changes } = effect {
+                    commits += usize::from(changes.iter().any(|change| change.key[0] == b'A'));
+                    step(&mut alerting, &mut disk, now, Event::Committed(id));
+                }
+            }
+        }
+        assert!((5..=10).contains(&commits), "{commits} times in 20 minutes");
+        // A text that changes is written at once.
+        let mut changed = alert(0, 1500, 1201);
+        changed.annotations.insert("summary".into(), "more".into());
+        let effects = alerting.step(secs(1201), Event::Evaluated(vec![changed]));
+        assert!(matches!(effects[..], [Effect::Commit { .. }]), "{effects:?}");
+    }
+
+    #[test]
+    fn counts_alerts_of_one_name() {
+        let mut config = (*config()).clone();
+        config.limits.alerts_per_name_max = Some(1);
+        let (mut alerting, mut disk) = (Alerting::new(config.into(), secs(0)), BTreeMap::new());
+        let mut other = alert(0, 240, 0);
+        other.labels = Labels::from([("alertname", "A"), ("host", "b")]);
+        let both = vec![alert(0, 240, 0), other.clone()];
+        step(&mut alerting, &mut disk, 0, Event::Evaluated(both));
+        assert_eq!((alerting.sizes().alerts, alerting.stats().refused_by_limit), (1, 1));
+        // The one that is known may be repeated; when it is over there is room.
+        step(&mut alerting, &mut disk, 30, Event::Evaluated(vec![alert(0, 300, 30)]));
+        assert_eq!(alerting.stats().refused_by_limit, 1);
+        step(&mut alerting, &mut disk, 70, Event::Evaluated(vec![alert(0, 70, 70)]));
+        step(&mut alerting, &mut disk, 330, Event::Tick);
+        other.ends_at = secs(900);
+        step(&mut alerting, &mut disk, 400, Event::Evaluated(vec![other]));
+        assert_eq!((alerting.sizes().groups, alerting.stats().refused_by_limit), (1, 1));
+    }
+}

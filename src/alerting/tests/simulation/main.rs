@@ -4,17 +4,24 @@
 //! A failure prints the seed; `FOGHORN_SEED=n cargo test -p alerting --test simulation` runs that one alone, with every
 //! message printed. `FOGHORN_SEEDS=n` runs that many.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod checks;
+mod setup;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use alerting::{
-    Alerting, AlertingConfig, Answer, Change, CommitFailure, CommitId, Effect, Event, GroupBy, InhibitRule,
-    Integration, MatcherMode, Receiver, ReplyTo, RouteSpec, RouteTree, SilenceDraft, SilenceId,
-    parse_matchers,
+    Alerting, AlertingConfig, Answer, Change, CommitFailure, CommitId, Effect, Event, MatcherMode, ReplyTo,
+    SilenceDraft, SilenceId, parse_matchers,
 };
 use model::{Alert, AlertStatus, Annotations, Labels, Notification, Receipt, Timestamp};
+
+use checks::show;
+use setup::{Features, Random, config, pool};
 
 const START: Timestamp = Timestamp::from_secs(1_767_225_600);
 const REPEAT_INTERVAL: Duration = Duration::from_secs(30 * 60);
@@ -24,99 +31,6 @@ const HOLDS_FOR: Duration = Duration::from_secs(4 * 60);
 const ENDS_REPEATED: Duration = Duration::from_secs(15 * 60);
 const LENGTH: Duration = Duration::from_secs(2 * 3600);
 const SETTLE: Duration = Duration::from_secs(20 * 60);
-
-/// SplitMix64: small, and the same on every machine.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    fn percent(&mut self, chance: u64) -> bool {
-        self.below(100) < chance
-    }
-
-    fn millis(&mut self, end: u64) -> Duration {
-        Duration::from_millis(self.below(end))
-    }
-}
-
-/// What a seed lets happen: each with even odds, so that combinations are met in isolation too.
-#[derive(Clone, Copy, Debug)]
-struct Features {
-    silences: bool,
-    inhibition: bool,
-    reloads: bool,
-    crashes: bool,
-    disk_faults: bool,
-    receiver_faults: bool,
-}
-
-fn config(variant: u64, inhibition: bool) -> AlertingConfig {
-    let spec = |receiver: &str, matchers: &str| RouteSpec {
-        receiver: Some(receiver.to_owned()),
-        matchers: parse_matchers(matchers, MatcherMode::Fallback).unwrap(),
-        ..RouteSpec::default()
-    };
-    let mut root = spec("ops", "");
-    root.group_by = Some(GroupBy::parse(&["alertname"], MatcherMode::Fallback).unwrap());
-    root.group_wait = Some(Duration::from_secs(10));
-    root.group_interval = Some(Duration::from_secs(60));
-    root.repeat_interval = Some(REPEAT_INTERVAL);
-    let mut every = spec("every", "host=\"h1\"");
-    every.group_by = Some(GroupBy::All);
-    every.continue_matching = true;
-    match variant {
-        0 => root.routes = vec![every],
-        1 => {
-            let mut twin = spec("ops", "host=\"h1\"");
-            twin.continue_matching = true;
-            root.routes = vec![every, twin, spec("mail", "alertname=\"C\"")];
-        }
-        _ => root.group_interval = Some(Duration::from_secs(90)),
-    }
-    let integration =
-        |kind: &str, send_resolved| Integration { kind: kind.to_owned(), index: 0, send_resolved };
-    let receiver =
-        |name: &str, integrations| Receiver { name: name.to_owned(), labels: Labels::empty(), integrations };
-    let receivers = vec![
-        receiver("ops", vec![integration("webhook", true), integration("mail", false)]),
-        receiver("every", vec![integration("webhook", true)]),
-        receiver("mail", vec![integration("mail", true)]),
-    ];
-    let mut config = AlertingConfig::new(RouteTree::check(&root).unwrap(), receivers);
-    if inhibition {
-        let matchers = |text| parse_matchers(text, MatcherMode::Fallback).unwrap();
-        config.inhibit_rules.push(InhibitRule {
-            name: "down".to_owned(),
-            source_matchers: matchers("kind=source"),
-            target_matchers: matchers("kind=target"),
-            equal: BTreeSet::from(["host".to_owned()]),
-        });
-    }
-    config
-}
-
-fn pool() -> Vec<Labels> {
-    let mut pool = Vec::new();
-    for name in ["A", "B", "C"] {
-        for host in ["h1", "h2"] {
-            for kind in ["source", "target"] {
-                pool.push(Labels::from([("alertname", name), ("host", host), ("kind", kind)]));
-            }
-        }
-    }
-    pool
-}
 
 /// A group at one integration.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -334,61 +248,6 @@ impl Simulation {
         }
     }
 
-    fn check_message(&mut self, message: &Notification) {
-        let key = stream(message);
-        let before = self.arrivals.get(&key).map_or(&[][..], Vec::as_slice);
-        if message.alerts.is_empty() {
-            self.fail("an empty message");
-        }
-        // Nothing that was silenced is told. A message that goes out again was decided on before; what counts for it is
-        // the time at which it goes out.
-        let decided = if message.at < self.now { message.at } else { self.now };
-        for alert in &message.alerts {
-            if let Some(id) = self.silenced_at(&alert.labels, decided) {
-                self.fail(&format!("{} is told although {id} silences it: {}", alert.labels, show(message)));
-            }
-        }
-        // Nothing ended that did not fire.
-        if message.status == AlertStatus::Resolved {
-            let told = |labels: &Labels| {
-                before.iter().any(|arrival| {
-                    arrival
-                        .message
-                        .alerts
-                        .iter()
-                        .any(|a| a.labels == *labels && a.status == AlertStatus::Firing)
-                })
-            };
-            if !message.alerts.iter().any(|alert| told(&alert.labels)) {
-                self.fail(&format!("an end of which nobody knew the beginning: {}", show(message)));
-            }
-        }
-        // Nothing is repeated without a reason.
-        let Some(last) = before.last() else { return };
-        if last.message.id == message.id {
-            if last.recorded {
-                self.fail(&format!("recorded as told, and told again: {}", show(message)));
-            }
-            return;
-        }
-        let early = self.now < last.at + REPEAT_INTERVAL;
-        let same = content(&last.message) == content(message);
-        if early && same && last.recorded && self.last_loss < last.at {
-            self.fail(&format!("told twice: {}, and before {}", show(message), show(&last.message)));
-        }
-    }
-
-    fn silenced_at(&self, labels: &Labels, at: Timestamp) -> Option<SilenceId> {
-        let holds = |silence: &KnownSilence| {
-            silence.acknowledged_at < at
-                && at < silence.ends_at
-                // While its end is being stored either may be true.
-                && silence.expired_at.is_none_or(|expired| at < expired)
-                && labels.value(&silence.labels.0) == silence.labels.1
-        };
-        self.silences.iter().find(|(_, silence)| holds(silence)).map(|(id, _)| id.clone())
-    }
-
     fn answered(&mut self, to: ReplyTo, answer: Answer) {
         // An end that was not stored may have come all the same: `expired_at` says from when nobody can know.
         let Some((_, Some(mut silence))) = self.asked.remove(&to) else { return };
@@ -506,12 +365,10 @@ impl Simulation {
         let pool = pool();
         let labels = pool[self.random.below(pool.len() as u64) as usize].clone();
         match self.random.below(100) {
-            0..40 => {
-                if self.senders.get(&labels).is_none_or(|sent| sent.ended_at.is_some()) {
-                    self.note(|| format!("fire {labels}"));
-                    self.senders.insert(labels, Sent { starts_at: self.now, ended_at: None });
-                    self.send_all();
-                }
+            0..40 if self.senders.get(&labels).is_none_or(|sent| sent.ended_at.is_some()) => {
+                self.note(|| format!("fire {labels}"));
+                self.senders.insert(labels, Sent { starts_at: self.now, ended_at: None });
+                self.send_all();
             }
             40..65 => {
                 let now = self.now;
@@ -630,82 +487,12 @@ impl Simulation {
         }
     }
 
-    /// Everything is healed and calm: every receiver knows what fires, and of nothing else, but for what may be missed.
-    fn check_end(&mut self) {
-        let firing: BTreeSet<Labels> = self
-            .senders
-            .iter()
-            .filter(|(_, sent)| sent.ended_at.is_none())
-            .map(|(labels, _)| labels.clone())
-            .collect();
-        let inhibited = |labels: &Labels| {
-            self.features.inhibition
-                && labels.value("kind") == "target"
-                && firing.iter().any(|other| {
-                    other.value("kind") == "source" && other.value("host") == labels.value("host")
-                })
-        };
-        let mut problems = Vec::new();
-        for labels in firing.iter().filter(|labels| !inhibited(labels)) {
-            for id in self.config.routes.matching(labels) {
-                let route = self.config.routes.route(id);
-                let group = show_group(&route.group_by.group_labels(labels));
-                let group_key = format!("{}:{group}", route.key);
-                for integration in &self.config.receiver(&route.receiver).unwrap().integrations {
-                    let knows = self.believed.iter().any(|(key, believed)| {
-                        key.group_key == group_key
-                            && key.receiver == route.receiver
-                            && key.kind == integration.kind
-                            && believed.contains(labels)
-                    });
-                    if !knows {
-                        let (receiver, kind) = (&route.receiver, &integration.kind);
-                        problems.push(format!("{receiver}/{kind} does not know of {labels}"));
-                    }
-                }
-            }
-        }
-        // Ends under a mute are not told, nor those of groups that a reload took away.
-        if !self.features.silences && !self.features.inhibition && !self.features.reloads {
-            for (key, believed) in self.believed.iter().filter(|(key, _)| key.kind == "webhook") {
-                for labels in believed.difference(&firing) {
-                    problems.push(format!("{}/{} believes in {labels}", key.receiver, key.kind));
-                }
-            }
-        }
-        if self.machine.sizes().behind {
-            problems.push("something is not written".to_owned());
-        }
-        if !problems.is_empty() {
-            self.fail(&problems.join("\n"));
-        }
-    }
-
     fn fail(&self, problem: &str) -> ! {
         if let Some(trace) = &self.trace {
             println!("{trace}");
         }
         panic!("at {:?}, {:?}: {problem}", self.now.since(START), self.features);
     }
-}
-
-/// What a message says, in order.
-fn content(message: &Notification) -> Vec<(AlertStatus, Labels, Timestamp)> {
-    let mut content: Vec<_> =
-        message.alerts.iter().map(|a| (a.status, a.labels.clone(), a.starts_at)).collect();
-    content.sort();
-    content
-}
-
-fn show(message: &Notification) -> String {
-    let alerts: Vec<String> =
-        message.alerts.iter().map(|a| format!("{} {}", a.status.as_str(), a.labels)).collect();
-    format!("{}: {}", message.reason, alerts.join(", "))
-}
-
-fn show_group(labels: &Labels) -> String {
-    let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
-    format!("{{{}}}", pairs.join(", "))
 }
 
 fn number(name: &str) -> Option<u64> {
