@@ -153,12 +153,20 @@ pub(crate) fn check(root: &Path, compare: Compare) -> Outcome<()> {
             problems.extend(byte_problem(&built, &dist.0[&built.name]));
         }
         say(&format!("fresh build in {}", fresh.display()));
+        test_natively(root)?;
     }
     if problems.is_empty() {
         say(&format!("{} components are what their sources say", guests.len()));
         return Ok(());
     }
     Err(format!("{}\nhint: run `cargo xtask plugins` and commit plugins/dist", problems.join("\nerror: ")))
+}
+
+/// The guests' own tests, against the SDK's fake host. Their workspace is not the server's, whose tests do not run them.
+fn test_natively(root: &Path) -> Outcome<()> {
+    let mut cargo = toolchain::plain_cargo();
+    cargo.args(["test", "--quiet", "--locked", "--workspace"]).current_dir(root.join("plugins"));
+    run(cargo.env("CARGO_TARGET_DIR", root.join("plugins/target")))
 }
 
 fn source_problems(root: &Path, folder: &Path, dist: &Dist, guests: &[Guest]) -> Outcome<Vec<String>> {

@@ -3,7 +3,7 @@
 //! ```text
 //! cargo xtask plugins [NAME…]            build the components of plugins/ into plugins/dist
 //! cargo xtask plugins --out DIR          … into another folder, without touching the committed ones
-//! cargo xtask plugins --check            fail if the committed components are not what their sources say
+//! cargo xtask plugins --check            fail if the committed components are not what their sources say, or a test fails
 //! cargo xtask plugins --check-sources    only compare hashes: builds nothing, needs no toolchain
 //! cargo xtask plugin DIR                 build the plugin crate in DIR, of your own, to a .wasm beside its Cargo.toml
 //! cargo xtask bindings                   write the SDK's bindings anew from wit/

@@ -129,7 +129,8 @@ fn script(path: &Path, body: &str) -> Outcome<PathBuf> {
     Ok(path.to_owned())
 }
 
-fn plain_cargo() -> Command {
+/// A cargo without the user's wishes about other builds.
+pub(crate) fn plain_cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for name in [
         "RUSTFLAGS",

@@ -29,15 +29,21 @@ pub(crate) fn check(root: &Path) -> Outcome<()> {
     let (built, committed) = (files(&fresh)?, files(&ui.join("dist"))?);
     fs::remove_dir_all(&fresh).map_err(|error| format!("{}: {error}", fresh.display()))?;
     let names: Vec<&String> = built.keys().chain(committed.keys()).collect();
-    let mut different: Vec<&str> =
-        names.into_iter().filter(|name| built.get(*name) != committed.get(*name)).map(String::as_str).collect();
+    let mut different: Vec<&str> = names
+        .into_iter()
+        .filter(|name| built.get(*name) != committed.get(*name))
+        .map(String::as_str)
+        .collect();
     different.sort_unstable();
     different.dedup();
     if different.is_empty() {
         say(&format!("ui/dist: {} files are what their sources say", committed.len()));
         return Ok(());
     }
-    Err(format!("ui/dist differs from its sources ({}); run `cargo xtask ui` and commit it", different.join(", ")))
+    Err(format!(
+        "ui/dist differs from its sources ({}); run `cargo xtask ui` and commit it",
+        different.join(", ")
+    ))
 }
 
 fn prepare(root: &Path) -> Outcome<PathBuf> {
@@ -47,7 +53,10 @@ fn prepare(root: &Path) -> Outcome<PathBuf> {
 }
 
 fn vite(ui: &Path, out: &Path) -> Outcome<()> {
-    run(Command::new("npx").current_dir(ui).args(["vite", "build", "--emptyOutDir", "--logLevel", "warn", "--outDir"]).arg(out))
+    run(Command::new("npx")
+        .current_dir(ui)
+        .args(["vite", "build", "--emptyOutDir", "--logLevel", "warn", "--outDir"])
+        .arg(out))
 }
 
 /// Path → content of everything in a folder.

@@ -22,7 +22,8 @@ impl<'a> Scrape<'a> {
     pub(crate) fn run(&mut self, name: &str, collector: fn(&mut Scrape<'_>) -> Outcome) {
         let begin = self.files.now();
         let success = collector(self).is_ok();
-        let took = (self.files.now() - begin).max(0.0);
+        // To the microsecond: the difference of two large numbers has noise behind that.
+        let took = ((self.files.now() - begin).max(0.0) * 1e6).round() / 1e6;
         let labels = [("collector", name)];
         self.gauge("node_scrape_collector_duration_seconds", "How long a collector took.", &labels, took);
         let help = "Whether a collector could read what it reads.";
