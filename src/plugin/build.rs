@@ -12,7 +12,8 @@ fn main() {
         let watched = if folder.is_dir() { &folder } else { folder.parent().expect("it is below the root") };
         println!("cargo::rerun-if-changed={}", watched.display());
         for file in files(&folder, extension) {
-            let name = file.file_name().and_then(|name| name.to_str()).expect("our own files have plain names");
+            let name =
+                file.file_name().and_then(|name| name.to_str()).expect("our own files have plain names");
             println!("cargo::rerun-if-changed={}", file.display());
             list.push_str(&format!("    Bundled {{ file: {name:?}, bytes: include_bytes!({file:?}) }},\n"));
         }

@@ -157,12 +157,14 @@ pub struct LoadError {
     pub message: String,
     /// What to do: for missing grants the YAML to paste.
     pub hint: Option<String>,
+    /// Whether nothing is wrong with the plugin but that it is not granted what it asks for.
+    pub ungranted: bool,
 }
 
 impl LoadError {
     /// An error about the file as a whole.
     pub fn new(file: impl Into<String>, message: impl Into<String>) -> Self {
-        LoadError { file: file.into(), place: None, message: message.into(), hint: None }
+        LoadError { file: file.into(), place: None, message: message.into(), hint: None, ungranted: false }
     }
 
     /// The same, with what to do.

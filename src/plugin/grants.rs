@@ -28,7 +28,9 @@ impl HostPattern {
             None => (text.trim(), false),
         };
         if name.contains("://") || name.contains('/') {
-            return Err(format!("`{name}` is not a host; write it without scheme and path, such as `discord.com`"));
+            return Err(format!(
+                "`{name}` is not a host; write it without scheme and path, such as `discord.com`"
+            ));
         }
         let (wildcard, rest) = match name.strip_prefix("*.") {
             Some(rest) => (true, rest),
@@ -50,6 +52,11 @@ impl HostPattern {
             None => url.port().is_none(),
         };
         port && self.covers(&host)
+    }
+
+    /// The same without leave to reach a private address.
+    pub(crate) fn public(self) -> HostPattern {
+        HostPattern { private: false, ..self }
     }
 
     /// Whether the name alone is meant.

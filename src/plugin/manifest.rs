@@ -58,7 +58,7 @@ pub struct Param {
 /// What a plugin asks the operator for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// Hosts; `{target}` is the target being scraped, `{NAME}` the host of the secret NAME.
+    /// Hosts; `{target}` is the target being scraped, `{NAME}` the host of the secret or parameter NAME.
     pub hosts: Vec<String>,
     /// Names of secrets.
     pub secrets: Vec<String>,
@@ -196,7 +196,8 @@ impl<'a> Fields<'a> {
             Value::String(text) => parse_size(text),
             _ => None,
         };
-        size.map(Some).ok_or_else(|| format!("`{name}` is {value}; write a number, or one with a unit such as `64MiB`"))
+        size.map(Some)
+            .ok_or_else(|| format!("`{name}` is {value}; write a number, or one with a unit such as `64MiB`"))
     }
 
     fn list(&self, name: &str) -> Result<Vec<String>, String> {
@@ -215,8 +216,9 @@ impl<'a> Fields<'a> {
         let Some(map) = self.map(name)? else { return Ok(BTreeMap::new()) };
         map.iter()
             .map(|(key, value)| {
-                let text =
-                    value.as_str().ok_or_else(|| format!("`{name}.{key}` is {}, not a text", kind_of(value)))?;
+                let text = value
+                    .as_str()
+                    .ok_or_else(|| format!("`{name}.{key}` is {}, not a text", kind_of(value)))?;
                 Ok((key.clone(), text.to_owned()))
             })
             .collect()

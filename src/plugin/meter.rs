@@ -28,7 +28,11 @@ impl Spent {
         if let Some(mark) = self.mark {
             let now = thread_cpu();
             let spent = now.saturating_sub(mark);
-            if self.in_host { self.host += spent } else { self.guest += spent }
+            if self.in_host {
+                self.host += spent
+            } else {
+                self.guest += spent
+            }
             self.mark = Some(now);
         }
     }

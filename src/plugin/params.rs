@@ -13,7 +13,10 @@ pub(crate) struct Params(Arc<BTreeMap<String, Value>>);
 
 impl Params {
     /// The manifest's defaults under the operator's values. All problems at once.
-    pub(crate) fn new(manifest: &Manifest, operator: &BTreeMap<String, Value>) -> Result<Params, Vec<String>> {
+    pub(crate) fn new(
+        manifest: &Manifest,
+        operator: &BTreeMap<String, Value>,
+    ) -> Result<Params, Vec<String>> {
         let mut values: BTreeMap<String, Value> =
             manifest.params.iter().map(|param| (param.name.clone(), param.default.clone())).collect();
         let mut problems = Vec::new();
@@ -30,7 +33,11 @@ impl Params {
     }
 
     /// With a receiver's settings over them: settings that are no parameter are the host's business.
-    pub(crate) fn with(&self, manifest: &Manifest, settings: &BTreeMap<String, Value>) -> Result<Params, String> {
+    pub(crate) fn with(
+        &self,
+        manifest: &Manifest,
+        settings: &BTreeMap<String, Value>,
+    ) -> Result<Params, String> {
         let mut values = None;
         let nested = settings.get("params").and_then(Value::as_object);
         let all = settings.iter().chain(nested.into_iter().flatten());

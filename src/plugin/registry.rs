@@ -20,8 +20,8 @@ use crate::script::Scripts;
 use crate::stats::PluginStats;
 use crate::wasm::Components;
 use crate::{
-    Grants, Kind, Language, LimitOverrides, Limits, LoadError, Manifest, Place, Plugin, PluginSpec, PluginStatus,
-    Source, bundled, memory,
+    Grants, Kind, Language, LimitOverrides, Limits, LoadError, Manifest, Place, Plugin, PluginSpec,
+    PluginStatus, Source, bundled, memory,
 };
 
 /// What the host needs from the rest of the server.
@@ -133,7 +133,9 @@ impl PluginHost {
                 label,
                 format!("the name `{name}` is taken by {}", old.file()),
             )
-            .hint("load it under another name with `as: OTHER_NAME` under `plugins:`, or remove one of the two")),
+            .hint(
+                "load it under another name with `as: OTHER_NAME` under `plugins:`, or remove one of the two",
+            )),
             Some(old) if old.kind() == version.profile.kind => {
                 tracing::info!(plugin = %name, digest = %version.digest, file = %label, "A plugin was replaced.");
                 old.replace(version);
@@ -164,7 +166,8 @@ impl PluginHost {
         let loaded = self.program(&label, bytes, &digest).await?;
         let (manifest, unknown) = manifest(&label, &loaded)?;
         let needs = grants::missing(&manifest, loaded.kind, &Grants::default());
-        let asks = Needs { secrets: manifest.needs.secrets.clone(), smtp: manifest.needs.smtp.clone(), ..needs };
+        let asks =
+            Needs { secrets: manifest.needs.secrets.clone(), smtp: manifest.needs.smtp.clone(), ..needs };
         let asks_nothing = asks == Needs::default() || loaded.kind == Kind::Rule;
         Ok(CheckReport {
             kind: loaded.kind,
@@ -291,7 +294,7 @@ impl PluginHost {
         let missing = grants::missing(&manifest, kind, &granted);
         if missing != Needs::default() {
             let hint = format!("to grant it, write\n\n{}", grants::yaml(&file, kind, &missing));
-            return Err(wrong(ungranted(kind, &missing)).hint(hint));
+            return Err(LoadError { ungranted: true, ..wrong(ungranted(kind, &missing)).hint(hint) });
         }
         let params = Params::new(&manifest, &spec.params).map_err(|problems| wrong(problems.join("; ")))?;
         // A notifier's parameters may come with the receiver.
@@ -300,7 +303,8 @@ impl PluginHost {
         {
             return Err(wrong(missing).hint("give it under `params:`"));
         }
-        let stats = self.get(&name).map_or_else(|| Arc::new(PluginStats::new()), |old| Arc::clone(old.stats()));
+        let stats =
+            self.get(&name).map_or_else(|| Arc::new(PluginStats::new()), |old| Arc::clone(old.stats()));
         Ok(Profile {
             limits: self.limits(kind, language, &manifest.limits, &spec.limits),
             hosts: granted.hosts.iter().filter_map(|host| HostPattern::parse(host).ok()).collect(),
@@ -308,6 +312,7 @@ impl PluginHost {
             secrets: granted.secrets,
             smtp: granted.smtp,
             services: Arc::clone(&self.services),
+            bundled: matches!(spec.source, Source::Bundled(_)),
             name,
             kind,
             file,
@@ -367,14 +372,16 @@ fn effective(spec: &PluginSpec, manifest: &Manifest, kind: Kind) -> Grants {
 }
 
 fn ungranted(kind: Kind, missing: &Needs) -> String {
-    let list = |what: &str, names: &[String]| {
-        (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")))
-    };
-    let wants: Vec<String> =
-        [list("the hosts", &missing.hosts), list("the secrets", &missing.secrets), list("the files", &missing.files)]
-            .into_iter()
-            .flatten()
-            .collect();
+    let list =
+        |what: &str, names: &[String]| (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")));
+    let wants: Vec<String> = [
+        list("the hosts", &missing.hosts),
+        list("the secrets", &missing.secrets),
+        list("the files", &missing.files),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     format!("the {kind} asks for {}, which are not granted", wants.join(" and "))
 }
 
@@ -384,11 +391,10 @@ fn manifest(file: &str, loaded: &Loaded) -> Result<(Manifest, Vec<String>), Load
 
 fn check_digest(file: &str, wanted: Option<&str>, digest: &str) -> Result<(), LoadError> {
     match wanted {
-        Some(wanted) if !wanted.eq_ignore_ascii_case(digest) => Err(LoadError::new(
-            file,
-            format!("the file has the digest {digest}, and `sha256` says {wanted}"),
-        )
-        .hint("if the change is yours, write the new digest under `sha256`")),
+        Some(wanted) if !wanted.eq_ignore_ascii_case(digest) => {
+            Err(LoadError::new(file, format!("the file has the digest {digest}, and `sha256` says {wanted}"))
+                .hint("if the change is yours, write the new digest under `sha256`"))
+        }
         _ => Ok(()),
     }
 }

@@ -122,7 +122,11 @@ impl PluginStats {
             push("foghorn_plugin_calls_total", &[("outcome", outcome)], *count as f64);
         }
         for (bound, count) in BUCKETS.iter().zip(inner.buckets) {
-            push("foghorn_plugin_duration_seconds_bucket", &[(BUCKET_LABEL, &format_float(*bound))], count as f64);
+            push(
+                "foghorn_plugin_duration_seconds_bucket",
+                &[(BUCKET_LABEL, &format_float(*bound))],
+                count as f64,
+            );
         }
         push("foghorn_plugin_duration_seconds_bucket", &[(BUCKET_LABEL, "+Inf")], inner.count as f64);
         push("foghorn_plugin_duration_seconds_sum", &[], inner.duration.as_secs_f64());

@@ -34,7 +34,11 @@ impl Collector for Exporter {
                 Payload::Body { bytes, .. } => format!("{} bytes", bytes.len()),
             };
             self.0
-                .call(setup, summary, |version, call| async move { version.program.collect(call, target).await })
+                .call(
+                    setup,
+                    summary,
+                    |version, call| async move { version.program.collect(call, target).await },
+                )
                 .await
                 .map_err(|error| CollectError { message: error.to_string() })
         })

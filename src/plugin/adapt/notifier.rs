@@ -60,7 +60,9 @@ fn refused_or_later(error: CallError) -> NotifyError {
         ErrorKind::Retryable | ErrorKind::Limit => {
             NotifyError::Later { message, after: error.retry_after, rate_limited: false }
         }
-        ErrorKind::RateLimited => NotifyError::Later { message, after: error.retry_after, rate_limited: true },
+        ErrorKind::RateLimited => {
+            NotifyError::Later { message, after: error.retry_after, rate_limited: true }
+        }
         ErrorKind::Permanent | ErrorKind::Unauthorized | ErrorKind::Config | ErrorKind::Denied => {
             NotifyError::Refused { message }
         }

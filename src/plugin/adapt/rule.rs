@@ -28,8 +28,9 @@ impl Evaluate for Rule {
                 1 => "1 finding".to_owned(),
                 count => format!("{count} findings"),
             };
-            let call =
-                self.0.call(setup, summary, |version, call| async move { version.program.evaluate(call, at).await });
+            let call = self.0.call(setup, summary, |version, call| async move {
+                version.program.evaluate(call, at).await
+            });
             serve(query, questions, call).await.map_err(|error| EvalError { message: error.to_string() })
         })
     }

@@ -131,7 +131,8 @@ impl FileGrant {
         if located.kind != FileType::RegularFile {
             return Err(HostError::new(ErrorKind::Denied, format!("`{path}` is not a regular file")));
         }
-        let file = std::fs::File::open(proc_fd(&located.handle)).map_err(|problem| failed_io(path, &problem))?;
+        let file =
+            std::fs::File::open(proc_fd(&located.handle)).map_err(|problem| failed_io(path, &problem))?;
         let mut bytes = Vec::new();
         file.take(max as u64 + 1).read_to_end(&mut bytes).map_err(|problem| failed_io(path, &problem))?;
         if bytes.len() > max {
@@ -145,7 +146,8 @@ impl FileGrant {
         if located.kind != FileType::Directory {
             return Err(HostError::new(ErrorKind::Permanent, format!("`{path}` is not a directory")));
         }
-        let entries = std::fs::read_dir(proc_fd(&located.handle)).map_err(|problem| failed_io(path, &problem))?;
+        let entries =
+            std::fs::read_dir(proc_fd(&located.handle)).map_err(|problem| failed_io(path, &problem))?;
         let mut names = Vec::new();
         for entry in entries {
             let entry = entry.map_err(|problem| failed_io(path, &problem))?;
@@ -170,13 +172,15 @@ impl FileGrant {
             ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
         )
         .map_err(|problem| failed(path, problem))?;
-        let target = rustix::fs::readlinkat(&handle, "", Vec::new()).map_err(|problem| failed(path, problem))?;
+        let target =
+            rustix::fs::readlinkat(&handle, "", Vec::new()).map_err(|problem| failed(path, problem))?;
         target.into_string().map_err(|_| failed(path, rustix::io::Errno::ILSEQ))
     }
 
     fn file_system(&self, path: &str) -> Result<FileSystem, HostError> {
         // Sizes give nothing away; where the table of mounts may be read, its mount points may be measured.
-        let measurable = self.check(path).is_ok() || (self.check("/proc/mounts").is_ok() && self.is_mount_point(path));
+        let measurable =
+            self.check(path).is_ok() || (self.check("/proc/mounts").is_ok() && self.is_mount_point(path));
         if !measurable {
             return Err(self.denied(path));
         }
@@ -199,7 +203,11 @@ impl FileGrant {
     fn is_mount_point(&self, path: &str) -> bool {
         let Ok(table) = self.read("/proc/mounts", READ_FILE_BYTES) else { return false };
         let table = String::from_utf8_lossy(&table);
-        is_plain(path) && table.lines().filter_map(|line| line.split(' ').nth(1)).any(|point| unescape_mount(point) == path)
+        is_plain(path)
+            && table
+                .lines()
+                .filter_map(|line| line.split(' ').nth(1))
+                .any(|point| unescape_mount(point) == path)
     }
 }
 
@@ -269,7 +277,8 @@ fn unescape_mount(point: &str) -> String {
     let mut out = Vec::new();
     let mut bytes = point.as_bytes();
     while let Some((byte, rest)) = bytes.split_first() {
-        let octal = rest.get(..3).filter(|digits| *byte == b'\\' && digits.iter().all(|d| (b'0'..b'8').contains(d)));
+        let octal =
+            rest.get(..3).filter(|digits| *byte == b'\\' && digits.iter().all(|d| (b'0'..b'8').contains(d)));
         match octal {
             Some(digits) => {
                 let code = digits.iter().fold(0u32, |code, d| code * 8 + u32::from(d - b'0'));
@@ -372,7 +381,10 @@ impl Call {
     }
 
     /// Runs `work` where it may block: a network file system can take its time, and must not take ours.
-    async fn on_disk<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, HostError> {
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, HostError> {
         let done = self.in_time(tokio::task::spawn_blocking(work)).await?;
         done.map_err(|_| HostError::new(ErrorKind::Retryable, "reading was given up"))
     }
@@ -386,7 +398,10 @@ impl Call {
         }
         let left = READ_CALL_BYTES.saturating_sub(used.file_bytes);
         if left == 0 {
-            return Err(limit("file_bytes", format!("more than {READ_CALL_BYTES} bytes of files in one call")));
+            return Err(limit(
+                "file_bytes",
+                format!("more than {READ_CALL_BYTES} bytes of files in one call"),
+            ));
         }
         Ok(left)
     }

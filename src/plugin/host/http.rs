@@ -56,7 +56,8 @@ impl Call {
             Ok(request) => self.exchange(request).await,
             Err(error) => Err(error),
         };
-        let outcome = outcome.map_err(|error| HostError { message: self.redact_text(&error.message), ..error });
+        let outcome =
+            outcome.map_err(|error| HostError { message: self.redact_text(&error.message), ..error });
         self.counted("http", outcome)
     }
 
@@ -71,18 +72,24 @@ impl Call {
         let limits = &self.profile.limits;
         self.count_request()?;
         if request.body.len() > limits.request_bytes {
-            return Err(limit("request_bytes", format!(
-                "a request body of {} bytes; {} are allowed",
-                request.body.len(),
-                limits.request_bytes
-            )));
+            return Err(limit(
+                "request_bytes",
+                format!(
+                    "a request body of {} bytes; {} are allowed",
+                    request.body.len(),
+                    limits.request_bytes
+                ),
+            ));
         }
         let written = check_headers(&request.headers)?;
         let mut found = Vec::new();
         let address = self.fill_url(&request.url, &mut found);
         let url = parse(&address)?;
-        let mut headers: Vec<(String, Secret<String>)> =
-            self.http_headers.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(value.clone()))).collect();
+        let mut headers: Vec<(String, Secret<String>)> = self
+            .http_headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), Secret::new(value.clone())))
+            .collect();
         for (name, value) in request.headers {
             let value = self.fill(value.into_bytes(), Written::Plain, &mut found);
             let value = String::from_utf8(value).expect("texts were put into a text");
@@ -107,7 +114,10 @@ impl Call {
     fn count_request(&self) -> Result<(), HostError> {
         let mut used = self.used();
         if used.requests >= self.profile.limits.requests {
-            return Err(limit("requests", format!("more than {} requests in one call", self.profile.limits.requests)));
+            return Err(limit(
+                "requests",
+                format!("more than {} requests in one call", self.profile.limits.requests),
+            ));
         }
         used.requests += 1;
         Ok(())
@@ -136,9 +146,13 @@ impl Call {
 fn parse(address: &str) -> Result<Url, HostError> {
     let wrong = |message: String| HostError::new(ErrorKind::Permanent, message);
     // Not the address itself: it may hold a secret.
-    let url = Url::parse(address).map_err(|problem| wrong(format!("the URL of the request is wrong: {problem}")))?;
+    let url = Url::parse(address)
+        .map_err(|problem| wrong(format!("the URL of the request is wrong: {problem}")))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(wrong(format!("the URL has the scheme `{}`; only http and https are sent", url.scheme())));
+        return Err(wrong(format!(
+            "the URL has the scheme `{}`; only http and https are sent",
+            url.scheme()
+        )));
     }
     if url.host_str().is_none_or(str::is_empty) {
         return Err(wrong("the URL of the request has no host".to_owned()));
@@ -162,7 +176,10 @@ fn method(name: &str) -> Result<String, HostError> {
 fn check_headers(headers: &[(String, String)]) -> Result<Written, HostError> {
     let size: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
     if headers.len() > HEADERS || size > HEADER_BYTES {
-        return Err(limit("headers", format!("more than {HEADERS} headers, or {HEADER_BYTES} bytes of them")));
+        return Err(limit(
+            "headers",
+            format!("more than {HEADERS} headers, or {HEADER_BYTES} bytes of them"),
+        ));
     }
     let mut written = Written::Plain;
     for (name, value) in headers {
@@ -176,7 +193,10 @@ fn check_headers(headers: &[(String, String)]) -> Result<Written, HostError> {
             ));
         }
         if OWN_HEADERS.contains(&lower.as_str()) {
-            return Err(HostError::new(ErrorKind::Denied, format!("the header `{name}` is set by the host alone")));
+            return Err(HostError::new(
+                ErrorKind::Denied,
+                format!("the header `{name}` is set by the host alone"),
+            ));
         }
         if lower == "content-type" {
             written = match value.to_ascii_lowercase() {

@@ -54,10 +54,14 @@ impl Call {
         let text = self.redact_text(cut(message));
         let fields = self.redact_text(&fields_text(fields));
         match level {
-            Level::Debug => tracing::debug!(target: "plugin", plugin, %call, %text, %fields, "A plugin says."),
+            Level::Debug => {
+                tracing::debug!(target: "plugin", plugin, %call, %text, %fields, "A plugin says.")
+            }
             Level::Info => tracing::info!(target: "plugin", plugin, %call, %text, %fields, "A plugin says."),
             Level::Warn => tracing::warn!(target: "plugin", plugin, %call, %text, %fields, "A plugin says."),
-            Level::Error => tracing::error!(target: "plugin", plugin, %call, %text, %fields, "A plugin says."),
+            Level::Error => {
+                tracing::error!(target: "plugin", plugin, %call, %text, %fields, "A plugin says.")
+            }
         }
     }
 }

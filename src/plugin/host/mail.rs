@@ -46,7 +46,10 @@ impl Call {
         }
         let size = mail.text.len() + mail.html.len();
         if size > self.profile.limits.request_bytes {
-            return Err(limit("request_bytes", format!("a mail of {size} bytes; {} are allowed", self.profile.limits.request_bytes)));
+            return Err(limit(
+                "request_bytes",
+                format!("a mail of {size} bytes; {} are allowed", self.profile.limits.request_bytes),
+            ));
         }
         if mail.to.is_empty() {
             return Err(HostError::new(ErrorKind::Config, "the mail has no recipient"));
@@ -59,7 +62,10 @@ impl Call {
             || breaks(&mail.from)
             || mail.to.iter().any(|to| breaks(to));
         if broken {
-            return Err(HostError::new(ErrorKind::Permanent, "an address or a header of the mail has a line break in it"));
+            return Err(HostError::new(
+                ErrorKind::Permanent,
+                "an address or a header of the mail has a line break in it",
+            ));
         }
         Ok(())
     }

@@ -50,13 +50,22 @@ pub(crate) struct OwnMetrics(Mutex<BTreeMap<(String, Labels), Metric>>);
 impl OwnMetrics {
     fn apply(&self, name: &str, labels: Labels, operation: Operation) -> Result<(), HostError> {
         if !is_name(name) {
-            return Err(HostError::new(ErrorKind::Permanent, format!("`{}` is not the name of a metric", name.escape_debug())));
+            return Err(HostError::new(
+                ErrorKind::Permanent,
+                format!("`{}` is not the name of a metric", name.escape_debug()),
+            ));
         }
         if let Some((label, _)) = labels.iter().find(|(label, _)| !is_name(label) || *label == BUCKET_LABEL) {
-            return Err(HostError::new(ErrorKind::Permanent, format!("`{}` cannot be a label of `{name}`", label.escape_debug())));
+            return Err(HostError::new(
+                ErrorKind::Permanent,
+                format!("`{}` cannot be a label of `{name}`", label.escape_debug()),
+            ));
         }
         if matches!(operation, Operation::Add(amount) if !(amount >= 0.0 && amount.is_finite())) {
-            return Err(HostError::new(ErrorKind::Permanent, format!("`{name}` is a counter, and only goes up")));
+            return Err(HostError::new(
+                ErrorKind::Permanent,
+                format!("`{name}` is a counter, and only goes up"),
+            ));
         }
         let new = match operation {
             Operation::Add(_) => Metric::Counter(0.0),
@@ -67,7 +76,10 @@ impl OwnMetrics {
         if let Some((_, other)) = metrics.iter().find(|((other, _), _)| other == name)
             && !other.is_like(&new)
         {
-            return Err(HostError::new(ErrorKind::Permanent, format!("`{name}` is already a metric of another type")));
+            return Err(HostError::new(
+                ErrorKind::Permanent,
+                format!("`{name}` is already a metric of another type"),
+            ));
         }
         let key = (name.to_owned(), labels);
         if !metrics.contains_key(&key) {
@@ -159,7 +171,9 @@ mod tests {
         ] {
             assert!(own.apply(name, labels, operation).is_err(), "{name}");
         }
-        let flood = (0..200).filter(|i| own.apply("n", [("i", i.to_string())].into_iter().collect(), Operation::Set(0.0)).is_ok());
+        let flood = (0..200).filter(|i| {
+            own.apply("n", [("i", i.to_string())].into_iter().collect(), Operation::Set(0.0)).is_ok()
+        });
         assert_eq!(flood.count(), OWN_SERIES - 1);
     }
 }

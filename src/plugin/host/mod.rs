@@ -55,6 +55,8 @@ pub(crate) struct Profile {
     pub(crate) kind: Kind,
     /// The file, for messages and for the YAML that grants more.
     pub(crate) file: String,
+    /// Whether it ships with us.
+    pub(crate) bundled: bool,
     pub(crate) manifest: Manifest,
     pub(crate) params: Params,
     pub(crate) hosts: Vec<HostPattern>,
@@ -134,6 +136,7 @@ impl Call {
         let from_settings = settings.secrets(&profile.manifest.needs.secrets);
         let mut extra_hosts = settings.hosts(&from_settings);
         extra_hosts.extend(setup.target);
+        extra_hosts.extend(addressed(profile, &params));
         secrets.extend(from_settings);
         let mut smtp = profile.smtp.clone();
         smtp.extend(settings.smtp().map_err(config)?);
@@ -204,6 +207,30 @@ impl Call {
             limit("time", format!("not done within {}", model::format_duration(self.profile.limits.time)))
         })
     }
+}
+
+/// Parameters that say where a plugin sends, beside those that its manifest names as `{NAME}` under `needs.hosts`. Other
+/// parameters may hold links, which are an alert's and not the operator's.
+const ADDRESSES: [&str; 3] = ["url", "api_url", "app_url"];
+
+/// The hosts of parameters that are addresses: as the operator wrote them, or as they came with what ships with us.
+fn addressed(profile: &Profile, params: &Params) -> Vec<HostPattern> {
+    let named =
+        profile.manifest.needs.hosts.iter().filter_map(|host| host.strip_prefix('{')?.strip_suffix('}'));
+    let mut hosts = Vec::new();
+    for name in named.chain(ADDRESSES) {
+        let Some(value) = params.get(name) else { continue };
+        let is_default = profile.manifest.param(name).is_some_and(|param| param.default == *value);
+        let host = value.as_str().and_then(settings::host_of_url);
+        if let Some(host) = host.filter(|host| !hosts.contains(host)) {
+            match (is_default, profile.bundled) {
+                (false, _) => hosts.push(host),
+                (true, true) => hosts.push(host.public()),
+                (true, false) => {}
+            }
+        }
+    }
+    hosts
 }
 
 /// A poisoned lock guards plain numbers and maps here: they are as right as before.

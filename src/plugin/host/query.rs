@@ -33,7 +33,11 @@ impl Questions {
 }
 
 /// Runs a plugin's call and answers its queries, until it is done.
-pub(crate) async fn serve<T>(query: &dyn Query, mut questions: Questions, call: impl Future<Output = T>) -> T {
+pub(crate) async fn serve<T>(
+    query: &dyn Query,
+    mut questions: Questions,
+    call: impl Future<Output = T>,
+) -> T {
     let mut call = std::pin::pin!(call);
     loop {
         tokio::select! {
@@ -111,7 +115,10 @@ impl Call {
         })?;
         let mut used = self.used();
         if used.queries >= self.profile.limits.queries {
-            return Err(limit("queries", format!("more than {} queries in one call", self.profile.limits.queries)));
+            return Err(limit(
+                "queries",
+                format!("more than {} queries in one call", self.profile.limits.queries),
+            ));
         }
         used.queries += 1;
         Ok(asker)
@@ -121,10 +128,10 @@ impl Call {
         let mut used = self.used();
         used.samples = used.samples.saturating_add(more);
         if used.samples > self.profile.limits.samples {
-            return Err(limit("samples", format!(
-                "more than {} samples in the answers of one call",
-                self.profile.limits.samples
-            )));
+            return Err(limit(
+                "samples",
+                format!("more than {} samples in the answers of one call", self.profile.limits.samples),
+            ));
         }
         Ok(())
     }

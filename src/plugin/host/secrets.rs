@@ -128,7 +128,12 @@ impl Call {
     }
 
     /// The hosts that a request with the secrets `found` may reach: none of them may go further than it is bound.
-    pub(super) fn bound_hosts(&self, found: &[usize], granted: Vec<HostPattern>, url: &Url) -> Result<Vec<HostPattern>, HostError> {
+    pub(super) fn bound_hosts(
+        &self,
+        found: &[usize],
+        granted: Vec<HostPattern>,
+        url: &Url,
+    ) -> Result<Vec<HostPattern>, HostError> {
         let resolved = lock(&self.resolved);
         let mut hosts = granted;
         for known in found.iter().filter_map(|index| resolved.get(*index)) {
@@ -136,7 +141,11 @@ impl Call {
             if !bound.matches(url) {
                 return Err(HostError::new(
                     ErrorKind::Denied,
-                    format!("the secret `{}` may go to its own host alone, not to `{}`", known.name, shown(url)),
+                    format!(
+                        "the secret `{}` may go to its own host alone, not to `{}`",
+                        known.name,
+                        shown(url)
+                    ),
                 ));
             }
             hosts.retain(|host| host.matches(url));

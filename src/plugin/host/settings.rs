@@ -1,7 +1,7 @@
 //! A receiver's settings: what `<name>_configs` says beside the plugin's parameters.
 //!
 //! Settings that the manifest declares override parameters. A secret NAME is brought by the settings `NAME`, `NAME_file`,
-//! `NAME_url` or `NAME_url_file`; the host of a URL that the operator wrote there is granted for that call. `http_config`
+//! `NAME_url` or `NAME_url_file`; if it is a URL, its host is granted for that call, since the operator wrote it. `http_config`
 //! and the settings of an SMTP server are the host's own business.
 
 use std::collections::BTreeMap;
@@ -42,7 +42,8 @@ impl Settings {
     pub(crate) fn secrets(&self, names: &[String]) -> BTreeMap<String, SecretSource> {
         let mut secrets = BTreeMap::new();
         for name in names {
-            let inline = |key: &str| self.text(key).map(|text| SecretSource::Inline(Secret::new(text.to_owned())));
+            let inline =
+                |key: &str| self.text(key).map(|text| SecretSource::Inline(Secret::new(text.to_owned())));
             let file = |key: &str| self.text(key).map(|text| SecretSource::File(PathBuf::from(text)));
             let source = inline(name)
                 .or_else(|| file(&format!("{name}_file")))
@@ -55,29 +56,14 @@ impl Settings {
         secrets
     }
 
-    /// The hosts that the operator named by writing a URL: those of `secrets`, and any setting that is one.
+    /// The hosts that the operator named by writing a URL as one of `secrets`.
     pub(crate) fn hosts(&self, secrets: &BTreeMap<String, SecretSource>) -> Vec<HostPattern> {
-        let mut hosts = Vec::new();
-        let mut add = |text: &str| {
-            let url = Url::parse(text.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-            if let Some(host) = url.as_ref().and_then(pattern_of).filter(|host| !hosts.contains(host)) {
-                hosts.push(host);
-            }
+        let host = |source: &SecretSource| match source {
+            SecretSource::Inline(text) => host_of_url(text.expose()),
+            SecretSource::File(path) => host_of_url(&std::fs::read_to_string(path).unwrap_or_default()),
+            SecretSource::Env(_) => None,
         };
-        for source in secrets.values() {
-            match source {
-                SecretSource::Inline(text) => add(text.expose()),
-                SecretSource::File(path) => add(&std::fs::read_to_string(path).unwrap_or_default()),
-                SecretSource::Env(_) => {}
-            }
-        }
-        for (name, value) in &self.0 {
-            // By name: a URL in a message's text is an alert's, not the operator's.
-            if let Some(text) = value.as_str().filter(|_| name == "url" || name.ends_with("_url")) {
-                add(text);
-            }
-        }
-        hosts
+        secrets.values().filter_map(host).collect()
     }
 
     /// The client's options: TLS, credentials, proxy.
@@ -110,6 +96,12 @@ impl Settings {
         };
         Ok(Some((OWN_SERVER.to_owned(), server)))
     }
+}
+
+/// The host of a URL that the operator wrote; `None` for any other text.
+pub(super) fn host_of_url(text: &str) -> Option<HostPattern> {
+    let url = Url::parse(text.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    pattern_of(&url)
 }
 
 fn object<'a>(value: &'a Value, what: &str) -> Result<&'a Map<String, Value>, String> {
@@ -223,9 +215,15 @@ mod tests {
 
     #[test]
     fn a_receivers_url_is_a_secret_and_grants_its_host() {
-        let settings = settings(&[("webhook_url", "\"http://sink.lan:9999/api\""), ("title", "\"http://evil.example/\"")]);
+        let settings = settings(&[
+            ("webhook_url", "\"http://sink.lan:9999/api\""),
+            ("title", "\"http://evil.example/\""),
+        ]);
         let secrets = settings.secrets(&["webhook".to_owned(), "token".to_owned()]);
-        assert_eq!(secrets["webhook"], SecretSource::Inline(Secret::new("http://sink.lan:9999/api".to_owned())));
+        assert_eq!(
+            secrets["webhook"],
+            SecretSource::Inline(Secret::new("http://sink.lan:9999/api".to_owned()))
+        );
         assert_eq!(secrets.len(), 1);
         let hosts: Vec<String> = settings.hosts(&secrets).iter().map(ToString::to_string).collect();
         assert_eq!(hosts, ["sink.lan:9999 private"]);

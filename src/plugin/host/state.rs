@@ -123,10 +123,9 @@ impl StateStore {
                     value: write.as_ref().map(Kept::encode),
                 })
                 .collect();
-            coord
-                .commit(&changes)
-                .await
-                .map_err(|error| HostError::new(ErrorKind::Retryable, format!("state was not kept: {error}")))?;
+            coord.commit(&changes).await.map_err(|error| {
+                HostError::new(ErrorKind::Retryable, format!("state was not kept: {error}"))
+            })?;
         }
         for (key, write) in writes {
             match write {
@@ -163,13 +162,19 @@ impl Transaction {
 
     fn set(&mut self, key: &str, kept: Kept, now: Timestamp) -> Result<(), HostError> {
         if key.len() > STATE_KEY_BYTES {
-            return Err(limit("state", format!("a state key of {} bytes; {STATE_KEY_BYTES} are allowed", key.len())));
+            return Err(limit(
+                "state",
+                format!("a state key of {} bytes; {STATE_KEY_BYTES} are allowed", key.len()),
+            ));
         }
         if kept.value.len() > STATE_VALUE_BYTES {
-            return Err(limit("state", format!(
-                "a state value of {} bytes for `{key}`; {STATE_VALUE_BYTES} are allowed",
-                kept.value.len()
-            )));
+            return Err(limit(
+                "state",
+                format!(
+                    "a state value of {} bytes for `{key}`; {STATE_VALUE_BYTES} are allowed",
+                    kept.value.len()
+                ),
+            ));
         }
         let others = self.entries(now).filter(|(other, _)| *other != key);
         let (keys, bytes) =

@@ -32,7 +32,9 @@ fn replace(engine: &mut Engine) {
         Ok(())
     }
     engine
-        .register_fn("replace", |text: &mut ImmutableString, find: &str, with: &str| replaced(text, find, with))
+        .register_fn("replace", |text: &mut ImmutableString, find: &str, with: &str| {
+            replaced(text, find, with)
+        })
         .register_fn("replace", |text: &mut ImmutableString, find: &str, with: char| {
             replaced(text, find, with.encode_utf8(&mut [0; 4]))
         })
@@ -65,8 +67,12 @@ fn split(engine: &mut Engine) {
         .register_fn("split", |text: &mut ImmutableString| collect(text.split_whitespace()))
         .register_fn("split", |text: &mut ImmutableString, by: &str| collect(text.split(by)))
         .register_fn("split", |text: &mut ImmutableString, by: char| collect(text.split(by)))
-        .register_fn("split", |text: &mut ImmutableString, by: &str, n: INT| collect(text.splitn(pieces(n), by)))
-        .register_fn("split", |text: &mut ImmutableString, by: char, n: INT| collect(text.splitn(pieces(n), by)))
+        .register_fn("split", |text: &mut ImmutableString, by: &str, n: INT| {
+            collect(text.splitn(pieces(n), by))
+        })
+        .register_fn("split", |text: &mut ImmutableString, by: char, n: INT| {
+            collect(text.splitn(pieces(n), by))
+        })
         .register_fn("split_rev", |text: &mut ImmutableString, by: &str| collect(text.rsplit(by)))
         .register_fn("split_rev", |text: &mut ImmutableString, by: char| collect(text.rsplit(by)))
         .register_fn("split_rev", |text: &mut ImmutableString, by: &str, n: INT| {

@@ -8,7 +8,18 @@ use super::fault::place;
 
 /// Names that the interpreter knows without a function of that name.
 const WORDS: [&str; 12] = [
-    "Fn", "call", "curry", "is_shared", "is_def_fn", "is_def_var", "type_of", "print", "debug", "this", "len", "contains",
+    "Fn",
+    "call",
+    "curry",
+    "is_shared",
+    "is_def_fn",
+    "is_def_var",
+    "type_of",
+    "print",
+    "debug",
+    "this",
+    "len",
+    "contains",
 ];
 
 /// One line for each such call: place and name.
@@ -19,7 +30,9 @@ pub(super) fn unknown_functions(ast: &AST, engine: &Engine) -> Vec<String> {
     let mut unknown = Vec::new();
     ast.walk(&mut |path: &[ASTNode<'_>]| {
         let call = match path.last() {
-            Some(ASTNode::Expr(Expr::FnCall(call, position) | Expr::MethodCall(call, position))) => Some((call, position)),
+            Some(ASTNode::Expr(Expr::FnCall(call, position) | Expr::MethodCall(call, position))) => {
+                Some((call, position))
+            }
             Some(ASTNode::Stmt(Stmt::FnCall(call, position))) => Some((call, position)),
             _ => None,
         };

@@ -66,8 +66,11 @@ fn metrics(engine: &mut Engine) {
         call()?.metric(name, labels, operation);
         Ok(())
     }
-    let operations: [(&str, fn(f64) -> Operation); 3] =
-        [("metric_add", Operation::Add), ("metric_set", Operation::Set), ("metric_observe", Operation::Observe)];
+    let operations: [(&str, fn(f64) -> Operation); 3] = [
+        ("metric_add", Operation::Add),
+        ("metric_set", Operation::Set),
+        ("metric_observe", Operation::Observe),
+    ];
     for (function, operation) in operations {
         engine
             .register_fn(function, move |name: &str, value: Dynamic| {

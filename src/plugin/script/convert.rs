@@ -29,7 +29,9 @@ pub(super) fn from_json(value: &Value) -> Dynamic {
         Value::Number(number) => from_number(number),
         Value::String(text) => text.as_str().into(),
         Value::Array(items) => items.iter().map(from_json).collect::<Array>().into(),
-        Value::Object(map) => map.iter().map(|(k, v)| (k.as_str().into(), from_json(v))).collect::<Map>().into(),
+        Value::Object(map) => {
+            map.iter().map(|(k, v)| (k.as_str().into(), from_json(v))).collect::<Map>().into()
+        }
     }
 }
 
@@ -45,7 +47,9 @@ pub(super) fn parse_json(text: &str) -> Outcome<Dynamic> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = Seed.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     value.map_err(|problem| {
-        still_running().err().unwrap_or_else(|| throw(ErrorKind::Permanent, format!("this is not JSON: {problem}")))
+        still_running()
+            .err()
+            .unwrap_or_else(|| throw(ErrorKind::Permanent, format!("this is not JSON: {problem}")))
     })
 }
 
@@ -119,7 +123,9 @@ pub(super) fn to_json(value: &Dynamic) -> Outcome<Value> {
 
 fn at_depth(value: &Dynamic, depth: usize) -> Outcome<Value> {
     let deeper = || {
-        depth.checked_sub(1).ok_or_else(|| throw(ErrorKind::Permanent, format!("a value nests more than {DEPTH} deep")))
+        depth
+            .checked_sub(1)
+            .ok_or_else(|| throw(ErrorKind::Permanent, format!("a value nests more than {DEPTH} deep")))
     };
     if value.is_unit() {
         return Ok(Value::Null);

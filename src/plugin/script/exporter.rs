@@ -6,8 +6,8 @@ use rhai::{Array, Dynamic, Engine, EvalAltResult, Map};
 
 use super::convert::{labels, number};
 use super::fault::{throw, thrown};
-use super::running::{call, room_for, running, wait};
 use super::http;
+use super::running::{call, room_for, running, wait};
 use crate::memory::uncounted;
 use crate::{ErrorKind, HostError};
 
@@ -17,7 +17,9 @@ pub(super) fn register(engine: &mut Engine) {
     http::register(engine);
     for (function, kind) in [("gauge", MetricType::Gauge), ("counter", MetricType::Counter)] {
         engine
-            .register_fn(function, move |name: &str, value: Dynamic| point(kind, name, &value, Labels::empty()))
+            .register_fn(function, move |name: &str, value: Dynamic| {
+                point(kind, name, &value, Labels::empty())
+            })
             .register_fn(function, move |name: &str, value: Dynamic, with: Map| {
                 point(kind, name, &value, labels(&with)?)
             });
@@ -47,8 +49,11 @@ fn files(engine: &mut Engine) {
             let entries = wait(call.list_directory(path.to_owned()))?;
             room_for(entries.len() * 256)?;
             let entry = |entry: &crate::host::Entry| -> Dynamic {
-                Map::from([("name".into(), entry.name.as_str().into()), ("directory".into(), entry.directory.into())])
-                    .into()
+                Map::from([
+                    ("name".into(), entry.name.as_str().into()),
+                    ("directory".into(), entry.directory.into()),
+                ])
+                .into()
             };
             let array = entries.iter().map(entry).collect();
             uncounted(|| drop(entries));

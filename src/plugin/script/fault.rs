@@ -43,14 +43,15 @@ pub(super) fn place(position: Position) -> Option<Place> {
 /// A script that is not one.
 pub(super) fn not_a_script(file: &str, error: &rhai::ParseError) -> LoadError {
     let hint = match error.err_type() {
-        ParseErrorType::Reserved(word) | ParseErrorType::BadInput(rhai::LexError::ImproperSymbol(word, _))
+        ParseErrorType::Reserved(word)
+        | ParseErrorType::BadInput(rhai::LexError::ImproperSymbol(word, _))
             if word == "for" =>
         {
             Some("in META, Prometheus' `for` is written `hold`".to_owned())
         }
         _ => None,
     };
-    LoadError { file: file.to_owned(), place: place(error.position()), message: error.err_type().to_string(), hint }
+    LoadError { place: place(error.position()), hint, ..LoadError::new(file, error.err_type().to_string()) }
 }
 
 /// What went wrong at the top level of a script.
@@ -202,7 +203,9 @@ fn explained(error: &EvalAltResult) -> String {
     let EvalAltResult::ErrorFunctionNotFound(signature, _) = error else { return message };
     let name = signature.split([' ', '(']).next().unwrap_or("");
     let why = ELSEWHERE.iter().find(|(names, _)| {
-        names.split(' ').any(|known| name == known || name.strip_prefix(known).is_some_and(|r| r.starts_with('_')))
+        names
+            .split(' ')
+            .any(|known| name == known || name.strip_prefix(known).is_some_and(|r| r.starts_with('_')))
     });
     why.map_or_else(|| message.clone(), |(_, why)| format!("{message}; {why}"))
 }

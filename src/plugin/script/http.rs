@@ -75,7 +75,8 @@ fn request(method: &str, url: &str, options: Map) -> Outcome<Request> {
         match name.as_str() {
             "headers" => {
                 let map = map(&name, &value)?;
-                request.headers = map.iter().map(|(name, value)| (name.to_string(), to_text(value))).collect();
+                request.headers =
+                    map.iter().map(|(name, value)| (name.to_string(), to_text(value))).collect();
             }
             "query" => request.url = with_query(&request.url, &map(&name, &value)?),
             "json" => {
@@ -158,7 +159,8 @@ fn check(answer: Answer) -> Outcome<()> {
     let body: String = answer.body.chars().take(200).collect();
     let said = if body.trim().is_empty() { String::new() } else { format!(": {}", body.trim()) };
     let message = format!("{} answered with status {}{said}", answer.host, answer.status);
-    let retry_after = matches!(kind, ErrorKind::RateLimited | ErrorKind::Retryable).then(|| retry_after(&answer));
+    let retry_after =
+        matches!(kind, ErrorKind::RateLimited | ErrorKind::Retryable).then(|| retry_after(&answer));
     Err(thrown(HostError { retry_after: retry_after.flatten(), ..HostError::new(kind, message) }))
 }
 

@@ -74,8 +74,9 @@ impl Scripts {
     }
 
     fn parse(&self, file: &str, bytes: &[u8]) -> Result<Loaded, LoadError> {
-        let text = std::str::from_utf8(bytes)
-            .map_err(|problem| LoadError::new(file, format!("this is neither a component nor UTF-8 text: {problem}")))?;
+        let text = std::str::from_utf8(bytes).map_err(|problem| {
+            LoadError::new(file, format!("this is neither a component nor UTF-8 text: {problem}"))
+        })?;
         let shared = &self.0;
         let ast = shared.bare.compile(text).map_err(|error| fault::not_a_script(file, &error))?;
         let (kind, parameters) = kind(&ast).map_err(|message| LoadError::new(file, message))?;
@@ -125,9 +126,13 @@ fn kind(ast: &AST) -> Result<(Kind, usize), String> {
                 Kind::Notifier => "`fn notify(notification)`",
             }
         )),
-        [] => Err("there is no function `evaluate` (a rule), `collect` (an exporter) or `notify` (a notifier)".to_owned()),
+        [] => {
+            Err("there is no function `evaluate` (a rule), `collect` (an exporter) or `notify` (a notifier)"
+                .to_owned())
+        }
         several => {
-            let names: Vec<String> = several.iter().map(|(kind, _)| format!("`{}`", kind.function())).collect();
+            let names: Vec<String> =
+                several.iter().map(|(kind, _)| format!("`{}`", kind.function())).collect();
             Err(format!("there are {}; a plugin is one of them", names.join(" and ")))
         }
     }
@@ -164,13 +169,20 @@ impl Script {
             .scripts
             .on_thread(move || {
                 let bounds = Bounds::of(&on_thread.profile.limits);
-                let running = Running::new(Some(Arc::clone(&on_thread)), Some(scripts.0.handle.clone()), bounds);
+                let running =
+                    Running::new(Some(Arc::clone(&on_thread)), Some(scripts.0.handle.clone()), bounds);
                 let engine = scripts.engine(on_thread.profile.kind);
                 let outcome = running.run(|| {
                     let arguments = if parameters == 0 { Vec::new() } else { vec![argument()] };
                     let options = CallFnOptions::new().eval_ast(false);
                     let function = on_thread.profile.kind.function();
-                    engine.call_fn_with_options::<Dynamic>(options, &mut Scope::new(), &ast, function, arguments)
+                    engine.call_fn_with_options::<Dynamic>(
+                        options,
+                        &mut Scope::new(),
+                        &ast,
+                        function,
+                        arguments,
+                    )
                 });
                 let outcome = match outcome {
                     Ok(returned) => answer(returned, &running).and_then(|(answer, size)| {
@@ -199,7 +211,10 @@ fn leaks_nothing(call: &Call, running: &Rc<Running>, answers: usize) -> Result<(
         kind: ErrorKind::Limit,
         fault: Fault::Stopped,
         limit: Some("memory"),
-        ..error(call, "left memory behind that nothing can free: a variable holds a function that holds the variable")
+        ..error(
+            call,
+            "left memory behind that nothing can free: a variable holds a function that holds the variable",
+        )
     })
 }
 
@@ -218,28 +233,40 @@ fn error(call: &Call, message: &str) -> CallError {
 
 impl Program for Script {
     fn evaluate(&self, call: Arc<Call>, at: Timestamp) -> BoxFuture<'_, Ran<Vec<Finding>>> {
-        Box::pin(self.call(call, move || time(at), |_, running| {
-            let findings = running.findings.take();
-            let count = findings.len();
-            Ok((findings, count))
-        }))
+        Box::pin(self.call(
+            call,
+            move || time(at),
+            |_, running| {
+                let findings = running.findings.take();
+                let count = findings.len();
+                Ok((findings, count))
+            },
+        ))
     }
 
     fn collect(&self, call: Arc<Call>, target: Arc<Target>) -> BoxFuture<'_, Ran<Scrape>> {
-        Box::pin(self.call(call, move || target_map(&target), |_, running| {
-            let points = running.points.take();
-            let metadata: Vec<_> = running.families.take().into_iter().collect();
-            let wire_bytes = points.iter().map(|point| 16 + point.labels.to_string().len()).sum();
-            let count = points.len() + metadata.len();
-            Ok((Scrape { payload: Payload::Points(points), metadata, wire_bytes }, count))
-        }))
+        Box::pin(self.call(
+            call,
+            move || target_map(&target),
+            |_, running| {
+                let points = running.points.take();
+                let metadata: Vec<_> = running.families.take().into_iter().collect();
+                let wire_bytes = points.iter().map(|point| 16 + point.labels.to_string().len()).sum();
+                let count = points.len() + metadata.len();
+                Ok((Scrape { payload: Payload::Points(points), metadata, wire_bytes }, count))
+            },
+        ))
     }
 
     fn notify(&self, call: Arc<Call>, told: Arc<Told>) -> BoxFuture<'_, Ran<Option<String>>> {
-        Box::pin(self.call(call, move || told_map(&told), |returned, _| {
-            let remember = (!returned.is_unit()).then(|| to_text(&returned));
-            Ok((remember, 0))
-        }))
+        Box::pin(self.call(
+            call,
+            move || told_map(&told),
+            |returned, _| {
+                let remember = (!returned.is_unit()).then(|| to_text(&returned));
+                Ok((remember, 0))
+            },
+        ))
     }
 }
 

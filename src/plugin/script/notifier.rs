@@ -44,7 +44,8 @@ fn mail(message: &Map) -> Outcome<Mail> {
                 let headers = value
                     .read_lock::<Map>()
                     .ok_or_else(|| throw(ErrorKind::Permanent, "the `headers` of a mail are a map"))?;
-                mail.headers = headers.iter().map(|(name, value)| (name.to_string(), to_text(value))).collect();
+                mail.headers =
+                    headers.iter().map(|(name, value)| (name.to_string(), to_text(value))).collect();
             }
             "subject" => mail.headers.push(("Subject".to_owned(), to_text(value))),
             "text" => mail.text = to_text(value),
@@ -64,6 +65,8 @@ fn mail(message: &Map) -> Outcome<Mail> {
 fn recipients(value: &Dynamic) -> Vec<String> {
     match value.read_lock::<Array>() {
         Some(items) => items.iter().map(to_text).collect(),
-        None => to_text(value).split(',').map(|to| to.trim().to_owned()).filter(|to| !to.is_empty()).collect(),
+        None => {
+            to_text(value).split(',').map(|to| to.trim().to_owned()).filter(|to| !to.is_empty()).collect()
+        }
     }
 }

@@ -10,7 +10,9 @@ type Outcome<T> = Result<T, Box<EvalAltResult>>;
 
 pub(super) fn register(engine: &mut Engine) {
     engine
-        .register_fn("sum", |array: &mut Array| Ok::<_, Box<EvalAltResult>>(values(array)?.iter().sum::<f64>()))
+        .register_fn("sum", |array: &mut Array| {
+            Ok::<_, Box<EvalAltResult>>(values(array)?.iter().sum::<f64>())
+        })
         .register_fn("avg", |array: &mut Array| over(array, average))
         .register_fn("stddev", |array: &mut Array| over(array, deviation))
         .register_fn("min", |array: &mut Array| over(array, |v| v.iter().copied().fold(f64::NAN, f64::min)))

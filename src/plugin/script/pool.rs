@@ -44,7 +44,8 @@ impl Pool {
         if queue.jobs.len() > queue.idle && queue.started < self.threads {
             let shared = Arc::clone(&self.shared);
             let name = format!("script-{}", queue.started);
-            let started = thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(move || work(&shared));
+            let started =
+                thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(move || work(&shared));
             match started {
                 Ok(_) => queue.started += 1,
                 // With no thread at all nobody would ever answer; the job is dropped, and its caller told so.

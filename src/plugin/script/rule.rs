@@ -18,11 +18,15 @@ pub(super) fn register(engine: &mut Engine) {
         .register_fn("query_range", query_range)
         .register_fn("by_label", by_label)
         .register_fn("fire", |series: Series| fire(of(&series), series.value(), Annotations::new()))
-        .register_fn("fire", |series: Series, notes: Map| fire(of(&series), series.value(), annotations(&notes)))
+        .register_fn("fire", |series: Series, notes: Map| {
+            fire(of(&series), series.value(), annotations(&notes))
+        })
         .register_fn("fire", |series: Series, value: Dynamic, notes: Map| {
             fire(of(&series), number(&value)?, annotations(&notes))
         })
-        .register_fn("fire", |with: Map, value: Dynamic| fire(labels(&with)?, number(&value)?, Annotations::new()))
+        .register_fn("fire", |with: Map, value: Dynamic| {
+            fire(labels(&with)?, number(&value)?, Annotations::new())
+        })
         .register_fn("fire", |with: Map, value: Dynamic, notes: Map| {
             fire(labels(&with)?, number(&value)?, annotations(&notes))
         });
@@ -43,7 +47,10 @@ fn query_value(promql: &str) -> Outcome<Dynamic> {
         [one] => Ok(one.value().into()),
         many => Err(throw(
             ErrorKind::Permanent,
-            format!("query `{promql}`: {} series, where one value is wanted; aggregate them, such as with `sum(…)`", many.len()),
+            format!(
+                "query `{promql}`: {} series, where one value is wanted; aggregate them, such as with `sum(…)`",
+                many.len()
+            ),
         )),
     }
 }

@@ -226,7 +226,8 @@ pub(super) fn call() -> Result<Arc<Call>, Box<EvalAltResult>> {
 /// Waits for the host to do `work` for the script: neither its CPU time nor its allocations are the script's.
 pub(super) fn wait<T>(work: impl Future<Output = Result<T, HostError>>) -> Result<T, Box<EvalAltResult>> {
     let running = running()?;
-    let handle = running.handle.as_ref().ok_or("this function is not there while a script describes itself")?;
+    let handle =
+        running.handle.as_ref().ok_or("this function is not there while a script describes itself")?;
     running.meter.enter_host();
     let done = uncounted(|| handle.block_on(work));
     running.meter.leave_host();

@@ -33,7 +33,9 @@ pub(super) fn register(engine: &mut Engine) {
         .register_fn("human_duration", |length: Dynamic| {
             Ok::<_, Box<EvalAltResult>>(human_duration(number(&length)?))
         })
-        .register_fn("human_bytes", |count: Dynamic| Ok::<_, Box<EvalAltResult>>(human_bytes(number(&count)?)))
+        .register_fn("human_bytes", |count: Dynamic| {
+            Ok::<_, Box<EvalAltResult>>(human_bytes(number(&count)?))
+        })
         .register_fn("format_time", |at: Dynamic, format: &str| format_time(number(&at)?, format));
 }
 
@@ -133,7 +135,8 @@ fn format_time(seconds: f64, format: &str) -> Outcome<String> {
     let millis = (seconds * 1000.0).round();
     let at = jiff::Timestamp::from_millisecond(millis as i64)
         .map_err(|problem| wrong(format!("{seconds} is not a time: {problem}")))?;
-    strtime::format(format, at).map_err(|problem| wrong(format!("`{format}` is not the format of a time: {problem}")))
+    strtime::format(format, at)
+        .map_err(|problem| wrong(format!("`{format}` is not the format of a time: {problem}")))
 }
 
 #[cfg(test)]

@@ -59,7 +59,10 @@ impl Cache {
 
     /// Keeps a compiled component. A cache that cannot be written costs time, and nothing else.
     pub(super) fn store(&self, digest: &str, component: &Component) {
-        let stored = component.serialize().map_err(io::Error::other).and_then(|compiled| self.write(digest, &compiled));
+        let stored = component
+            .serialize()
+            .map_err(io::Error::other)
+            .and_then(|compiled| self.write(digest, &compiled));
         if let Err(error) = stored {
             tracing::warn!(digest, %error, "A compiled component was not kept.");
         }
@@ -89,7 +92,8 @@ impl Cache {
 
     fn mac(&self, digest: &str, compiled: &[u8]) -> Hmac<Sha256> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes a key of any length");
-        for part in [MAGIC.as_slice(), digest.as_bytes(), b"\0", self.environment.as_bytes(), b"\0", compiled] {
+        for part in [MAGIC.as_slice(), digest.as_bytes(), b"\0", self.environment.as_bytes(), b"\0", compiled]
+        {
             mac.update(part);
         }
         mac

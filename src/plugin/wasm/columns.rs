@@ -113,9 +113,14 @@ pub(super) fn scrape(exposition: Exposition, max: usize) -> Result<Scrape, Scrap
         }
     }
     if reader.at != labels.pairs.len() {
-        return odd(format!("has {} label pairs, of which {} belong to points", labels.pairs.len() / 2, reader.at / 2));
+        return odd(format!(
+            "has {} label pairs, of which {} belong to points",
+            labels.pairs.len() / 2,
+            reader.at / 2
+        ));
     }
-    let metadata = families.into_iter().map(|family| (family.name, metadata(family.type_, family.help, family.unit)));
+    let metadata =
+        families.into_iter().map(|family| (family.name, metadata(family.type_, family.help, family.unit)));
     Ok(Scrape { metadata: metadata.collect(), payload: Payload::Points(points), wire_bytes })
 }
 
@@ -241,7 +246,11 @@ mod tests {
             at: Timestamp::from_millis(5),
             value: value.into(),
         };
-        let out = vector(vec![sample(&[("a", "1"), ("b", "1")], 1.0), sample(&[], 2.0), sample(&[("a", "b")], 3.0)]);
+        let out = vector(vec![
+            sample(&[("a", "1"), ("b", "1")], 1.0),
+            sample(&[], 2.0),
+            sample(&[("a", "b")], 3.0),
+        ]);
         assert_eq!(out.symbols, ["a", "1", "b"]);
         assert_eq!(out.labels.counts, [2, 0, 1]);
         assert_eq!(out.labels.pairs, [0, 1, 2, 1, 0, 2]);

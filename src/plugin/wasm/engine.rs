@@ -61,7 +61,9 @@ fn pool(at_once: usize) -> PoolingAllocationConfig {
 pub(super) fn allowed(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Rule => &["types", "log", "clock", "config", "state", "metrics", "query"],
-        Kind::Exporter => &["types", "log", "clock", "config", "state", "metrics", "secrets", "http", "files"],
+        Kind::Exporter => {
+            &["types", "log", "clock", "config", "state", "metrics", "secrets", "http", "files"]
+        }
         Kind::Notifier => &["types", "log", "clock", "config", "state", "metrics", "secrets", "http", "mail"],
     }
 }

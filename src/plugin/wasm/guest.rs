@@ -57,7 +57,9 @@ pub(super) struct Guest {
 impl Guest {
     /// The host's side of the call.
     pub(super) fn call(&self) -> wasmtime::Result<&Arc<Call>> {
-        self.call.as_ref().ok_or_else(|| wasmtime::Error::msg("this function is not there while a plugin describes itself"))
+        self.call
+            .as_ref()
+            .ok_or_else(|| wasmtime::Error::msg("this function is not there while a plugin describes itself"))
     }
 }
 
@@ -87,11 +89,21 @@ impl Memory {
 }
 
 impl ResourceLimiter for Memory {
-    fn memory_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _max: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         self.grow(desired.saturating_sub(current))
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _max: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         self.grow(desired.saturating_sub(current).saturating_mul(ELEMENT_BYTES))
     }
 }
@@ -160,7 +172,12 @@ impl Run {
     pub(super) fn new(engine: &Engine, call: Option<Arc<Call>>, bounds: Bounds) -> Run {
         let output = MemoryOutputPipe::new(OUTPUT_BYTES);
         let memory = Memory { max: bounds.memory, held: 0, peak: 0 };
-        let guest = Guest { wasi: wasi(call.as_deref(), &output), table: ResourceTable::new(), memory, call: call.clone() };
+        let guest = Guest {
+            wasi: wasi(call.as_deref(), &output),
+            table: ResourceTable::new(),
+            memory,
+            call: call.clone(),
+        };
         let mut store = Store::new(engine, guest);
         store.limiter(|guest| &mut guest.memory);
         store.set_hostcall_fuel(bounds.handed_over);
@@ -219,7 +236,10 @@ impl Run {
 
 fn check(meter: &Meter, cpu: Duration) -> wasmtime::Result<()> {
     if meter.guest() > cpu {
-        return Err(Stopped::new("cpu", format!("used more than {} of CPU time", model::format_duration(cpu))));
+        return Err(Stopped::new(
+            "cpu",
+            format!("used more than {} of CPU time", model::format_duration(cpu)),
+        ));
     }
     let host = cpu * HOST_SHARE;
     if meter.host() > host {

@@ -53,7 +53,9 @@ struct Shared {
 impl Components {
     pub(crate) fn new(at_once: usize, cache_dir: Option<&Path>) -> Result<Components, String> {
         let engine = engine::engine(at_once)?;
-        let link = |kind| engine::linker(&engine, kind).map_err(|error| format!("components cannot be linked: {error}"));
+        let link = |kind| {
+            engine::linker(&engine, kind).map_err(|error| format!("components cannot be linked: {error}"))
+        };
         let linkers = [link(Kind::ALL[0])?, link(Kind::ALL[1])?, link(Kind::ALL[2])?];
         let cache = cache_dir.and_then(|folder| {
             Cache::open(folder, &engine)
@@ -80,7 +82,9 @@ impl Components {
         let prepared = self.linkers[index]
             .instantiate_pre(&compiled)
             .and_then(|pre| Ok((Function::of(kind, &pre)?, pre)))
-            .map_err(|error| wrong(format!("the component does not fit the interface: {}", error.root_cause())))?;
+            .map_err(|error| {
+                wrong(format!("the component does not fit the interface: {}", error.root_cause()))
+            })?;
         let (function, pre) = prepared;
         let component = Component { shared: Arc::clone(&self.shared), pre, function };
         Ok(Loaded { kind, manifest, program: Arc::new(component), warnings: Vec::new(), text: None })
@@ -101,7 +105,9 @@ impl Components {
         });
         match tokio::time::timeout(COMPILE_TIME, work).await {
             Ok(Ok(Ok(compiled))) => Ok(compiled),
-            Ok(Ok(Err(error))) => Err(format!("this is not a component that can be run: {}", error.root_cause())),
+            Ok(Ok(Err(error))) => {
+                Err(format!("this is not a component that can be run: {}", error.root_cause()))
+            }
             Ok(Err(_)) => Err("the component broke its compiler".to_owned()),
             Err(_) => {
                 Err(format!("the component was not compiled within {}", model::format_duration(COMPILE_TIME)))
@@ -135,7 +141,8 @@ impl Components {
             let limit = error.limit.map_or_else(String::new, |limit| format!(" (limit `{limit}`)"));
             wrong(format!("`describe`: {}{limit}", error.message))
         })?;
-        serde_json::from_str(&text).map_err(|problem| wrong(format!("`describe` did not answer with JSON: {problem}")))
+        serde_json::from_str(&text)
+            .map_err(|problem| wrong(format!("`describe` did not answer with JSON: {problem}")))
     }
 }
 
@@ -180,7 +187,10 @@ fn imports(
             _ if name.starts_with("wasi:http/") => Some("use `foghorn:plugin/http`"),
             _ => None,
         };
-        return Err((format!("the component imports `{name}`, which a {kind} does not have"), hint.map(str::to_owned)));
+        return Err((
+            format!("the component imports `{name}`, which a {kind} does not have"),
+            hint.map(str::to_owned),
+        ));
     }
     Ok(())
 }
@@ -238,7 +248,11 @@ impl Component {
 
     /// The host only asks for what the kind has.
     fn wrong_kind<T>(call: &Call) -> Ran<T> {
-        let error = broken(&call.profile.name, call.profile.kind.function(), "this is another kind of plugin".to_owned());
+        let error = broken(
+            &call.profile.name,
+            call.profile.kind.function(),
+            "this is another kind of plugin".to_owned(),
+        );
         Ran { outcome: Err(error), cpu: Duration::ZERO, memory: 0 }
     }
 }
@@ -249,7 +263,8 @@ impl Program for Component {
             let Function::Rule(indices) = &self.function else { return Self::wrong_kind(&call) };
             let profile = Arc::clone(&call.profile);
             self.call(&call, async |store, instance| {
-                let found = indices.load(&mut *store, &instance)?.call_evaluate(store, at.as_millis()).await?;
+                let found =
+                    indices.load(&mut *store, &instance)?.call_evaluate(store, at.as_millis()).await?;
                 Ok(found.map_err(|error| reported(&call, error)).and_then(|found| {
                     let max = profile.limits.findings;
                     if found.len() > max {

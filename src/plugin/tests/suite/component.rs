@@ -12,14 +12,14 @@ fn root() -> PathBuf {
 }
 
 /// The component of `tests/fixtures/plugins/NAME.wat`, a core module with the exports of `world`.
-pub fn fixture(name: &str, world: &str) -> Bytes {
+pub(crate) fn fixture(name: &str, world: &str) -> Bytes {
     let path = root().join("tests/fixtures/plugins").join(name).with_extension("wat");
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     encode(&text, world)
 }
 
 /// The component of a core module as text.
-pub fn encode(text: &str, world: &str) -> Bytes {
+pub(crate) fn encode(text: &str, world: &str) -> Bytes {
     let mut module = wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"));
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_path(root().join("wit/v0.1")).unwrap();
@@ -29,17 +29,17 @@ pub fn encode(text: &str, world: &str) -> Bytes {
 }
 
 /// A component under a file name.
-pub fn component(name: &str, bytes: Bytes) -> PluginSpec {
+pub(crate) fn component(name: &str, bytes: Bytes) -> PluginSpec {
     PluginSpec::new(Source::Bytes { name: format!("{name}.wasm"), bytes })
 }
 
 /// A rule whose `evaluate` has this body; `$fail` answers with an error that has the text at (8, 4).
-pub fn rule(name: &str, body: &str) -> PluginSpec {
+pub(crate) fn rule(name: &str, body: &str) -> PluginSpec {
     component(name, encode(&rule_text(name, body), "rule-plugin"))
 }
 
 /// The core module of such a rule.
-pub fn rule_text(name: &str, body: &str) -> String {
+pub(crate) fn rule_text(name: &str, body: &str) -> String {
     let manifest = format!("{{\\22name\\22:\\22{name}\\22}}");
     let length = name.len() + 11;
     format!(

@@ -7,41 +7,42 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use model::{
-    AlertStatus, Annotations, FloatSample, Labels, Matrix, Notification, NotifiedAlert, NotifyReason, Series, Timestamp,
-    Vector, VectorSample,
+    AlertStatus, Annotations, FloatSample, Labels, Matrix, Notification, NotifiedAlert, NotifyReason, Series,
+    Timestamp, Vector, VectorSample,
 };
 use plugin::{HostDeps, HostOptions, PluginHost, PluginSpec, Source};
 use ports::{
-    BoxFuture, Change, Clock, Coord, CoordError, Deadline, HttpRequest, HttpResponse, Mail, Outgoing, OutgoingError,
-    Query, QueryError, QueryErrorKind, Random, SmtpServer, Steps, Target,
+    BoxFuture, Change, Clock, Coord, CoordError, Deadline, HttpRequest, HttpResponse, Mail, Outgoing,
+    OutgoingError, Query, QueryError, QueryErrorKind, Random, SmtpServer, Steps, Target,
 };
 
 /// 2026-09-21T14:13:20Z.
-pub const NOW: i64 = 1_790_000_000_000;
+pub(crate) const NOW: i64 = 1_790_000_000_000;
 
 #[derive(Default)]
-pub struct World {
-    pub now: AtomicI64,
+pub(crate) struct World {
+    pub(crate) now: AtomicI64,
     random: AtomicU64,
-    pub answers: Mutex<VecDeque<Result<HttpResponse, OutgoingError>>>,
-    pub requests: Mutex<Vec<HttpRequest>>,
-    pub mails: Mutex<Vec<(String, Mail)>>,
-    pub kept: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
-    pub disk_is_full: Mutex<bool>,
+    pub(crate) answers: Mutex<VecDeque<Result<HttpResponse, OutgoingError>>>,
+    pub(crate) requests: Mutex<Vec<HttpRequest>>,
+    pub(crate) mails: Mutex<Vec<(String, Mail)>>,
+    pub(crate) kept: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
+    pub(crate) disk_is_full: Mutex<bool>,
 }
 
 impl World {
-    pub fn new() -> Arc<World> {
+    pub(crate) fn new() -> Arc<World> {
         let world = World::default();
         world.now.store(NOW, Ordering::SeqCst);
         Arc::new(world)
     }
 
-    pub fn host(self: &Arc<Self>) -> Arc<PluginHost> {
-        self.host_with(None)
+    /// A host that keeps compiled components between runs of the tests: a compiler without optimization is slow.
+    pub(crate) fn host(self: &Arc<Self>) -> Arc<PluginHost> {
+        self.host_with(Some(std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("components")))
     }
 
-    pub fn host_with(self: &Arc<Self>, cache_dir: Option<std::path::PathBuf>) -> Arc<PluginHost> {
+    pub(crate) fn host_with(self: &Arc<Self>, cache_dir: Option<std::path::PathBuf>) -> Arc<PluginHost> {
         let deps = HostDeps {
             outgoing: self.clone(),
             clock: self.clone(),
@@ -52,7 +53,7 @@ impl World {
         PluginHost::new(deps, HostOptions::default()).unwrap()
     }
 
-    pub fn answer(&self, status: u16, headers: &[(&str, &str)], body: &str) {
+    pub(crate) fn answer(&self, status: u16, headers: &[(&str, &str)], body: &str) {
         let response = HttpResponse {
             status,
             headers: headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
@@ -62,12 +63,12 @@ impl World {
         self.answers.lock().unwrap().push_back(Ok(response));
     }
 
-    pub fn fail(&self, error: OutgoingError) {
+    pub(crate) fn fail(&self, error: OutgoingError) {
         self.answers.lock().unwrap().push_back(Err(error));
     }
 
     /// The requests since the last time, as text: method, URL, headers, body.
-    pub fn sent(&self) -> Vec<String> {
+    pub(crate) fn sent(&self) -> Vec<String> {
         let requests = std::mem::take(&mut *self.requests.lock().unwrap());
         requests
             .iter()
@@ -104,7 +105,11 @@ impl Outgoing for World {
         })
     }
 
-    fn mail<'a>(&'a self, server: &'a SmtpServer, mail: Mail) -> BoxFuture<'a, Result<String, OutgoingError>> {
+    fn mail<'a>(
+        &'a self,
+        server: &'a SmtpServer,
+        mail: Mail,
+    ) -> BoxFuture<'a, Result<String, OutgoingError>> {
         Box::pin(async move {
             self.mails.lock().unwrap().push((server.smarthost.clone(), mail));
             Ok("<1@test>".to_owned())
@@ -136,13 +141,13 @@ impl Coord for World {
 
 /// Expression → answer. An expression that is not there is an error, as a misspelt one is.
 #[derive(Clone, Debug, Default)]
-pub struct Answers {
-    pub vectors: BTreeMap<String, Vector>,
-    pub matrices: BTreeMap<String, Matrix>,
+pub(crate) struct Answers {
+    pub(crate) vectors: BTreeMap<String, Vector>,
+    pub(crate) matrices: BTreeMap<String, Matrix>,
 }
 
 impl Answers {
-    pub fn vector(mut self, expr: &str, rows: &[(&[(&str, &str)], f64)]) -> Self {
+    pub(crate) fn vector(mut self, expr: &str, rows: &[(&[(&str, &str)], f64)]) -> Self {
         let sample = |(labels, value): &(&[(&str, &str)], f64)| VectorSample {
             labels: labels.iter().copied().collect(),
             at: Timestamp::from_millis(NOW),
@@ -152,7 +157,7 @@ impl Answers {
         self
     }
 
-    pub fn matrix(mut self, expr: &str, labels: &[(&str, &str)], values: &[f64]) -> Self {
+    pub(crate) fn matrix(mut self, expr: &str, labels: &[(&str, &str)], values: &[f64]) -> Self {
         let float = |(index, value): (usize, &f64)| FloatSample {
             at: Timestamp::from_millis(NOW - (values.len() - 1 - index) as i64 * 60_000),
             value: *value,
@@ -179,11 +184,14 @@ impl Query for Answers {
 }
 
 /// A script under a file name.
-pub fn script(name: &str, text: &str) -> PluginSpec {
-    PluginSpec::new(Source::Bytes { name: format!("{name}.rhai"), bytes: Bytes::copy_from_slice(text.as_bytes()) })
+pub(crate) fn script(name: &str, text: &str) -> PluginSpec {
+    PluginSpec::new(Source::Bytes {
+        name: format!("{name}.rhai"),
+        bytes: Bytes::copy_from_slice(text.as_bytes()),
+    })
 }
 
-pub fn target(address: &str) -> Target {
+pub(crate) fn target(address: &str) -> Target {
     Target {
         labels: Labels::from([("job", "test"), ("instance", address)]),
         discovered: Labels::empty(),
@@ -195,11 +203,11 @@ pub fn target(address: &str) -> Target {
     }
 }
 
-pub fn deadline() -> Deadline {
+pub(crate) fn deadline() -> Deadline {
     Deadline::after(Duration::from_secs(20))
 }
 
-pub fn notification(alerts: &[(&str, AlertStatus)]) -> Notification {
+pub(crate) fn notification(alerts: &[(&str, AlertStatus)]) -> Notification {
     let alert = |(name, status): &(&str, AlertStatus)| {
         let labels = Labels::from([("alertname", *name), ("severity", "page")]);
         NotifiedAlert {

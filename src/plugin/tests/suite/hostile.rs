@@ -49,20 +49,30 @@ async fn each_is_stopped_with_plugin_function_and_limit() {
         ("rhai", "16MiB", "Division by zero: 1 / 0", "trap.rhai:5:7"),
     ] {
         let host = world.host();
-        let good = load_rule(&host, script("good", "const META = #{ name: \"good\" };\nfn evaluate() { fire(#{}, 1) }")).await;
+        let good = load_rule(
+            &host,
+            script("good", "const META = #{ name: \"good\" };\nfn evaluate() { fire(#{}, 1) }"),
+        )
+        .await;
         assert_eq!(
-            error_of_rule(&host, spec(&format!("spin.{extension}"), "rule-plugin")).await.split(" at /").next(),
+            error_of_rule(&host, spec(&format!("spin.{extension}"), "rule-plugin"))
+                .await
+                .split(" at /")
+                .next(),
             Some("plugin `spin`, `evaluate`: used more than 250ms of CPU time (limit `cpu`)")
         );
         let hoard = error_of_exporter(&host, spec(&format!("hoard.{extension}"), "exporter-plugin")).await;
-        let expected = format!("plugin `hoard`, `collect`: held more than {memory} of memory (limit `memory`)");
+        let expected =
+            format!("plugin `hoard`, `collect`: held more than {memory} of memory (limit `memory`)");
         assert!(hoard.starts_with(&expected), "{hoard}");
         let trapped = error_of_rule(&host, spec(&format!("trap.{extension}"), "rule-plugin")).await;
         assert!(trapped.starts_with(&format!("plugin `trap`, `evaluate`: {trap}")), "{trapped}");
         assert!(trapped.ends_with(place), "{trapped}");
         let asked = error_of_exporter(&host, spec(&format!("ask.{extension}"), "exporter-plugin")).await;
         assert!(
-            asked.starts_with("plugin `ask`, `collect`: the host `evil.example` is not granted (granted: t:1 private)"),
+            asked.starts_with(
+                "plugin `ask`, `collect`: the host `evil.example` is not granted (granted: t:1 private)"
+            ),
             "{asked}"
         );
         assert!(asked.contains("add `allow: { hosts: [\"evil.example\"] }`"), "{asked}");
@@ -107,7 +117,11 @@ async fn components() {
     for (name, body, expected) in [
         ("deep", "(call $deep)", "called itself too deep (limit `stack`)"),
         // One page of memory, and a million findings in it.
-        ("many", "(i32.store (i32.const 264) (i32.const 0)) (i32.store (i32.const 268) (i32.const 1000000)) (i32.const 256)", "failed: "),
+        (
+            "many",
+            "(i32.store (i32.const 264) (i32.const 0)) (i32.store (i32.const 268) (i32.const 1000000)) (i32.const 256)",
+            "failed: ",
+        ),
         ("far", "(i32.const -8)", "failed: "),
         ("odd", "(i32.store8 (i32.const 256) (i32.const 9)) (i32.const 256)", "failed: "),
         // An error with a text that is no text.
@@ -153,7 +167,8 @@ async fn a_loop_of_cheap_host_calls_is_a_loop() {
     let error = error_of_rule(&host, component("flood", encode(&text, "rule-plugin"))).await;
     assert!(error.contains("(limit `host_cpu`)") || error.contains("(limit `cpu`)"), "{error}");
     let dropped = host.points().iter().any(|point| {
-        point.labels.metric_name() == "foghorn_plugin_log_dropped_total" && point.value.as_float() > Some(100.0)
+        point.labels.metric_name() == "foghorn_plugin_log_dropped_total"
+            && point.value.as_float() > Some(100.0)
     });
     assert!(dropped);
 }
@@ -211,12 +226,18 @@ async fn scripts() {
         ("let t = \"x\"; t.pad(1000000000, '.');", "(limit `memory`)"),
         ("let t = \"x\"; t.pad(1000000000000, \"ab\");", "(limit `memory`)"),
         ("let a = [1]; a.pad(1000000000, 0);", "(limit `memory`)"),
-        ("let t = \"a\"; t.pad(1000000, 'a'); let w = \"b\"; w.pad(1000000, 'b'); t.replace(\"a\", w);", "(limit `memory`)"),
+        (
+            "let t = \"a\"; t.pad(1000000, 'a'); let w = \"b\"; w.pad(1000000, 'b'); t.replace(\"a\", w);",
+            "(limit `memory`)",
+        ),
         ("let t = \"a\"; t.pad(1000000, 'a'); t.split(\"\");", "(limit `memory`)"),
         ("let t = \"a\"; t.pad(3000000, 'a'); t.to_chars();", "(limit `memory`)"),
         ("let t = \"[0\"; t.pad(3000000, \",0\"); t += \"]\"; parse_json(t);", "(limit `memory`)"),
         ("let t = \"[\"; t.pad(120000, '['); parse_json(t);", "this is not JSON"),
-        ("let a = []; for i in 0..300 { a.push(\"abcdefghijklmnopqrstuvwxyz\"); } let t = \"y\"; t.pad(1000000, 'y'); a.join(t);", "(limit `memory`)"),
+        (
+            "let a = []; for i in 0..300 { a.push(\"abcdefghijklmnopqrstuvwxyz\"); } let t = \"y\"; t.pad(1000000, 'y'); a.join(t);",
+            "(limit `memory`)",
+        ),
         ("let x = 0; loop { try { loop { x += 1; } } catch { } }", "(limit `"),
         ("for i in 0..9223372036854775807 { let x = i; }", "(limit `"),
         ("deeper()", "calls itself more than 32 deep (limit `depth`)"),
@@ -224,12 +245,18 @@ async fn scripts() {
         // A value as deep as memory allows, taken apart again.
         ("let b = [0]; loop { b.push([b.pop()]); }", "(limit `"),
         // A function that holds the variable that holds it.
-        ("let a = []; let f = || a; let t = \"x\"; t.pad(5000000, 'x'); a = [f, t];", "left memory behind that nothing can free"),
+        (
+            "let a = []; let f = || a; let t = \"x\"; t.pad(5000000, 'x'); a = [f, t];",
+            "left memory behind that nothing can free",
+        ),
         ("let a = []; let f = || a; a = [f]; throw to_debug(a);", "Fn("),
         ("let f = || 1; loop { let g = f; f = || g; }", "(limit `"),
         ("let a = []; let f = || a; a = [f]; throw `${a == a} ${f == f}`;", "true"),
         // An order that is none.
-        ("let a = []; for i in 0..500 { a.push(i * 7919 % 503); } a.sort(|x, y| if (x + y) % 3 == 0 { 1 } else { -1 }); throw \"sorted\"", "plugin `x`"),
+        (
+            "let a = []; for i in 0..500 { a.push(i * 7919 % 503); } a.sort(|x, y| if (x + y) % 3 == 0 { 1 } else { -1 }); throw \"sorted\"",
+            "plugin `x`",
+        ),
         ("fire(#{ \"a b\": 1 }, 1)", "`a b` cannot be the name of a label"),
         ("loop { fire(#{}, 1); }", "fired more than 1000 times in one call (limit `findings`)"),
         ("loop { query(\"up\"); }", "more than 100 queries in one call (limit `queries`)"),
@@ -240,7 +267,9 @@ async fn scripts() {
         ("read_file(\"/etc/passwd\")", "there is no function read_file"),
         ("eval(\"1\")", "eval"),
     ] {
-        let text = format!("const META = #{{ name: \"x\" }};\nfn deeper() {{ deeper() + 1 }}\nfn evaluate() {{ {body} }}");
+        let text = format!(
+            "const META = #{{ name: \"x\" }};\nfn deeper() {{ deeper() + 1 }}\nfn evaluate() {{ {body} }}"
+        );
         let mut spec = script("x", &text);
         // A build without optimization takes its time to fill memory.
         spec.limits.cpu = expected.contains("memory").then_some(std::time::Duration::from_secs(20));
@@ -270,12 +299,18 @@ async fn quarantine_ends_with_a_trial_or_a_release() {
     let mut spec = spec("spin.wat", "rule-plugin");
     spec.limits.cpu = Some(std::time::Duration::from_millis(20));
     let rule = load_rule(&host, spec).await;
-    let evaluate = || async { rule.evaluate(Timestamp::from_millis(NOW), &Answers::default()).await.unwrap_err().to_string() };
+    let evaluate = || async {
+        rule.evaluate(Timestamp::from_millis(NOW), &Answers::default()).await.unwrap_err().to_string()
+    };
     for _ in 0..5 {
         assert!(evaluate().await.contains("(limit `cpu`)"));
     }
     let stopped = evaluate().await;
-    assert!(stopped.contains("in quarantine until 2026-09-21T14:23:20.000Z") && stopped.contains("used more than 20ms"), "{stopped}");
+    assert!(
+        stopped.contains("in quarantine until 2026-09-21T14:23:20.000Z")
+            && stopped.contains("used more than 20ms"),
+        "{stopped}"
+    );
     assert!(matches!(host.get("spin").unwrap().state(), State::Quarantined(Some(_))));
     world.now.fetch_add(600_000, std::sync::atomic::Ordering::SeqCst);
     assert!(evaluate().await.contains("(limit `cpu`)"), "one trial");

@@ -37,7 +37,10 @@ async fn a_new_version_takes_over_between_two_calls() {
     assert_ne!(plugin.digest(), first);
     assert_eq!(run(&rule).await.unwrap()[0].value, 11.0, "state is the name's, not the version's");
     // A broken one is refused with its place, and the old one runs on.
-    let error = host.load(script("n", "const META = #{ name: \"n\" };\nfn evaluate() {\n  let = 1;\n}")).await.unwrap_err();
+    let error = host
+        .load(script("n", "const META = #{ name: \"n\" };\nfn evaluate() {\n  let = 1;\n}"))
+        .await
+        .unwrap_err();
     assert_eq!(error.place.map(|place| place.line), Some(3));
     assert_eq!(run(&rule).await.unwrap()[0].value, 21.0);
     assert!(host.remove("n") && !host.remove("n"));
@@ -58,7 +61,10 @@ async fn a_call_that_fails_leaves_no_trace() {
     host.load(spec).await.unwrap();
     *world.disk_is_full.lock().unwrap() = true;
     let error = run(&rule).await.unwrap_err();
-    assert!(error.message.contains("state was not kept: alert state cannot be written: no space left"), "{error}");
+    assert!(
+        error.message.contains("state was not kept: alert state cannot be written: no space left"),
+        "{error}"
+    );
     *world.disk_is_full.lock().unwrap() = false;
     assert_eq!(run(&rule).await.unwrap()[0].value, 1.0);
     let kept = world.kept.lock().unwrap().clone();
@@ -124,7 +130,8 @@ async fn components_are_compiled_once() {
     let (_, first) = host.load(spec.clone()).await.unwrap().rule().unwrap();
     assert!(run(&first).await.unwrap().is_empty());
     let files = || {
-        let mut names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|f| f.unwrap().file_name()).collect();
+        let mut names: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|f| f.unwrap().file_name()).collect();
         names.sort();
         names
     };
@@ -152,7 +159,9 @@ async fn what_people_see() {
     assert_eq!(value("foghorn_plugin_calls_total{kind=\"rule\", outcome=\"ok\", plugin=\"n\"}"), 1.0);
     assert_eq!(value("foghorn_plugin_state{plugin=\"n\", state=\"active\"}"), 1.0);
     assert_eq!(
-        value("foghorn_plugin_host_calls_total{call=\"state_set\", kind=\"rule\", outcome=\"ok\", plugin=\"n\"}"),
+        value(
+            "foghorn_plugin_host_calls_total{call=\"state_set\", kind=\"rule\", outcome=\"ok\", plugin=\"n\"}"
+        ),
         1.0
     );
     assert!(points.iter().any(|p| p.labels.metric_name() == "foghorn_plugin_info"));
@@ -166,7 +175,10 @@ async fn what_cannot_be_read() {
         (Source::File("/none/x.rhai".into()), "/none/x.rhai: No such file or directory"),
         (Source::Bundled("none".into()), "bundled:none: nothing of this name ships with Foghorn; there is "),
         (Source::Bytes { name: "e.rhai".into(), bytes: Default::default() }, "e.rhai: the file is empty"),
-        (Source::Bytes { name: "l.rhai".into(), bytes: vec![b' '; (16 << 20) + 1].into() }, "l.rhai: the file is longer than 16777216 bytes"),
+        (
+            Source::Bytes { name: "l.rhai".into(), bytes: vec![b' '; (16 << 20) + 1].into() },
+            "l.rhai: the file is longer than 16777216 bytes",
+        ),
     ] {
         let error = host.load(PluginSpec::new(source)).await.unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");

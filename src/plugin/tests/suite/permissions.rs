@@ -17,7 +17,10 @@ fn notifier(body: &str) -> PluginSpec {
         hosts: vec!["api.example.org".to_owned(), "other.example.org".to_owned()],
         secrets: [
             ("token".to_owned(), SecretSource::Inline(Secret::new("t0p&secret\"x".to_owned()))),
-            ("webhook".to_owned(), SecretSource::Inline(Secret::new("https://api.example.org/hook/s3cret?a=b".to_owned()))),
+            (
+                "webhook".to_owned(),
+                SecretSource::Inline(Secret::new("https://api.example.org/hook/s3cret?a=b".to_owned())),
+            ),
         ]
         .into(),
         ..Grants::default()
@@ -29,7 +32,11 @@ async fn notify(world: &Arc<World>, spec: PluginSpec) -> Result<Option<String>, 
     notify_with(world, spec, &notification(&[("X", AlertStatus::Firing)])).await
 }
 
-async fn notify_with(world: &Arc<World>, spec: PluginSpec, told: &Notification) -> Result<Option<String>, String> {
+async fn notify_with(
+    world: &Arc<World>,
+    spec: PluginSpec,
+    told: &Notification,
+) -> Result<Option<String>, String> {
     let host = world.host();
     let notifier: Arc<dyn Notifier> = host.load(spec).await.map_err(|e| e.to_string())?.notifier().unwrap();
     match notifier.notify(told, 1, deadline()).await {
@@ -102,12 +109,16 @@ async fn secrets_go_nowhere_else() {
         ("http_get(\"https://api.example.org/\", #{ sniff: true })", "a request has no option `sniff`"),
         ("secret(\"other\")", "the secret `other` is not granted"),
         ("throw secret(\"token\")", "plugin `n`, `notify`: fh-"),
-        ("loop { try { http_get(\"https://api.example.org/\") } catch { } if now() < 0.0 { break; } }", "(limit `"),
+        (
+            "loop { try { http_get(\"https://api.example.org/\") } catch { } if now() < 0.0 { break; } }",
+            "(limit `",
+        ),
         ("for i in 0..20 { http_get(\"https://api.example.org/\") }", "refused"),
     ] {
         let outcome = notify(&world, notifier(body)).await;
         let error = outcome.expect_err(body);
-        let fine = error.contains(expected) || expected == "refused" && error.contains("no answer was laid out");
+        let fine =
+            error.contains(expected) || expected == "refused" && error.contains("no answer was laid out");
         assert!(fine, "{body}\n{error}");
         assert!(!error.contains("t0p") && !error.contains("s3cret"), "{error}");
         for sent in world.sent() {
@@ -120,7 +131,11 @@ async fn secrets_go_nowhere_else() {
 async fn answers_and_errors_are_redacted() {
     let world = World::new();
     let read = "let t = secret(\"token\"); let a = http_get(\"https://api.example.org/\"); `${a.body} ${a.headers.echo}`";
-    world.answer(200, &[("echo", "t0p&secret\"x")], "t0p&secret\"x, t0p&secret\\\"x, t0p%26secret%22x, dDBwJnNlY3JldCJ4");
+    world.answer(
+        200,
+        &[("echo", "t0p&secret\"x")],
+        "t0p&secret\"x, t0p&secret\\\"x, t0p%26secret%22x, dDBwJnNlY3JldCJ4",
+    );
     assert_eq!(
         notify(&world, notifier(read)).await.unwrap().as_deref(),
         Some("<secret>, <secret>, <secret>, <secret> <secret>")
@@ -139,7 +154,12 @@ async fn a_receivers_settings_bring_parameters_and_secrets() {
     let spec = script("chat", text);
     let mut told = notification(&[("X", AlertStatus::Firing)]);
     let error = notify_with(&world, spec.clone(), &told).await.unwrap_err();
-    assert!(error.starts_with("refused: plugin `chat`, `notify`: the secret `webhook` is not granted; give it in the receiver"), "{error}");
+    assert!(
+        error.starts_with(
+            "refused: plugin `chat`, `notify`: the secret `webhook` is not granted; give it in the receiver"
+        ),
+        "{error}"
+    );
     told.settings.insert("webhook_url".to_owned(), "\"http://127.0.0.1:9999/hook\"".to_owned());
     told.settings.insert("title".to_owned(), "\"Disk\"".to_owned());
     told.settings.insert("http_config".to_owned(), "{\"follow_redirects\": false}".to_owned());
@@ -196,7 +216,10 @@ async fn what_is_missing_is_said_with_what_to_write() {
          which are not granted\nhint: to grant it, write\n\nplugins:\n  - file: exporters/q.rhai\n    allow:\n      hosts: \
          [api.example.org]\n      secrets: { token: { file: /run/secrets/token } }\n      files: [/proc/stat]\n"
     );
-    assert_eq!(host.check(&spec.source).await.unwrap().grant.unwrap(), error.split("write\n\n").nth(1).unwrap());
+    assert_eq!(
+        host.check(&spec.source).await.unwrap().grant.unwrap(),
+        error.split("write\n\n").nth(1).unwrap()
+    );
     spec.allow = Grants {
         hosts: vec!["*".to_owned()],
         secrets: [("token".to_owned(), SecretSource::Env("NONE".to_owned()))].into(),

@@ -15,7 +15,7 @@ fn bundled(name: &str) -> PluginSpec {
 }
 
 /// Loads `spec` and evaluates it once: one line for each finding, or the error.
-pub async fn evaluate(world: &Arc<World>, spec: PluginSpec, answers: &Answers) -> Vec<String> {
+pub(crate) async fn evaluate(world: &Arc<World>, spec: PluginSpec, answers: &Answers) -> Vec<String> {
     let host = world.host();
     let plugin = match host.load(spec).await {
         Ok(plugin) => plugin,
@@ -29,7 +29,8 @@ pub async fn evaluate(world: &Arc<World>, spec: PluginSpec, answers: &Answers) -
 }
 
 fn line(finding: &Finding) -> String {
-    let notes: Vec<String> = finding.annotations.iter().map(|(name, text)| format!("{name}={text}")).collect();
+    let notes: Vec<String> =
+        finding.annotations.iter().map(|(name, text)| format!("{name}={text}")).collect();
     format!("{} {} {}", finding.labels, finding.value, notes.join(" ")).trim_end().to_owned()
 }
 
@@ -37,7 +38,8 @@ fn line(finding: &Finding) -> String {
 async fn host_high_cpu_fires_for_busy_hosts() {
     let world = World::new();
     let expr = "100 - avg by (instance) (rate(node_cpu_seconds_total{mode=\"idle\"}[1m])) * 100";
-    let answers = Answers::default().vector(expr, &[(&[("instance", "a")], 95.4), (&[("instance", "b")], 20.0)]);
+    let answers =
+        Answers::default().vector(expr, &[(&[("instance", "a")], 95.4), (&[("instance", "b")], 20.0)]);
     assert_eq!(
         evaluate(&world, bundled("host_high_cpu.rhai"), &answers).await,
         ["{instance=\"a\"} 95.4 summary=a is 95 % busy (limit 90.0 %)"]
@@ -113,8 +115,8 @@ async fn slo_burn_rate_takes_the_fastest_window() {
     };
     let mut answers = Answers::default();
     for window in ["5m", "30m", "1h", "2h", "6h", "1d", "3d"] {
-        answers = answers
-            .vector(&expr(window), &[(&[("service", "api")], 0.02), (&[("service", "web")], 0.0005)]);
+        answers =
+            answers.vector(&expr(window), &[(&[("service", "api")], 0.02), (&[("service", "web")], 0.0005)]);
     }
     assert_eq!(
         evaluate(&World::new(), bundled("slo_burn_rate"), &answers).await,
@@ -176,7 +178,11 @@ async fn discord_never_sees_its_webhook() {
     assert!(sent[0].contains("🔥 **Disk** Disk broke\\n✅ **Cpu** Cpu broke"), "{}", sent[0]);
     assert!(sent[0].contains("\"title\":\"[firing] Disk (page)\""), "{}", sent[0]);
     // 429: as long as Discord asks. The answer quotes the webhook, and nobody sees it.
-    world.answer(429, &[("retry-after", "2")], r#"{"retry_after": 1.5, "url": "https://discord.com/api/webhooks/1/tok-en"}"#);
+    world.answer(
+        429,
+        &[("retry-after", "2")],
+        r#"{"retry_after": 1.5, "url": "https://discord.com/api/webhooks/1/tok-en"}"#,
+    );
     match notifier.notify(&told, 2, deadline()).await.unwrap_err() {
         NotifyError::Later { message, after, rate_limited } => {
             assert_eq!((after, rate_limited), (Some(Duration::from_millis(1500)), true));
@@ -191,7 +197,8 @@ async fn discord_never_sees_its_webhook() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_language_offers() {
     let meta = "const META = #{ name: \"t\", params: #{ list: [3, 1, 2], text: \"a\" } };\n";
-    let answers = Answers::default().vector("up", &[(&[("__name__", "up"), ("job", "a")], 1.0), (&[("job", "b")], 0.0)]);
+    let answers = Answers::default()
+        .vector("up", &[(&[("__name__", "up"), ("job", "a")], 1.0), (&[("job", "b")], 0.0)]);
     for (expression, expected) in [
         ("join([1, \"a\", 2.5], \"-\")", "1-a-2.5"),
         ("[1, 2].join(\",\")", "1,2"),
@@ -234,7 +241,9 @@ async fn what_the_language_offers() {
              fire(#{{}}, 1, #{{ r: `${{r}}` }});\n}}"
         );
         // `try` is a statement: its value is not the block's.
-        let text = text.replace("let r = try {", "let r = (); try { r =").replace("} catch (e) {", "; } catch (e) { r =");
+        let text = text
+            .replace("let r = try {", "let r = (); try { r =")
+            .replace("} catch (e) {", "; } catch (e) { r =");
         let found = evaluate(&World::new(), script("t", &text), &answers).await;
         assert_eq!(found, [format!("{{}} 1 r={expected}").trim_end().to_owned()], "{expression}");
     }
@@ -250,10 +259,19 @@ async fn a_broken_script_says_where() {
         ("const META = #{ name: \"x\" };", "there is no function `evaluate`"),
         ("fn evaluate() {}", "there is no `const META"),
         ("const META = 5; fn evaluate() {}", "there is no `const META"),
-        ("const META = #{ name: \"x\" }; fn evaluate() {} fn collect(t) {}", "there are `evaluate` and `collect`"),
-        ("const META = #{ name: \"x\" }; fn notify() {}", "`notify` has 0 parameters; it is `fn notify(notification)`"),
+        (
+            "const META = #{ name: \"x\" }; fn evaluate() {} fn collect(t) {}",
+            "there are `evaluate` and `collect`",
+        ),
+        (
+            "const META = #{ name: \"x\" }; fn notify() {}",
+            "`notify` has 0 parameters; it is `fn notify(notification)`",
+        ),
         ("const META = #{ name: \"x\", every: 5 }; fn evaluate() {}", "`every` is a number, not a text"),
-        ("const META = #{ name: \"x\" };\nquery(\"up\");\nfn evaluate() {}", "x.rhai:2:1: at the top level: there is no function query"),
+        (
+            "const META = #{ name: \"x\" };\nquery(\"up\");\nfn evaluate() {}",
+            "x.rhai:2:1: at the top level: there is no function query",
+        ),
         ("const META = #{ name: \"x\" };\nloop {}\nfn evaluate() {}", "was stopped (limit `"),
         ("\u{0}\u{1}", "x.rhai"),
     ] {
@@ -261,7 +279,10 @@ async fn a_broken_script_says_where() {
         assert!(error.contains(expected), "{text}\n{error}");
     }
     for (body, expected) in [
-        ("  http_get(\"http://x/\")", "plugin `x`, `evaluate`: there is no function http_get (&str | ImmutableString | String); a rule has no network"),
+        (
+            "  http_get(\"http://x/\")",
+            "plugin `x`, `evaluate`: there is no function http_get (&str | ImmutableString | String); a rule has no network",
+        ),
         ("  let a = 1;\n  a.b.c", "at x.rhai:4:"),
         ("  nope", "there is no variable `nope` at x.rhai:3:3"),
         ("  throw \"by hand\"", "plugin `x`, `evaluate`: by hand at x.rhai:3:3"),

@@ -1,0 +1,148 @@
+//! The components that ship, through the host that ships: what their own tests do against a fake host, here for real.
+
+use std::collections::BTreeMap;
+
+use model::{AlertStatus, Timestamp};
+use plugin::{Kind, Language, PluginSpec, Source, bundled};
+use ports::{NotifyError, Payload};
+
+use crate::fake::{Answers, NOW, World, deadline, notification, target};
+
+fn spec(name: &str) -> PluginSpec {
+    PluginSpec::new(Source::Bundled(format!("{name}.wasm")))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_of_them_load() {
+    let world = World::new();
+    let host = world.host();
+    for one in bundled::all().iter().filter(|one| one.language() == Language::Wasm) {
+        let plugin = host.prepare(PluginSpec::new(Source::Bundled(one.file.to_owned()))).await;
+        let status = plugin.unwrap_or_else(|error| panic!("{error}")).status();
+        assert_eq!(Some(status.kind), one.kind(), "{}", one.file);
+        assert!(status.warnings.is_empty(), "{}: {:?}", one.file, status.warnings);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_model_walks_between_scrapes() {
+    let world = World::new();
+    let host = world.host();
+    let plugin = host.load(spec("mock_model")).await.unwrap();
+    assert_eq!(plugin.kind(), Kind::Exporter);
+    let collector = plugin.collector().unwrap();
+    let mut seen = Vec::new();
+    for _ in 0..50 {
+        let scrape = collector.collect(&target("mock_model"), deadline()).await.unwrap();
+        let Payload::Points(points) = scrape.payload else { panic!("not points") };
+        let result = points.iter().find(|p| p.labels.metric_name() == "model_result").expect("the gauge");
+        seen.push(result.value.as_float().unwrap());
+        world.now.fetch_add(5000, std::sync::atomic::Ordering::SeqCst);
+    }
+    assert!(seen.iter().all(|value| (0.0..=1.0).contains(value)), "{seen:?}");
+    assert!(seen.windows(2).any(|pair| pair[0] != pair[1]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_host_exporter_reads_this_machine() {
+    let world = World::new();
+    let host = world.host();
+    let collector = host.load(spec("host")).await.unwrap().collector().unwrap();
+    let scrape = collector.collect(&target("localhost"), deadline()).await.unwrap();
+    let Payload::Points(points) = scrape.payload else { panic!("not points") };
+    let names: std::collections::BTreeSet<&str> = points.iter().map(|p| p.labels.metric_name()).collect();
+    for name in [
+        "node_cpu_seconds_total",
+        "node_memory_MemAvailable_bytes",
+        "node_load1",
+        "node_network_receive_bytes_total",
+        "node_uname_info",
+        "node_boot_time_seconds",
+    ] {
+        assert!(names.contains(name), "{name} is not among {names:?}");
+    }
+    let failed: Vec<String> = points
+        .iter()
+        .filter(|p| {
+            p.labels.metric_name() == "node_scrape_collector_success" && p.value.as_float() == Some(0.0)
+        })
+        .map(|p| p.labels.to_string())
+        .collect();
+    println!("{} points; failed: {failed:?}", points.len());
+    let status = host.get("host").unwrap().status();
+    println!("{:?} cpu {:?}", status.calls[0].duration, status.calls[0].cpu);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_fire() {
+    let world = World::new();
+    let host = world.host();
+    let mut drift = spec("drift");
+    drift.params.insert("limit".to_owned(), 0.75.into());
+    let rule = host.load(drift).await.unwrap().rule().unwrap().1;
+    let answers = Answers::default().vector(
+        "model_result",
+        &[(&[("__name__", "model_result"), ("instance", "m")], 0.8), (&[("instance", "n")], 0.7)],
+    );
+    let found = rule.evaluate(Timestamp::from_millis(NOW), &answers).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].labels.to_string().as_str(), found[0].value), ("{instance=\"m\"}", 0.8));
+    let error = rule.evaluate(Timestamp::from_millis(NOW), &Answers::default()).await.unwrap_err();
+    assert!(
+        error.message.contains("plugin `ModelDrift`, `evaluate`: ")
+            && error.message.contains("nothing was laid out"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notifiers_reach_the_receivers_address_alone() {
+    let world = World::new();
+    let host = world.host();
+    for (name, settings, expected) in [
+        (
+            "discord",
+            &[("webhook_url", "http://127.0.0.1:9999/api/webhooks/1/t0ken")][..],
+            "POST http://127.0.0.1:9999/api/webhooks/1/t0ken",
+        ),
+        ("webhook", &[("url", "http://sink.lan/hook")], "POST http://sink.lan/hook\n"),
+        (
+            "slack",
+            &[("api_url", "https://hooks.slack.com/services/T/B/x")],
+            "POST https://hooks.slack.com/services/T/B/x\n",
+        ),
+        ("msteamsv2", &[("webhook_url", "https://teams.example/x")], "POST https://teams.example/x\n"),
+        ("pagerduty", &[("routing_key", "k3y")], "POST https://events.pagerduty.com/v2/enqueue\n"),
+        (
+            "telegram",
+            &[("bot_token", "12:ab"), ("chat_id", "-5")],
+            "POST https://api.telegram.org/bot12:ab/sendMessage\n",
+        ),
+    ] {
+        let notifier = host.load(spec(name)).await.unwrap().notifier().unwrap();
+        let mut told = notification(&[("Disk", AlertStatus::Firing)]);
+        told.integration = name.to_owned();
+        let json = |value: &str| match value.parse::<i64>() {
+            Ok(_) => value.to_owned(),
+            Err(_) => format!("{value:?}"),
+        };
+        told.settings = settings.iter().map(|(k, v)| ((*k).to_owned(), json(v))).collect::<BTreeMap<_, _>>();
+        world.answer(200, &[], "{\"ok\": true, \"id\": \"7\"}");
+        match notifier.notify(&told, 1, deadline()).await {
+            Ok(_) => {}
+            Err(NotifyError::Later { message, .. } | NotifyError::Refused { message }) => {
+                panic!("{name}: {message}")
+            }
+        }
+        let sent = world.sent();
+        assert!(sent[0].starts_with(expected), "{name}: {}", sent[0]);
+        assert!(sent[0].contains("Disk"), "{name}: {}", sent[0]);
+    }
+    let mut told = notification(&[("Disk", AlertStatus::Firing)]);
+    for (name, value) in [("smarthost", "mx:25"), ("from", "a@x"), ("to", "b@x")] {
+        told.settings.insert(name.to_owned(), format!("{value:?}"));
+    }
+    let notifier = host.load(spec("email")).await.unwrap().notifier().unwrap();
+    notifier.notify(&told, 1, deadline()).await.unwrap();
+    assert_eq!(world.mails.lock().unwrap()[0].0, "mx:25");
+}
