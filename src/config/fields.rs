@@ -3,7 +3,7 @@
 //! Whoever reads asks for keys by name. What nobody asked for is an unknown key, and what was asked for is what it may
 //! have meant. Beside each value stands what of it is shown.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,13 +22,15 @@ pub(crate) struct Fields<'a> {
     asked: RefCell<Vec<&'static str>>,
     /// Keys that were taken though nobody knew their names.
     taken: RefCell<Vec<String>>,
+    /// Keys that people write here and that belong elsewhere, with what to do.
+    misplaced: Cell<&'static [(&'static str, &'static str)]>,
     shown: RefCell<Vec<(String, Shown)>>,
 }
 
 impl<'a> Fields<'a> {
     pub(crate) fn new(at: At<'a>, entries: &'a [(Key, Rc<Node>)]) -> Self {
-        let (asked, taken, shown) = Default::default();
-        Fields { at, entries, asked, taken, shown }
+        let (asked, taken, misplaced, shown) = Default::default();
+        Fields { at, entries, asked, taken, misplaced, shown }
     }
 
     /// The value of a key, unless it is absent or nothing.
@@ -244,6 +246,11 @@ impl<'a> Fields<'a> {
         self.shown.borrow_mut().sort_by_key(|(key, _)| place(key));
     }
 
+    /// Names keys that belong elsewhere, and what to do with each.
+    pub(crate) fn expect_misplaced(&self, keys: &'static [(&'static str, &'static str)]) {
+        self.misplaced.set(keys);
+    }
+
     /// Reports keys that nobody asked for; what of the mapping is shown.
     pub(crate) fn finish(self) -> Shown {
         let (asked, taken) = (self.asked.into_inner(), self.taken.into_inner());
@@ -251,7 +258,11 @@ impl<'a> Fields<'a> {
             if asked.contains(&key.text.as_str()) || taken.contains(&key.text) {
                 continue;
             }
-            let hint = suggestion(&key.text, asked.iter().copied(), "known here");
+            let misplaced = self.misplaced.get().iter().find(|(name, _)| *name == key.text);
+            let hint = match misplaced {
+                Some((_, hint)) => Some((*hint).to_owned()),
+                None => suggestion(&key.text, asked.iter().copied(), "known here"),
+            };
             self.at.under(key, node).at_key().error(format!("unknown key `{}`", short(&key.text)), hint);
         }
         Shown::Map(self.shown.into_inner())

@@ -15,7 +15,11 @@ pub(crate) fn read_all(fields: &Fields<'_>) -> Vec<InhibitRule> {
 
 fn read(at: &At<'_>) -> Option<(InhibitRule, Shown)> {
     if at.is_null() {
-        at.error("this rule is empty", Some("take the item out, or write its keys".to_owned()));
+        // Alertmanager takes it, and it inhibits nothing: every alert is on both sides of it.
+        at.warn(
+            "this rule is empty and does nothing",
+            Some("take the item out, or write its keys".to_owned()),
+        );
         return None;
     }
     let fields = at.fields()?;

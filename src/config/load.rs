@@ -229,6 +229,15 @@ fn is_shared(path: &Path, key: &str) -> bool {
 /// Everything, in the order in which one part needs another.
 fn read_config(cx: &Context<'_>, root: &Node) -> Option<Config> {
     let fields = At::root(cx, root).fields()?;
+    fields.expect_misplaced(&[
+        ("groups", "this is a rule file: name it under `rule_files`"),
+        ("targets", "this is a list of targets: name it under `file_sd_configs` of a job"),
+        ("tests", "this is a file of rule tests, not a configuration"),
+        ("scrape_interval", "write it under `global`"),
+        ("evaluation_interval", "write it under `global`"),
+        ("external_labels", "write it under `global`"),
+        ("alertmanagers", "write it under `alerting`"),
+    ]);
     let plugins = plugins::read_all(&fields);
     cx.set_known_plugins(KnownPlugins::of(&plugins, cx));
     let plugins_shown = fields.take_shown();

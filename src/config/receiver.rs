@@ -87,6 +87,12 @@ fn read(at: &At<'_>, global: &NotifyDefaults) -> Option<(Receiver, Shown)> {
         return None;
     }
     let fields = at.fields()?;
+    fields.expect_misplaced(&[
+        ("webhook_url", "write it under `discord_configs`, or whoever it belongs to"),
+        ("url", "write it under `webhook_configs`"),
+        ("send_resolved", "write it in each entry of a `…_configs` list"),
+        ("to", "write it under `email_configs`"),
+    ]);
     let name = fields.text_or("name", "");
     if name.is_empty() {
         fields.missing("name", None);

@@ -88,6 +88,11 @@ pub struct ScriptRule {
 /// The groups of one rule file.
 pub(crate) fn read_file(at: &At<'_>, names: NameScheme) -> (Vec<RuleGroupConfig>, Shown) {
     let Some(fields) = at.fields() else { return (Vec::new(), Shown::Null) };
+    fields.expect_misplaced(&[
+        ("scrape_configs", "this is a server's configuration, not a rule file"),
+        ("rules", "write `groups: [{name: …, rules: […]}]`"),
+        ("tests", "this is a file of rule tests, not a rule file"),
+    ]);
     let mut names_seen: Vec<(String, u32)> = Vec::new();
     let mut rules_seen = Seen::new();
     let groups = fields.each("groups", |at| {
@@ -156,6 +161,13 @@ fn read_rule(
     group_labels: &[(String, String)],
 ) -> Option<(RuleConfig, Shown)> {
     let fields = at.fields()?;
+    fields.expect_misplaced(&[
+        ("severity", "write it under `labels`"),
+        ("summary", "write it under `annotations`"),
+        ("description", "write it under `annotations`"),
+        ("duration", "write `for`"),
+        ("name", "write `alert` or `record`"),
+    ]);
     let record = fields.text_or("record", "");
     let alert = fields.text_or("alert", "");
     let expr = read_expr(&fields);

@@ -208,6 +208,12 @@ pub(crate) fn read(at: &At<'_>, defaults: &ScrapeDefaults) -> Option<(ScrapeConf
         return None;
     }
     let fields = at.fields()?;
+    fields.expect_misplaced(&[
+        ("targets", "write `static_configs: [{targets: […]}]`"),
+        ("labels", "write `static_configs: [{targets: […], labels: {…}}]`"),
+        ("timeout", "write `scrape_timeout`"),
+        ("interval", "write `scrape_interval`"),
+    ]);
     let job_name = fields.text_or("job_name", "");
     if job_name.is_empty() {
         fields
