@@ -128,7 +128,7 @@ pub struct CallError {
     /// Not before this long from now.
     pub retry_after: Option<Duration>,
     /// File and place in a script.
-    pub place: Option<(String, Place)>,
+    pub place: Option<Box<(String, Place)>>,
 }
 
 impl fmt::Display for CallError {
@@ -137,7 +137,7 @@ impl fmt::Display for CallError {
         if let Some(limit) = self.limit {
             write!(f, " (limit `{limit}`)")?;
         }
-        if let Some((file, place)) = &self.place {
+        if let Some((file, place)) = self.place.as_deref() {
             write!(f, " at {file}:{place}")?;
         }
         Ok(())

@@ -50,7 +50,7 @@ fn replace(engine: &mut Engine) {
 fn collect<T: Into<Dynamic>>(items: impl Iterator<Item = T>) -> Outcome<Array> {
     let mut array = Array::new();
     for item in items {
-        if array.len() % STEP == 0 {
+        if array.len().is_multiple_of(STEP) {
             room_for(STEP * ELEMENT + if array.len() == array.capacity() { array.len() * 16 } else { 0 })?;
         }
         array.push(item.into());
@@ -106,7 +106,7 @@ fn pad(engine: &mut Engine) {
         .register_fn("pad", |array: &mut Array, len: INT, item: Dynamic| -> Outcome<()> {
             let wanted = usize::try_from(len).unwrap_or(0);
             while array.len() < wanted {
-                if array.len() % STEP == 0 || array.len() == array.capacity() {
+                if array.len().is_multiple_of(STEP) || array.len() == array.capacity() {
                     room_for(STEP * ELEMENT + array.len() * 16)?;
                 }
                 array.push(item.clone());

@@ -76,7 +76,7 @@ pub(super) fn failed(call: &Call, error: &EvalAltResult, running: &Running) -> C
         message: String::new(),
         limit: None,
         retry_after: None,
-        place: place(position).map(|place| (profile.file.clone(), place)),
+        place: place(position).map(|place| Box::new((profile.file.clone(), place))),
     };
     let stopped = |limit: &'static str, message: String| CallError {
         kind: ErrorKind::Limit,

@@ -34,7 +34,7 @@ use tokio::sync::oneshot;
 
 use crate::host::Call;
 use crate::program::{Loaded, Program, Ran, Told};
-use crate::{CallError, ErrorKind, Fault, Kind, LoadError, Place};
+use crate::{CallError, ErrorKind, Fault, Kind, LoadError};
 use convert::{annotations_map, labels_map, time, to_text};
 pub(crate) use fault::bytes;
 use pool::Pool;
@@ -227,7 +227,7 @@ fn error(call: &Call, message: &str) -> CallError {
         message: message.to_owned(),
         limit: None,
         retry_after: None,
-        place: None::<(String, Place)>,
+        place: None,
     }
 }
 

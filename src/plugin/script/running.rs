@@ -146,7 +146,7 @@ impl Running {
             }
             let count = self.operations.get().wrapping_add(1);
             self.operations.set(count);
-            if count % OPERATIONS_BETWEEN != 0 { None } else { self.out_of_time() }
+            if count.is_multiple_of(OPERATIONS_BETWEEN) { self.out_of_time() } else { None }
         });
         if stop.is_some() {
             self.stopped.set(stop);

@@ -40,7 +40,7 @@ pub(super) struct Stopped {
 }
 
 impl Stopped {
-    pub(super) fn new(limit: &'static str, message: String) -> wasmtime::Error {
+    pub(super) fn by(limit: &'static str, message: String) -> wasmtime::Error {
         wasmtime::Error::new(Stopped { limit, message })
     }
 }
@@ -81,7 +81,7 @@ impl Memory {
         self.held = self.held.saturating_add(by);
         if self.held > self.max {
             // Not `false`: the component would go on, and end with a trap that does not say why.
-            return Err(Stopped::new("memory", format!("held more than {} of memory", bytes(self.max))));
+            return Err(Stopped::by("memory", format!("held more than {} of memory", bytes(self.max))));
         }
         self.peak = self.peak.max(self.held);
         Ok(true)
@@ -236,7 +236,7 @@ impl Run {
 
 fn check(meter: &Meter, cpu: Duration) -> wasmtime::Result<()> {
     if meter.guest() > cpu {
-        return Err(Stopped::new(
+        return Err(Stopped::by(
             "cpu",
             format!("used more than {} of CPU time", model::format_duration(cpu)),
         ));
@@ -244,7 +244,7 @@ fn check(meter: &Meter, cpu: Duration) -> wasmtime::Result<()> {
     let host = cpu * HOST_SHARE;
     if meter.host() > host {
         let message = format!("kept the host busy for more than {}", model::format_duration(host));
-        return Err(Stopped::new("host_cpu", message));
+        return Err(Stopped::by("host_cpu", message));
     }
     Ok(())
 }
