@@ -70,9 +70,11 @@ impl Swing {
     /// One second: a random step, drawn a little towards a wave that is above 0.75 for a third of its period. The wave
     /// makes sure that alerts come and go within minutes; the steps make each time look different.
     fn step(&self, value: f64, at: i64, random: &mut u64) -> f64 {
+        // Drawn the harder the faster the wave is, or a short one would be smoothed away.
+        let pull = (28.8 / self.period).min(1.0);
         let wave = 0.5 + 0.42 * (at as f64 / 1000.0 / self.period * std::f64::consts::TAU).sin();
         let noise = (uniform(random) + uniform(random) + uniform(random) - 1.5) * 0.06;
-        (value + (wave - value) * 0.12 + noise).clamp(0.0, 1.0)
+        (value + (wave - value) * pull + noise).clamp(0.0, 1.0)
     }
 }
 
@@ -111,6 +113,19 @@ mod tests {
                 assert!((20..200).contains(&above), "seed {seed}: {above} of 300 seconds above 0.75");
             }
         }
+    }
+
+    #[test]
+    fn a_short_period_swings_as_far() {
+        let swing = Swing { seed: 3, period: 30.0 };
+        let mut walk = None;
+        let mut above = 0;
+        for second in 0..300 {
+            let next = swing.walk_on(walk, Timestamp(1_700_000_000_000 + second * 1000));
+            above += u32::from(next.value > 0.75);
+            walk = Some(next);
+        }
+        assert!((60..180).contains(&above), "{above} of 300 seconds above 0.75");
     }
 
     #[test]
