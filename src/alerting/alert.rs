@@ -112,21 +112,22 @@ pub fn merge_overlapping(a: &Alert, b: Alert, now: Timestamp) -> Alert {
     merged
 }
 
-/// The order of alerts in a notification: by `job`, by `instance`, then fewer labels first, then by labels.
-pub fn notification_order(a: &Labels, b: &Labels) -> std::cmp::Ordering {
-    for name in [model::JOB, model::INSTANCE] {
-        // A missing label comes after all values.
-        let order = match (a.get(name), b.get(name)) {
-            (Some(a), Some(b)) => a.cmp(b),
-            (Some(_), None) => std::cmp::Ordering::Less,
-            (None, Some(_)) => std::cmp::Ordering::Greater,
-            (None, None) => continue,
-        };
-        if order.is_ne() {
-            return order;
-        }
+/// The place of an alert in a notification: by `job`, by `instance`, then fewer labels first, then by labels. A missing
+/// `job` or `instance` comes after all values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NotificationOrder<'a> {
+    job: (bool, &'a str),
+    instance: (bool, &'a str),
+    count: usize,
+    labels: &'a Labels,
+}
+
+impl<'a> NotificationOrder<'a> {
+    /// Of an alert with these labels.
+    pub fn of(labels: &'a Labels) -> Self {
+        let of = |name| labels.get(name).map_or((true, ""), |value| (false, value));
+        NotificationOrder { job: of(model::JOB), instance: of(model::INSTANCE), count: labels.len(), labels }
     }
-    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }
 
 #[cfg(test)]
@@ -213,7 +214,7 @@ mod tests {
             Labels::from([("job", "a"), ("instance", "2")]),
             Labels::from([("a", "1"), ("b", "1")]),
         ];
-        labels.sort_by(notification_order);
+        labels.sort_by(|a, b| NotificationOrder::of(a).cmp(&NotificationOrder::of(b)));
         let texts: Vec<String> = labels.iter().map(Labels::to_string).collect();
         assert_eq!(
             texts,

@@ -20,8 +20,8 @@ use crate::record::{self, Key};
 use crate::silence::Silences;
 use crate::timers::Timer;
 use crate::{
-    AlertingConfig, Decision, DecisionRecord, Integration, MuteReason, Receiver, Route, SkipReason,
-    notification_order,
+    AlertingConfig, Decision, DecisionRecord, Integration, MuteReason, NotificationOrder, Receiver, Route,
+    SkipReason,
 };
 
 /// An attempt is given at least this long.
@@ -338,9 +338,11 @@ impl Alerting {
         let tell = |status| move |alert: &Fingerprint| Some((status, visible.find(*alert)?));
         let firing = attempt.firing.iter().filter_map(tell(AlertStatus::Firing));
         let resolved = attempt.resolved.iter().filter_map(tell(AlertStatus::Resolved));
-        let mut alerts: Vec<NotifiedAlert> =
-            firing.chain(resolved).map(|(status, alert)| notified(self.alerts.get(alert), status)).collect();
-        alerts.sort_by(|a, b| notification_order(&a.labels, &b.labels));
+        let mut told: Vec<(AlertStatus, &AlertEntry)> =
+            firing.chain(resolved).map(|(status, alert)| (status, self.alerts.get(alert))).collect();
+        told.sort_by_cached_key(|(_, entry)| NotificationOrder::of(&entry.alert.labels));
+        let alerts: Vec<NotifiedAlert> =
+            told.into_iter().map(|(status, entry)| notified(entry, status)).collect();
         let text = group_key_text(route, &group.labels);
         // Alertmanager's incident key, so that incidents that are open survive a change to us; for the second of two
         // identical siblings one of our own.

@@ -27,12 +27,13 @@ mod restore;
 mod route;
 mod silence;
 mod silence_commands;
+mod silence_index;
 mod stats;
 mod time_interval;
 mod timers;
 mod view;
 
-pub use alert::{AlertDraft, AlertError, merge_alert, merge_overlapping, notification_order};
+pub use alert::{AlertDraft, AlertError, NotificationOrder, merge_alert, merge_overlapping};
 pub use alerting::Alerting;
 pub use config::{AlertingConfig, AlertingLimits, AlertingProblem};
 pub use decision::{Decision, DecisionRecord, MuteReason, SkipReason};

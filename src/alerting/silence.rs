@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use model::{Annotations, Labels, Matcher, Timestamp, escape_label_value};
 
+use crate::silence_index::SilenceIndex;
 use crate::{AlertingLimits, MatcherMode, sort_matchers};
 
 /// Names a silence; a UUID where Alertmanager's clients are to read it.
@@ -230,6 +231,7 @@ pub(crate) struct Silences {
     by_age: BTreeMap<u64, Arc<Silence>>,
     ages: HashMap<SilenceId, u64>,
     next_age: u64,
+    index: SilenceIndex,
 }
 
 /// Which silences match an alert, as far as they were looked at.
@@ -263,23 +265,30 @@ impl Silences {
             self.next_age += 1;
             self.next_age
         });
+        // What it mutes is the same as before, if it was there before.
+        if !self.by_age.contains_key(&age) {
+            self.index.insert(age, &silence);
+        }
         self.by_age.insert(age, silence);
     }
 
     /// Forgets a silence.
     pub(crate) fn remove(&mut self, id: &SilenceId) {
-        if let Some(age) = self.ages.remove(id) {
-            self.by_age.remove(&age);
+        if let Some(age) = self.ages.remove(id)
+            && let Some(silence) = self.by_age.remove(&age)
+        {
+            self.index.remove(age, &silence);
         }
     }
 
     /// The silences that mute `labels` at `now`, oldest first. `cache` belongs to these labels.
     pub(crate) fn muting(&self, labels: &Labels, cache: &mut SilenceCache, now: Timestamp) -> Vec<SilenceId> {
-        for (age, silence) in self.by_age.range(cache.seen + 1..) {
-            // An expired silence never comes back.
-            if silence.state(now) != SilenceState::Expired && silence.matches(labels) {
-                cache.matching.push(*age);
-            }
+        // An expired silence never comes back.
+        let matches =
+            |silence: &Silence| silence.state(now) != SilenceState::Expired && silence.matches(labels);
+        if cache.seen < self.next_age {
+            let candidates = self.index.candidates(labels, cache.seen).into_iter();
+            cache.matching.extend(candidates.filter(|age| self.by_age.get(age).is_some_and(|s| matches(s))));
         }
         cache.seen = self.next_age;
         self.active_of(cache, now)

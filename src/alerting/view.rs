@@ -272,9 +272,7 @@ impl Alerting {
         let alerts: Vec<AlertView> = firing.into_iter().map(|(_, view)| view).collect();
         groups.retain(|group| !group.alerts.is_empty());
         for group in &mut groups {
-            group.alerts.sort_by(|a, b| {
-                crate::notification_order(&alerts[*a].alert.labels, &alerts[*b].alert.labels)
-            });
+            group.alerts.sort_by_cached_key(|at| crate::NotificationOrder::of(&alerts[*at].alert.labels));
         }
         groups.sort_by(|a, b| {
             let by_labels = a.labels.len().cmp(&b.labels.len()).then_with(|| a.labels.cmp(&b.labels));
@@ -370,3 +368,6 @@ pub fn list_silences<'a>(
     });
     list
 }
+
+#[cfg(test)]
+mod tests;
