@@ -171,8 +171,8 @@ fn says_who_was_told_and_why_not() {
             "ops: first notification",
             "muted by s1",
             "ops: AllMuted",
+            "ops: delivered",
             "db: delivered",
-            "ops: delivered"
         ]
     );
     // A "no" is written down once, not at every tick.
