@@ -45,6 +45,8 @@ pub use alerting::{MatcherMode, Zone};
 pub use promql::ParseOptions;
 
 #[cfg(test)]
+mod becomes;
+#[cfg(test)]
 mod canaries;
 #[cfg(test)]
 mod wrong;

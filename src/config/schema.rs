@@ -72,7 +72,7 @@ pub(crate) enum Kind {
 pub(crate) struct Key {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
-    default: Option<&'static str>,
+    pub(crate) default: Option<&'static str>,
 }
 
 pub(crate) const fn key(name: &'static str, kind: Kind) -> Key {
