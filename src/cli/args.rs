@@ -66,6 +66,9 @@ pub(crate) struct Serve {
     /// Scripts in this directory are rules, exporters and notifiers; changes take effect by themselves.
     #[arg(long = "scripts.dir", value_name = "DIR", default_value = "scripts")]
     pub(crate) scripts: PathBuf,
+    /// Where compiled components are kept; in the data directory unless given. May be shared by several servers.
+    #[arg(long = "plugins.cache-dir", value_name = "DIR")]
+    pub(crate) plugin_cache: Option<PathBuf>,
     /// How old the newest sample of a series may be to count.
     #[arg(long = "query.lookback-delta", value_name = "DURATION", default_value = "5m")]
     pub(crate) lookback: String,

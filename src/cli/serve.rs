@@ -115,6 +115,7 @@ fn options(args: &Serve) -> anyhow::Result<Options> {
             None => Assets::from_packed(PAGE_FILES.iter().copied()),
         },
         scripts: args.scripts.clone(),
+        plugin_cache: args.plugin_cache.clone().unwrap_or_else(|| args.data.join("cache/plugins")),
         query: QueryLimits {
             lookback: duration("query.lookback-delta", &args.lookback)?,
             samples_max: args.query_samples,

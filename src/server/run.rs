@@ -69,6 +69,8 @@ pub struct Options {
     pub assets: Assets,
     /// Where scripts are dropped.
     pub scripts: PathBuf,
+    /// Where compiled components are kept.
+    pub plugin_cache: PathBuf,
     /// What bounds a query.
     pub query: QueryLimits,
     /// Which parts of PromQL are allowed.
@@ -170,7 +172,7 @@ pub async fn run(
             clock: clock.clone(),
             random: random.clone(),
             state: Some(coord.clone()),
-            cache_dir: Some(options.data.join("cache/plugins")),
+            cache_dir: Some(options.plugin_cache.clone()),
         },
         HostOptions::default(),
     )

@@ -66,6 +66,7 @@ pub fn catalog() -> Catalog {
     Catalog {
         exporters,
         notifiers: scripts::bundled_names(Kind::Notifier),
+        rules: scripts::bundled_names(Kind::Rule),
         discoveries: ["static", "file", "http", "dns"].map(str::to_owned).into(),
         ..Catalog::default()
     }
@@ -464,12 +465,7 @@ fn write_points(
     accept: &str,
     describe: &dyn Fn(&str) -> model::Metadata,
 ) -> (String, &'static str) {
-    let families = map::families(points, describe);
-    if accept.contains("application/openmetrics-text") {
-        (exposition::write_openmetrics(&families), exposition::OPENMETRICS_CONTENT_TYPE)
-    } else {
-        (exposition::write_text(&families), exposition::TEXT_CONTENT_TYPE)
-    }
+    exposition::write_page(&map::families(points, describe), accept)
 }
 
 fn group_view(group: &rules::GroupView) -> GroupView {

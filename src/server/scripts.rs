@@ -93,6 +93,12 @@ impl Scripts {
                     entry.plugin = Some(plugin);
                     entry.problem = None;
                 }
+                // It only lies there: whoever wants to use it says so in the configuration.
+                Err(error)
+                    if error.ungranted && entry.plugin.is_none() && entry.spec.allow == Grants::default() =>
+                {
+                    tracing::info!("{error}");
+                }
                 Err(error) => {
                     let goes_on = if entry.plugin.is_some() { "; the old version goes on" } else { "" };
                     tracing::error!("{error}{goes_on}");

@@ -25,6 +25,9 @@ groups:
     rules:
       - { alert: Now, expr: model_result > 0.75 }
       - { alert: Quiet, expr: model_result > 0.75 }
+  - name: slow
+    interval: 5s
+    rules:
       - { alert: Later, expr: model_result > 0.75, for: 1h }
 ";
     Foghorn::start(&[("foghorn.yml", &config), ("rules.yml", rules), ("webhook", &sink.url())])

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::world::{Foghorn, Sink, Target, delete, eventually, post_json};
 
-fn config(target: &Target, sink: &Sink, send_resolved: bool) -> String {
+fn config(target: &Target, send_resolved: bool) -> String {
     format!(
         r#"
 global: {{ scrape_interval: 100ms, scrape_timeout: 100ms, evaluation_interval: 100ms }}
@@ -18,7 +18,7 @@ receivers:
     discord_configs: [{{ webhook_url_file: webhook, send_resolved: {send_resolved} }}]
 "#,
         target.port
-    ) + &format!("# the sink is on port {}\n", sink.port)
+    )
 }
 
 const RULES: &str = r#"
@@ -32,7 +32,7 @@ groups:
 "#;
 
 fn start(target: &Target, sink: &Sink, send_resolved: bool) -> Foghorn {
-    let config = config(target, sink, send_resolved);
+    let config = config(target, send_resolved);
     Foghorn::start(&[("foghorn.yml", &config), ("rules.yml", RULES), ("webhook", &sink.url())])
 }
 

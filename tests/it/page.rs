@@ -27,7 +27,8 @@ fn look(phase: &str, foghorn: &Foghorn, shots: &Path) {
         .arg(shots)
         .output()
         .expect("node starts");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &*String::from_utf8_lossy(&output.stderr);
     println!("{phase}:\n{text}");
     assert!(output.status.success(), "{phase}:\n{text}");
 }
@@ -73,7 +74,9 @@ groups:
         for: 1h
 "#;
     let foghorn = Foghorn::start(&[("foghorn.yml", &config), ("rules.yml", rules), ("webhook", &sink.url())]);
-    eventually("the model's past", || (foghorn.value("count_over_time(model_result[15m])") > Some(170.0)).then_some(()));
+    eventually("the model's past", || {
+        (foghorn.value("count_over_time(model_result[15m])") > Some(170.0)).then_some(())
+    });
     target.set("model_result 0.5\n");
     eventually("two samples of the CPU", || foghorn.value("sum(rate(node_cpu_seconds_total[1m]))"));
     let shots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("page");

@@ -21,7 +21,7 @@ pub(crate) fn program(name: &str) -> Option<PathBuf> {
 fn run(program: &Path, args: &[&str]) -> (String, bool) {
     let output = Command::new(program).args(args).output().expect("the program starts");
     let text =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        String::from_utf8_lossy(&output.stdout).into_owned() + &*String::from_utf8_lossy(&output.stderr);
     println!("$ {} {}\n{text}", program.file_name().unwrap_or_default().to_string_lossy(), args.join(" "));
     (text, output.status.success())
 }

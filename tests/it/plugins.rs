@@ -22,9 +22,11 @@ scrape_configs: [{ job_name: model, plugin: mock_model, static_configs: [{ targe
 
 #[test]
 fn plugins_can_be_checked_and_run_from_the_shell() {
-    for name in ["mock_model", "host", "discord", "drift"] {
+    for (file, name) in
+        [("mock_model", "mock_model"), ("host", "host"), ("discord", "discord"), ("drift", "ModelDrift")]
+    {
         let output = foghorn()
-            .args(["plugin", "check", &format!("bundled:{name}")])
+            .args(["plugin", "check", &format!("bundled:{file}")])
             .output()
             .expect("the binary starts");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -301,6 +301,8 @@ impl Foghorn {
                 .current_dir(directory.path())
                 .args(["--web.listen-address=127.0.0.1:0", "--web.alertmanager-listen-address=127.0.0.1:0"])
                 .args(["--web.enable-lifecycle", "--log.level=debug"])
+                // Compiling components takes its time in a debug build: all servers share what one has compiled.
+                .args([concat!("--plugins.cache-dir=", env!("CARGO_TARGET_TMPDIR"), "/plugins")])
                 .args(&args),
         );
         let port = port_of(&process.after("page: "));

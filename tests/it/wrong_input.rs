@@ -7,7 +7,7 @@ use crate::world::{Foghorn, Sink, Target, eventually, foghorn, write};
 fn output(command: &mut Command) -> (String, Option<i32>) {
     let output = command.output().expect("the binary starts");
     let text =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        String::from_utf8_lossy(&output.stdout).into_owned() + &*String::from_utf8_lossy(&output.stderr);
     (text, output.status.code())
 }
 
@@ -108,7 +108,7 @@ groups:
     // A template that cannot be read is a mistake in the configuration, with its place.
     let (text, code) = output(foghorn().current_dir(directory.path()).args(["check", "foghorn.yml"]));
     assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains("rules.yml:6:") && text.contains("nonsuch"), "{text}");
+    assert!(text.contains("rules.yml:7:") && text.contains("nonsuch"), "{text}");
 
     // One that fails when it is filled in says so in the message, and the alert is told anyway.
     let rules = rules.replace("$labels.instance | nonsuch", "index .Labels.instance 99");
