@@ -1,6 +1,6 @@
 //! What all reading of one configuration shares: files, what the server has, the texts, and what was found wrong.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -24,6 +24,8 @@ pub(crate) struct Context<'a> {
     pub(crate) patterns: RefCell<Vec<PathBuf>>,
     templates: OnceCell<Templates>,
     plugins: OnceCell<KnownPlugins>,
+    /// Whether a file could not be read at all: what others refer to may be in it.
+    incomplete: Cell<bool>,
 }
 
 enum Found {
@@ -61,7 +63,17 @@ impl<'a> Context<'a> {
             patterns: RefCell::default(),
             templates: OnceCell::new(),
             plugins: OnceCell::new(),
+            incomplete: Cell::new(false),
         }
+    }
+
+    /// Whether a file is missing from what is read, so that names may be defined that are not known.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.incomplete.get()
+    }
+
+    pub(crate) fn set_incomplete(&self) {
+        self.incomplete.set(true);
     }
 
     /// The plugins that the configuration brings.

@@ -84,6 +84,9 @@ pub fn load_with(
 ) -> Result<Loaded, Problems> {
     let cx = Context::new(files, catalog, options);
     let roots: Vec<Rc<Node>> = paths.iter().filter_map(|path| read_tree(&cx, path)).collect();
+    if roots.len() < paths.len() || roots.iter().any(|root| matches!(root.yaml, Yaml::Broken)) {
+        cx.set_incomplete();
+    }
     let root = merge(&cx, roots);
     let config = read_config(&cx, &root);
     match (config, cx.has_errors()) {
@@ -489,14 +492,18 @@ fn read_alerting(
     let cx = fields.at.cx;
     let Some((at, spec)) = route else {
         let used = ALERTING_KEYS.iter().any(|key| fields.has(key));
-        if (used || cx.options.require_route) && !fields.get_or_null("route").is_some_and(|at| at.is_broken())
-        {
+        let unread = cx.is_incomplete() || fields.get_or_null("route").is_some_and(|at| at.is_broken());
+        if (used || cx.options.require_route) && !unread {
             fields.missing("route", Some("it says which receiver hears of which alert".to_owned()));
         }
         return (None, receivers);
     };
     let plain: Vec<alerting::Receiver> = receivers.iter().map(plain_receiver).collect();
-    route::check(&at, &spec, &plain, &time_intervals);
+    let unread = |key| fields.get_or_null(key).is_some_and(|at| at.is_broken());
+    if !cx.is_incomplete() && !["receivers", "time_intervals", "mute_time_intervals"].into_iter().any(unread)
+    {
+        route::check(&at, &spec, &plain, &time_intervals);
+    }
     let tree = RouteTree::build(&spec);
     route::warn(&at, &tree, &plain);
     let mut config = AlertingConfig::new(tree, plain);

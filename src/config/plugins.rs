@@ -164,7 +164,7 @@ impl Context<'_> {
 
     fn has_plugin(&self, name: &str) -> bool {
         let known = self.known_plugins();
-        known.may_differ || known.names.iter().any(|known| known == name)
+        self.is_incomplete() || known.may_differ || known.names.iter().any(|known| known == name)
     }
 
     fn check_plugin(&self, at: &At<'_>, name: &str, bundled: &[&str], kind: &str) {
