@@ -67,11 +67,94 @@ impl Setting {
         }
     }
 
+    /// The value as JSON, for the host of a plugin: secrets are in it, and paths of secrets. `expand` fills in a template.
+    pub fn to_json<E>(&self, expand: &mut dyn FnMut(&str) -> Result<String, E>) -> Result<String, E> {
+        let mut out = String::new();
+        self.write_json(expand, &mut out)?;
+        Ok(out)
+    }
+
+    fn write_json<E>(
+        &self,
+        expand: &mut dyn FnMut(&str) -> Result<String, E>,
+        out: &mut String,
+    ) -> Result<(), E> {
+        match self {
+            Setting::Null => out.push_str("null"),
+            Setting::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+            Setting::Number(number) if number.is_finite() => out.push_str(&number.to_string()),
+            Setting::Number(_) => out.push_str("null"),
+            Setting::Text(text) => json_text(text, out),
+            Setting::Template(text) => json_text(&expand(text)?, out),
+            Setting::Secret { value, template: true } => json_text(&expand(value.expose())?, out),
+            Setting::Secret { value, template: false } => json_text(value.expose(), out),
+            Setting::SecretFile(path) => json_text(&path.to_string_lossy(), out),
+            Setting::List(items) => {
+                out.push('[');
+                for (at, item) in items.iter().enumerate() {
+                    if at > 0 {
+                        out.push(',');
+                    }
+                    item.write_json(expand, out)?;
+                }
+                out.push(']');
+            }
+            Setting::Map(entries) => {
+                out.push('{');
+                for (at, (name, value)) in entries.iter().enumerate() {
+                    if at > 0 {
+                        out.push(',');
+                    }
+                    match value {
+                        Setting::SecretFile(_) => json_text(&format!("{name}_file"), out),
+                        _ => json_text(name, out),
+                    }
+                    out.push(':');
+                    value.write_json(expand, out)?;
+                }
+                out.push('}');
+            }
+        }
+        Ok(())
+    }
+
     /// The number, if it is one.
     pub fn as_number(&self) -> Option<f64> {
         match self {
             Setting::Number(value) => Some(*value),
             _ => None,
         }
+    }
+}
+
+fn json_text(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            c if u32::from(c) < 0x20 => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_has_templates_expanded_and_secrets_in_it() {
+        let value = Setting::Map(vec![
+            ("a".into(), Setting::Template("{{ x }}".into())),
+            ("b".into(), Setting::List(vec![Setting::Number(2.0), Setting::Number(0.5), Setting::Null])),
+            ("c".into(), Setting::Secret { value: Secret::new("s\"\n\u{1}".into()), template: false }),
+            ("d".into(), Setting::Bool(true)),
+            ("e".into(), Setting::SecretFile("/f".into())),
+        ]);
+        let json = value.to_json(&mut |text| Ok::<_, ()>(text.to_uppercase())).unwrap();
+        assert_eq!(json, r#"{"a":"{{ X }}","b":[2,0.5,null],"c":"s\"\n\u0001","d":true,"e_file":"/f"}"#);
     }
 }
