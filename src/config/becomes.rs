@@ -212,7 +212,10 @@ receivers:
 #[test]
 fn options_decide_what_is_allowed() {
     let text = "route: {receiver: a, group_by: [-x-]}\nreceivers: [{name: a}]";
-    let files = MemoryFiles::of("a.yml", text).with("empty.yml", "").with("f.yml", "rule_files: [gone.yml]");
+    let files = MemoryFiles::of("a.yml", text)
+        .with("empty.yml", "")
+        .with("f.yml", "rule_files: [gone.yml]")
+        .with("u.yml", "what: ever");
     let allowed = |path: &str, options: &LoadOptions| {
         load_with(&files, &[PathBuf::from(path)], &Catalog::everything(), options).is_ok()
     };
@@ -221,6 +224,8 @@ fn options_decide_what_is_allowed() {
     assert!(allowed("a.yml", &default) && !allowed("a.yml", &classic));
     let with_route = LoadOptions { require_route: true, ..default.clone() };
     assert!(allowed("empty.yml", &default) && !allowed("empty.yml", &with_route));
+    let lenient = LoadOptions { ignore_unknown_keys: true, ..default.clone() };
+    assert!(!allowed("u.yml", &default) && allowed("u.yml", &lenient));
     let with_files = LoadOptions { require_files: true, ..default.clone() };
     assert!(allowed("f.yml", &default) && !allowed("f.yml", &with_files));
 }

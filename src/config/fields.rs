@@ -263,7 +263,12 @@ impl<'a> Fields<'a> {
                 Some((_, hint)) => Some((*hint).to_owned()),
                 None => suggestion(&key.text, asked.iter().copied(), "known here"),
             };
-            self.at.under(key, node).at_key().error(format!("unknown key `{}`", short(&key.text)), hint);
+            let at = self.at.under(key, node).at_key();
+            let what = format!("unknown key `{}`", short(&key.text));
+            match at.cx.options.ignore_unknown_keys {
+                true => at.warn(what, hint),
+                false => at.error(what, hint),
+            }
         }
         Shown::Map(self.shown.into_inner())
     }

@@ -36,6 +36,8 @@ pub struct LoadOptions {
     /// Whether files that are named and not there are errors: rule files, secrets, certificates. A server that starts
     /// without them warns, and reads them when they are needed.
     pub require_files: bool,
+    /// Whether keys that nobody knows are only warned about: for files that another program reads as well.
+    pub ignore_unknown_keys: bool,
 }
 
 impl Default for LoadOptions {
@@ -46,6 +48,7 @@ impl Default for LoadOptions {
             local_zone: Zone::utc(),
             require_route: false,
             require_files: false,
+            ignore_unknown_keys: false,
         }
     }
 }

@@ -55,18 +55,17 @@ pub(super) fn run(corpus: &Path, report: &mut Report) {
     files.sort();
     for path in files.iter().filter(|path| path.to_string_lossy().ends_with(".unittest.yaml")) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        report.case("alert-generator", "unit_tests", &name, || run_file(path, &[], &ParseOptions::default()));
+        report.case("alert-generator", "unit_tests", &name, || run_file(path, &[], &LoadOptions::default()));
     }
 }
 
 /// The groups of a rule file.
 pub(super) fn rule_groups(path: &Path) -> Result<Vec<RuleGroup>, String> {
-    load(path, &ParseOptions::default(), Duration::from_secs(60))
+    load(path, &LoadOptions::default(), Duration::from_secs(60))
 }
 
-fn load(path: &Path, promql: &ParseOptions, interval: Duration) -> Result<Vec<RuleGroup>, String> {
-    let options = LoadOptions { promql: promql.clone(), ..LoadOptions::default() };
-    let loaded = config::check_rules(&Disk, &[path.to_owned()], &options).map_err(|p| p.to_string())?;
+fn load(path: &Path, options: &LoadOptions, interval: Duration) -> Result<Vec<RuleGroup>, String> {
+    let loaded = config::check_rules(&Disk, &[path.to_owned()], options).map_err(|p| p.to_string())?;
     let group = |group: config::RuleGroupConfig| -> Result<RuleGroup, String> {
         let rule = |rule: config::RuleConfig| -> Result<Rule, String> {
             let place = Place { file: group.file.display().to_string(), line: rule.place.line as usize };
@@ -92,15 +91,16 @@ fn load(path: &Path, promql: &ParseOptions, interval: Duration) -> Result<Vec<Ru
     loaded.groups.into_iter().map(group).collect()
 }
 
-/// Which parts of the language a case allows.
-fn promql_of(case: &Value) -> ParseOptions {
+/// What a case allows: parts of the language, keys that nobody knows.
+fn options_of(case: &Value) -> LoadOptions {
     let on = |name: &str| case["features"].as_array().into_iter().flatten().any(|feature| feature == name);
-    ParseOptions {
+    let promql = ParseOptions {
         experimental_functions: on("promql-experimental-functions"),
         extended_selectors: on("promql-extended-range-selectors"),
         fill_modifiers: on("promql-binop-fill-modifiers"),
         ..ParseOptions::default()
-    }
+    };
+    LoadOptions { promql, ignore_unknown_keys: on("ignore unknown fields"), ..LoadOptions::default() }
 }
 
 fn exit_as_expected(case: &Value, outcome: Result<(), String>) -> Result<(), String> {
@@ -112,7 +112,7 @@ fn exit_as_expected(case: &Value, outcome: Result<(), String>) -> Result<(), Str
 }
 
 fn rules_case(path: &Path, case: &Value) -> Result<(), String> {
-    let outcome = load(path, &promql_of(case), Duration::from_secs(60));
+    let outcome = load(path, &options_of(case), Duration::from_secs(60));
     exit_as_expected(case, outcome.map(|_| ()))
 }
 
@@ -124,11 +124,11 @@ fn unit_test_case(path: &Path, case: &Value) -> Result<(), String> {
         .filter_map(Value::as_str)
         .map(str::to_owned)
         .collect();
-    exit_as_expected(case, run_file(path, &only, &promql_of(case)))
+    exit_as_expected(case, run_file(path, &only, &options_of(case)))
 }
 
 /// Runs a file of unit tests; only tests whose name matches one of `only`, unless that is empty.
-fn run_file(path: &Path, only: &[String], promql: &ParseOptions) -> Result<(), String> {
+fn run_file(path: &Path, only: &[String], options: &LoadOptions) -> Result<(), String> {
     let path = &std::fs::canonicalize(path).map_err(|error| error.to_string())?;
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     let file: Value = serde_yaml::from_str(&text).map_err(|error| error.to_string())?;
@@ -144,12 +144,12 @@ fn run_file(path: &Path, only: &[String], promql: &ParseOptions) -> Result<(), S
         }
         group.fuzzy_compare = file["fuzzy_compare"].as_bool().unwrap_or(false);
         group.group_order.clone_from(&order);
-        group.promql = promql.clone();
+        group.promql = options.promql.clone();
         let mut groups = Vec::new();
         for pattern in file["rule_files"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             let pattern = path.parent().unwrap_or(Path::new(".")).join(pattern);
             for file in Disk.glob(&pattern).map_err(|error| error.to_string())? {
-                groups.extend(load(&file, promql, group.interval)?);
+                groups.extend(load(&file, options, group.interval)?);
             }
         }
         for failure in block_on(run_test(&group, &groups)) {
