@@ -7,6 +7,11 @@ use crate::{Kind, Language, LimitOverrides};
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
+/// The most memory that an operator may let a script have: a value nests as deep as its memory allows, and taking it
+/// apart needs stack.
+const SCRIPT_MEMORY_MAX: usize = 64 * MIB;
+/// The most memory that an operator may let a component have: what the pool reserves for each.
+pub(crate) const COMPONENT_MEMORY_MAX: usize = 1024 * MIB;
 /// Bytes of a plugin file.
 pub(crate) const FILE_BYTES: usize = 16 * MIB;
 /// How long compiling a component may take.
@@ -85,6 +90,14 @@ impl Limits {
             response_bytes,
             findings: 1000,
             points: 50_000,
+        }
+    }
+
+    /// The most memory that a plugin may be given.
+    pub(crate) fn memory_max(language: Language) -> usize {
+        match language {
+            Language::Rhai => SCRIPT_MEMORY_MAX,
+            Language::Wasm => COMPONENT_MEMORY_MAX,
         }
     }
 

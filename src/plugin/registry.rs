@@ -16,7 +16,7 @@ use crate::manifest::Needs;
 use crate::params::Params;
 use crate::plugin::Version;
 use crate::program::Loaded;
-use crate::script::Scripts;
+use crate::script::{Scripts, bytes};
 use crate::stats::PluginStats;
 use crate::wasm::Components;
 use crate::{
@@ -296,6 +296,14 @@ impl PluginHost {
             let hint = format!("to grant it, write\n\n{}", grants::yaml(&file, kind, &missing));
             return Err(LoadError { ungranted: true, ..wrong(ungranted(kind, &missing)).hint(hint) });
         }
+        let limits = self.limits(kind, language, &manifest.limits, &spec.limits);
+        let most = Limits::memory_max(language);
+        if limits.memory > most {
+            let (has, most) = (bytes(limits.memory), bytes(most));
+            return Err(wrong(format!(
+                "`limits: {{ memory: {has} }}` is more than the {most} that a plugin can have"
+            )));
+        }
         let params = Params::new(&manifest, &spec.params).map_err(|problems| wrong(problems.join("; ")))?;
         // A notifier's parameters may come with the receiver.
         if kind != Kind::Notifier
@@ -306,7 +314,7 @@ impl PluginHost {
         let stats =
             self.get(&name).map_or_else(|| Arc::new(PluginStats::new()), |old| Arc::clone(old.stats()));
         Ok(Profile {
-            limits: self.limits(kind, language, &manifest.limits, &spec.limits),
+            limits,
             hosts: granted.hosts.iter().filter_map(|host| HostPattern::parse(host).ok()).collect(),
             files: FileGrant::new(granted.root, &granted.files).map_err(wrong)?,
             secrets: granted.secrets,

@@ -134,11 +134,7 @@ fn reported(value: &Dynamic, base: CallError) -> CallError {
     let after = map.get("retry_after").and_then(|after| super::convert::seconds(after).ok());
     CallError {
         kind,
-        fault: match kind {
-            ErrorKind::Limit => Fault::Stopped,
-            ErrorKind::Denied => Fault::Broken,
-            _ => Fault::Reported,
-        },
+        fault: if kind == ErrorKind::Limit { Fault::Stopped } else { Fault::Reported },
         message: text("message").unwrap_or_else(|| value.to_string()),
         limit,
         retry_after: after.filter(|_| matches!(kind, ErrorKind::Retryable | ErrorKind::RateLimited)),

@@ -6,9 +6,8 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 use super::bindings::foghorn::plugin as wit;
 use super::guest::Guest;
 use crate::Kind;
+use crate::limits::COMPONENT_MEMORY_MAX;
 
-/// The largest memory that an operator may grant.
-const MEMORY_MAX: usize = 1 << 30;
 /// Core instances, memories and tables of one component. Python's and JavaScript's have dozens.
 const CORE_INSTANCES: u32 = 48;
 const MEMORIES: u32 = 6;
@@ -50,7 +49,7 @@ fn pool(at_once: usize) -> PoolingAllocationConfig {
         .max_component_instance_size(1 << 20)
         .max_core_instance_size(1 << 20)
         .table_elements(100_000)
-        .max_memory_size(MEMORY_MAX)
+        .max_memory_size(COMPONENT_MEMORY_MAX)
         // Pages that a Rust component touches in each call stay where they are.
         .linear_memory_keep_resident(128 << 10)
         .table_keep_resident(16 << 10);

@@ -346,11 +346,7 @@ fn reported(call: &Call, error: types::Error) -> CallError {
     let message: String = call.redact_text(&error.message).chars().take(2000).collect();
     CallError {
         kind,
-        fault: match kind {
-            ErrorKind::Limit => Fault::Stopped,
-            ErrorKind::Denied => Fault::Broken,
-            _ => Fault::Reported,
-        },
+        fault: if kind == ErrorKind::Limit { Fault::Stopped } else { Fault::Reported },
         retry_after: error
             .retry_after
             .map(Duration::from_millis)

@@ -231,5 +231,12 @@ async fn what_is_missing_is_said_with_what_to_write() {
     let error = host.load(spec.clone()).await.unwrap_err().to_string();
     assert!(error.contains("the parameter `path` is required and has no value"), "{error}");
     spec.params.insert("path".to_owned(), "/x".into());
+    spec.limits.memory = Some(1 << 30);
+    let error = host.load(spec.clone()).await.unwrap_err().to_string();
+    assert!(
+        error.contains("`limits: { memory: 1024MiB }` is more than the 64MiB that a plugin can have"),
+        "{error}"
+    );
+    spec.limits.memory = None;
     host.load(spec).await.unwrap();
 }
