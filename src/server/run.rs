@@ -130,7 +130,7 @@ pub async fn run(
 
     // The past.
     let data = DataDir::open(&options.data).map_err(data_error)?;
-    let unclean = data.last_shutdown() == Shutdown::Unclean;
+    let last = data.last_shutdown();
     let disk: Arc<dyn ports::Disk> = data.disk();
     let retention = options.retention.or(config.storage.retention_time).unwrap_or(FIFTEEN_DAYS);
     let tsdb_options =
@@ -147,18 +147,20 @@ pub async fn run(
     let coord: Arc<dyn Coord> = Arc::new(local);
     let records = coord.load().map_err(data_error)?;
     let corruptions = replayed.damaged().count() as u64 + coord_replay.damaged.len() as u64;
-    let replay = format!(
-        "{}: {} samples of {} series replayed, {} damaged",
-        if unclean { "The last stop was not clean" } else { "The last stop was clean" },
-        replayed.samples,
-        replayed.series,
-        corruptions
-    );
+    let replay = match last {
+        Shutdown::First => String::new(),
+        _ => format!(
+            "The last stop was {}clean: {} samples of {} series read back, {corruptions} damaged parts.",
+            if last == Shutdown::Unclean { "not " } else { "" },
+            replayed.samples,
+            replayed.series,
+        ),
+    };
     tracing::info!(
         samples = replayed.samples,
         series = replayed.series,
         damaged = corruptions,
-        unclean,
+        last_stop = ?last,
         "Stored data was read."
     );
 

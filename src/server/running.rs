@@ -111,14 +111,18 @@ impl Running {
             .map(|t| (t.file.to_string_lossy().into_owned(), t.text.as_str()))
             .collect();
         let templates = Arc::new(Templates::parse(&files).map_err(|error| error.to_string())?);
+        let mut specs: Vec<_> = config.plugins.iter().filter_map(scripts::spec_of).collect();
+        // What `plugins:` says about a file counts, wherever else the file is named.
+        let named: Vec<String> = specs.iter().map(|spec| spec.source.label().into_owned()).collect();
+        let rules = config.script_rules.iter().map(map::script_rule);
+        specs.extend(rules.filter(|spec| !named.contains(&spec.source.label().into_owned())));
+        self.scripts.want(specs);
+        // The user's own plugins first: one of them may take the name of a bundled one.
+        self.scripts.look().await;
         self.load_bundled(&config).await?;
         // From here on nothing fails.
         let config = Arc::new(config);
         *self.applied.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&config);
-        let mut specs: Vec<_> = config.plugins.iter().filter_map(scripts::spec_of).collect();
-        specs.extend(config.script_rules.iter().map(map::script_rule));
-        self.scripts.want(specs);
-        self.scripts.look().await;
         self.engine.set_default_step(config.global.evaluation_interval);
         self.outbox.set_notifiers(self.notifiers(&config, &templates));
         let alerting = map::alerting_config(&config, &self.external_url, self.alert_retention);

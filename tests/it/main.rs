@@ -3,6 +3,8 @@
 //! Each test starts its own servers on ports that the system chooses, with a data directory of its own. Waiting is
 //! always for something to become true, with a deadline that only a broken build reaches.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod world;
 
 mod crash;

@@ -46,7 +46,7 @@ receivers:
         }
         assert!(text.contains("scrape_interval"), "the nearest key is named\n{text}");
         assert!(text.contains("did you mean `ops-team`"), "{text}");
-        assert_eq!(text.matches('^').count() >= 5, true, "a caret under each place\n{text}");
+        assert!(text.matches('^').count() >= 5, "a caret under each place\n{text}");
     }
 }
 
