@@ -37,10 +37,8 @@ impl HostPattern {
             None => (false, name),
         };
         let (host, port) = split_port(rest).ok_or_else(|| format!("`{name}` has no valid port"))?;
-        if host.is_empty() || host.contains('*') || host.contains(char::is_whitespace) {
-            return Err(format!("`{name}` is not a host; write `host`, `host:port` or `*.host`"));
-        }
-        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        let host = canonical(host)
+            .ok_or_else(|| format!("`{name}` is not a host; write `host`, `host:port` or `*.host`"))?;
         Ok(HostPattern { host, wildcard, port, private })
     }
 
@@ -98,6 +96,17 @@ impl std::fmt::Display for HostPattern {
 pub(crate) fn host_of(url: &Url) -> Option<String> {
     let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']');
     Some(host.trim_end_matches('.').to_ascii_lowercase())
+}
+
+/// A host as [`host_of`] gives it: what the URL parser makes of it, so that both sides of a comparison are written alike.
+fn canonical(host: &str) -> Option<String> {
+    let is_name = host.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    let written = match host.parse::<std::net::Ipv6Addr>() {
+        Ok(address) => format!("http://[{address}]/"),
+        Err(_) if is_name => format!("http://{host}/"),
+        Err(_) => return None,
+    };
+    host_of(&Url::parse(&written).ok()?).filter(|host| !host.is_empty())
 }
 
 /// `host:port`, `[::1]:port`, `host`, `::1`.
@@ -196,6 +205,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn matches(pattern: &str, url: &str) -> bool {
         HostPattern::parse(pattern).unwrap().matches(&Url::parse(url).unwrap())
@@ -222,12 +232,27 @@ mod tests {
             ("127.0.0.1", "http://127.1/", true),
             ("[::1]:9", "http://[::1]:9/", true),
             ("::1", "http://[::1]/", true),
+            ("127.1", "http://127.0.0.1/", true),
+            ("[0:0::1]:80", "http://[::1]/", true),
+            ("müller.example", "https://xn--mller-kva.example/", true),
             ("db.lan private", "http://db.lan/", true),
         ] {
             assert_eq!(matches(pattern, url), expected, "{pattern} {url}");
         }
-        for wrong in ["*", "", "a b", "http://x", "x/y", "*.*", "x:y", "x:99999", "*x"] {
+        for wrong in ["*", "", "a b", "http://x", "x/y", "*.*", "x:y", "x:99999", "*x", ":]:", "a@b", "."] {
             assert!(HostPattern::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        /// A pattern that was read prints as one that means the same, and never means every host.
+        #[test]
+        fn a_pattern_survives_printing(text in "(\\*\\.)?[a-zA-Z0-9.\\[\\]:*-]{0,12}(:[0-9]{0,5})?( private)?") {
+            if let Ok(pattern) = HostPattern::parse(&text) {
+                prop_assert_eq!(HostPattern::parse(&pattern.to_string()), Ok(pattern.clone()));
+                let other = Url::parse("https://an.unlikely-name.example/").unwrap();
+                prop_assert!(!pattern.matches(&other) || text.contains("example"));
+            }
         }
     }
 

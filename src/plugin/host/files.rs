@@ -410,6 +410,7 @@ impl Call {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn grant(root: &Path, paths: &[&str]) -> FileGrant {
         let paths: Vec<String> = paths.iter().map(|p| (*p).to_owned()).collect();
@@ -480,6 +481,26 @@ mod tests {
         assert!(grant.list("/proc/net").is_ok());
         assert!(grant.file_system("/").is_ok());
         assert!(grant.file_system("/nowhere").is_err());
+    }
+
+    proptest! {
+        /// Whatever a plugin writes as a path: nothing outside of what is granted.
+        #[test]
+        fn no_path_leads_out(names in proptest::collection::vec("(\\.|\\.\\.|in|out|secret|link|/)", 1..6)) {
+            let outer = tempfile::tempdir().unwrap();
+            let root = outer.path().join("root");
+            std::fs::create_dir_all(root.join("in")).unwrap();
+            std::fs::create_dir_all(root.join("out")).unwrap();
+            std::fs::write(root.join("in/secret"), "granted").unwrap();
+            std::fs::write(root.join("out/secret"), "not granted").unwrap();
+            std::fs::write(outer.path().join("secret"), "not granted").unwrap();
+            std::os::unix::fs::symlink("../out", root.join("in/link")).unwrap();
+            std::os::unix::fs::symlink("../..", root.join("in/out")).unwrap();
+            let path = format!("/{}", names.join("/"));
+            if let Ok(bytes) = grant(&root, &["/in/**"]).read(&path, 100) {
+                prop_assert_eq!(bytes, b"granted".to_vec(), "{}", path);
+            }
+        }
     }
 
     #[test]

@@ -187,6 +187,8 @@ fn metadata(kind: exporter::MetricType, help: String, unit: String) -> Metadata 
 mod tests {
     use super::*;
     use model::VectorSample;
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
 
     fn exposition() -> Exposition {
         Exposition {
@@ -237,6 +239,56 @@ mod tests {
             assert!(matches!(error, ScrapeError::Odd(_)), "{error:?}");
         }
         assert_eq!(scrape(exposition(), 1).unwrap_err(), ScrapeError::TooMany(2));
+    }
+
+    proptest! {
+        /// Whatever numbers a component hands over: rows or an error, and never more rows than values.
+        #[test]
+        fn any_columns_are_read(
+            families in vec((0u32..5, "[a-z]{0,2}"), 0..4),
+            symbols in vec("[a-z_]{0,3}", 0..4),
+            suffixes in vec(0u32..5, 0..6),
+            counts in vec(0u32..4, 0..6),
+            pairs in vec(0u32..5, 0..12),
+            values in vec(any::<f64>(), 0..6),
+            timestamps in vec(any::<i64>(), 0..6),
+        ) {
+            let rows = values.len();
+            let family = |(points, name): (u32, String)| exporter::Family {
+                name,
+                type_: exporter::MetricType::Gauge,
+                help: String::new(),
+                unit: String::new(),
+                points,
+            };
+            let exposition = Exposition {
+                families: families.into_iter().map(family).collect(),
+                symbols,
+                suffixes,
+                labels: types::LabelColumns { counts, pairs },
+                values,
+                timestamps,
+            };
+            if let Ok(scrape) = scrape(exposition, 100) {
+                let Payload::Points(points) = scrape.payload else { panic!("not points") };
+                prop_assert_eq!(points.len(), rows);
+                prop_assert!(points.iter().all(|point| !point.labels.metric_name().is_empty()));
+            }
+        }
+
+        /// What goes out as columns says what stood in the rows.
+        #[test]
+        fn columns_hold_the_rows(rows in vec(btree_map("[a-c]", "[x-z]{1,2}", 0..4), 0..6)) {
+            let labels: Vec<Labels> = rows.iter().map(|row| row.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect()).collect();
+            let sample = |labels: &Labels| VectorSample { labels: labels.clone(), at: Timestamp::EPOCH, value: 1.0.into() };
+            let out = vector(labels.iter().map(sample).collect());
+            let mut pairs = out.labels.pairs.chunks_exact(2).map(|pair| {
+                (out.symbols[pair[0] as usize].clone(), out.symbols[pair[1] as usize].clone())
+            });
+            let back: Vec<Labels> =
+                out.labels.counts.iter().map(|count| pairs.by_ref().take(*count as usize).collect()).collect();
+            prop_assert_eq!(back, labels);
+        }
     }
 
     #[test]
