@@ -178,6 +178,7 @@ mod tests {
         commits.put(key("a"), None);
         let second = commit(&mut commits);
         commits.failed(first);
+        assert_eq!(commits.unwritten, BTreeSet::from([key("b")]));
         assert_eq!(commits.rewrite_delay(), Some(REWRITE_FIRST));
         assert_eq!(commits.rewrite_delay(), Some(REWRITE_FIRST * 2));
         commits.failed(second);

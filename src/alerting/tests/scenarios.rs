@@ -258,7 +258,8 @@ impl Run {
                 self.act(verb, rest.trim())
             }
         };
-        self.since = time;
+        // The clock may have been set back.
+        self.since = time.min(self.world().now);
         result
     }
 
@@ -377,9 +378,7 @@ impl Run {
             "clock" => {
                 let (back, text) = rest.strip_prefix('-').map_or((false, rest), |text| (true, text));
                 let by = duration(text)?;
-                let world = self.world();
-                world.now = if back { world.now - by } else { world.now + by };
-                world.happen(Event::Tick);
+                self.world().set_clock(back, by);
             }
             "disk" => self.world().disk_works = rest == "works",
             "alert" => self.check_state(rest)?,

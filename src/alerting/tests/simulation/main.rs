@@ -210,7 +210,7 @@ impl Simulation {
         let luck = self.random.below(100);
         let works = self.receivers_work;
         let delay = match self.random.percent(10) {
-            true => self.random.millis(30_000),
+            true => self.random.millis(100_000),
             false => self.random.millis(500),
         };
         let (arrives, outcome) = match luck {
@@ -429,7 +429,12 @@ impl Simulation {
     }
 
     fn reload(&mut self) {
+        let before = self.variant;
         self.variant = self.random.below(3);
+        if self.variant != before {
+            // An alert that changes groups is told by the other one.
+            self.last_loss = self.now;
+        }
         self.config = Arc::new(config(self.variant, self.features.inhibition));
         let variant = self.variant;
         self.note(|| format!("reload {variant}"));

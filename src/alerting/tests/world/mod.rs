@@ -180,6 +180,13 @@ impl World {
         }
     }
 
+    /// The clock is set forward or back; the rhythm of senders does not change.
+    pub(crate) fn set_clock(&mut self, back: bool, by: Duration) {
+        let set = |time: Timestamp| if back { time - by } else { time + by };
+        (self.now, self.next_repeat) = (set(self.now), set(self.next_repeat));
+        self.happen(Event::Tick);
+    }
+
     /// The process dies and comes back after `pause` with what is durable. Senders do not hear of it.
     pub(crate) fn crash(&mut self, pause: Duration) {
         self.now = self.now + pause;
