@@ -405,6 +405,12 @@ fn notification(told: &Told) -> wit::notifier::Notification {
         extra: vec![
             ("group_key".to_owned(), notification.group_key.clone()),
             ("reason".to_owned(), notification.reason.as_str().to_owned()),
+            ("route_labels".to_owned(), json_object(&notification.route_labels)),
         ],
     }
+}
+
+fn json_object(labels: &model::Labels) -> String {
+    let pairs = labels.iter().map(|(name, value)| (name.to_owned(), serde_json::Value::from(value)));
+    serde_json::Value::Object(pairs.collect()).to_string()
 }
