@@ -25,7 +25,8 @@ pub use duration::{
 };
 pub use float::{format_float, format_float_exponent, format_float_shortest, parse_float};
 pub use histogram::{
-    Aligned, Bucket, CUSTOM_BUCKETS_SCHEMA, Combined, CounterResetHint, Histogram, HistogramMismatch, Span as BucketSpan,
+    Aligned, Bucket, CUSTOM_BUCKETS_SCHEMA, Combined, CounterResetHint, Histogram, HistogramMismatch,
+    Span as BucketSpan,
 };
 pub use label::{
     ALERT_NAME, BUCKET_LABEL, Fingerprint, INSTANCE, JOB, Labels, LabelsBuilder, METRIC_NAME,

@@ -62,8 +62,7 @@ impl Histogram {
 
     fn combine(&self, other: &Histogram, sign: f64) -> Result<Combined, HistogramMismatch> {
         let Aligned { left, right, bounds_reconciled } = self.aligned_with(other)?;
-        let (counter_reset_hint, resets_conflict) =
-            self.counter_reset_hint.joined(other.counter_reset_hint);
+        let (counter_reset_hint, resets_conflict) = self.counter_reset_hint.joined(other.counter_reset_hint);
         let mut histogram = Histogram {
             schema: left.schema,
             zero_threshold: left.zero_threshold,
@@ -83,7 +82,9 @@ impl Histogram {
     pub fn aligned_with(&self, other: &Histogram) -> Result<Aligned, HistogramMismatch> {
         let same = |bounds_reconciled, left, right| Ok(Aligned { left, right, bounds_reconciled });
         match (self.uses_custom_buckets(), other.uses_custom_buckets()) {
-            (true, true) if self.custom_values == other.custom_values => same(false, self.clone(), other.clone()),
+            (true, true) if self.custom_values == other.custom_values => {
+                same(false, self.clone(), other.clone())
+            }
             (true, true) => {
                 let bounds = common_bounds(&self.custom_values, &other.custom_values);
                 same(true, self.with_bounds(&bounds), other.with_bounds(&bounds))
@@ -112,11 +113,16 @@ impl Histogram {
     #[must_use]
     pub fn laid_out_like(&self, other: &Histogram) -> Histogram {
         if other.uses_custom_buckets() {
-            return if self.custom_values == other.custom_values { self.clone() } else { self.with_bounds(&other.custom_values) };
+            return if self.custom_values == other.custom_values {
+                self.clone()
+            } else {
+                self.with_bounds(&other.custom_values)
+            };
         }
         let mut out = self.with_schema(other.schema);
         let threshold = other.zero_threshold;
-        let inside = |(index, count): (i32, f64)| if out.positive_bounds(index).0 < threshold { count } else { 0.0 };
+        let inside =
+            |(index, count): (i32, f64)| if out.positive_bounds(index).0 < threshold { count } else { 0.0 };
         let zero_count = out.zero_count + out.positive().chain(out.negative()).map(inside).sum::<f64>();
         let outside = |(index, _): &(i32, f64)| out.positive_bounds(*index).0 >= threshold;
         let (positive, negative): (Vec<_>, Vec<_>) =
