@@ -3,6 +3,7 @@
 //! In: alerts, silences, a configuration, answers from storage and delivery, always with the time. Out: what to make
 //! durable, what to deliver, and every decision with its reason.
 //! Not here: sockets, tasks, YAML, clocks. The same input in the same state gives the same output, every time.
+//! Start at [`Alerting::step`]; for configurations at [`RouteTree::check`], for readers at [`Alerting::view`].
 
 mod alert;
 mod alert_store;
