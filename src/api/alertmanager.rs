@@ -274,7 +274,8 @@ impl PostableMatcher {
         if self.name.is_empty() {
             return Err(bad("invalid silence: a matcher has no name"));
         }
-        Matcher::new(self.name, op, self.value).map_err(|error| bad(format!("invalid silence: {error}")))
+        Matcher::for_alerts(self.name, op, self.value)
+            .map_err(|error| bad(format!("invalid silence: {error}")))
     }
 }
 

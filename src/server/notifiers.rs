@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use config::Setting;
-use model::{Notification, Receipt};
+use model::{Labels, Notification, Receipt};
 use ports::{BoxFuture, Deadline, Notifier, NotifyError};
 use template::{NotificationData, Templates};
 
@@ -27,7 +27,10 @@ impl Notifier for IntegrationNotifier {
     ) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
         Box::pin(async move {
             let mut told = notification.clone();
-            told.settings = self.settings(notification);
+            let data = NotificationData::from(notification);
+            let routed = self.templates.expand_route_labels(&data, notification.at);
+            told.route_labels = Labels::from_pairs(routed);
+            told.settings = self.settings(notification, &data);
             self.inner.notify(&told, attempt, deadline).await
         })
     }
@@ -35,14 +38,13 @@ impl Notifier for IntegrationNotifier {
 
 impl IntegrationNotifier {
     /// Name → JSON text, with templates filled in.
-    fn settings(&self, notification: &Notification) -> BTreeMap<String, String> {
-        let data = NotificationData::from(notification);
+    fn settings(&self, notification: &Notification, data: &NotificationData) -> BTreeMap<String, String> {
         let mut filled = BTreeMap::new();
         for (name, setting) in &self.integration.settings {
             // The HTML part of a mail escapes what it is filled with.
             let mut expand = |text: &str| match name.as_str() {
-                "html" => self.templates.expand_html(text, &data, notification.at),
-                _ => self.templates.expand_text(text, &data, notification.at),
+                "html" => self.templates.expand_html(text, data, notification.at),
+                _ => self.templates.expand_text(text, data, notification.at),
             };
             match setting.to_json(&mut expand) {
                 Ok(value) => {
