@@ -27,7 +27,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 
-pub use guard::{Access, Open};
+pub use guard::{Access, LoopbackListener, Open};
 pub use json::{write_sample_value, write_timestamp};
 pub use page::Assets;
 pub use params::{parse_step, parse_time};

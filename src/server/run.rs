@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
-use api::{Access, Api, Assets, Open};
+use api::{Access, Api, Assets, LoopbackListener, Open};
 use journal::{DataDir, LocalCoord, LocalCoordOptions, Shutdown};
 use model::Secret;
 use notify::Outbox;
@@ -277,11 +277,11 @@ pub async fn run(
     let mut servers = Vec::new();
     for (listener, address) in listeners {
         println!("Foghorn page: http://{address}{}/", api.route_prefix);
-        servers.push(serve(listener, api::router(api.clone()), stopped.clone()));
+        servers.push(serve(listener, address, api::router(api.clone()), stopped.clone()));
     }
     if let Some((listener, address)) = alertmanager_listener {
         println!("Foghorn alertmanager api: http://{address}");
-        servers.push(serve(listener, api::alertmanager_router(api.clone()), stopped.clone()));
+        servers.push(serve(listener, address, api::alertmanager_router(api.clone()), stopped.clone()));
     }
     let keeper = tokio::spawn(keep_house(store.clone(), clock.clone(), stopped.clone()));
     let watcher = tokio::spawn(watch_scripts(running.clone(), stopped.clone()));
@@ -403,9 +403,15 @@ fn external_url(options: &Options, bound: Option<SocketAddr>) -> String {
     format!("http://{host}{}", options.route_prefix.as_deref().unwrap_or_default())
 }
 
-fn serve(listener: TcpListener, router: axum::Router, mut stopped: watch::Receiver<bool>) -> JoinHandle<()> {
+fn serve(
+    listener: TcpListener,
+    address: SocketAddr,
+    router: axum::Router,
+    mut stopped: watch::Receiver<bool>,
+) -> JoinHandle<()> {
+    let router = router.layer(axum::Extension(LoopbackListener(address.ip().is_loopback())));
     tokio::spawn(async move {
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        let service = router.into_make_service();
         let stop = async move {
             // The sender goes away only after it said so.
             let _ = stopped.wait_for(|stop| *stop).await;

@@ -120,6 +120,7 @@ impl Running {
         // The user's own plugins first: one of them may take the name of a bundled one.
         self.scripts.look().await;
         self.load_bundled(&config).await?;
+        warn_of_other_alertmanagers(&config);
         // From here on nothing fails.
         let config = Arc::new(config);
         *self.applied.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&config);
@@ -460,6 +461,23 @@ impl Views for Running {
 
     fn metrics(&self, accept: &str) -> (String, &'static str) {
         write_points(self.points(), accept, &|name| metrics::metadata(name))
+    }
+}
+
+/// Receivers are told from here, and from nowhere else: a configuration that expects more is told so. The usual address of
+/// an Alertmanager on this machine is ours.
+fn warn_of_other_alertmanagers(config: &Config) {
+    const OURS: [&str; 4] = ["localhost:9093", "127.0.0.1:9093", "[::1]:9093", "alertmanager:9093"];
+    for alertmanager in &config.alertmanagers {
+        let addresses = alertmanager.static_configs.iter().flat_map(|group| &group.targets);
+        let others: Vec<&str> =
+            addresses.map(String::as_str).filter(|address| !OURS.contains(address)).collect();
+        if !others.is_empty() || !alertmanager.discoveries.is_empty() {
+            tracing::warn!(
+                place = %alertmanager.place, addresses = others.join(", "),
+                "Alerts are not sent to other Alertmanagers; Foghorn routes them by `route` and `receivers` of its own configuration."
+            );
+        }
     }
 }
 
