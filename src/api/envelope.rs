@@ -5,12 +5,17 @@ use axum::response::{IntoResponse, Response};
 use ports::{QueryError, QueryErrorKind};
 use serde_json::{Value, json};
 
+use crate::answer::write_notes;
+
 /// A failed request, as API v1 writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ApiError {
+pub struct ApiError {
+    /// The status of the response.
     pub(crate) status: StatusCode,
+    /// `errorType`.
     pub(crate) kind: &'static str,
-    pub(crate) message: String,
+    /// What is wrong, and what to do.
+    pub message: String,
 }
 
 impl ApiError {
@@ -23,13 +28,18 @@ impl ApiError {
     }
 }
 
+/// 499: the client went away before there was an answer. No standard names it, the field's servers use it.
+fn client_closed_request() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
+}
+
 impl From<QueryError> for ApiError {
     fn from(error: QueryError) -> Self {
         let (status, kind) = match error.kind {
             QueryErrorKind::BadData => (StatusCode::BAD_REQUEST, "bad_data"),
             QueryErrorKind::Execution => (StatusCode::UNPROCESSABLE_ENTITY, "execution"),
             QueryErrorKind::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
-            QueryErrorKind::Canceled => (StatusCode::SERVICE_UNAVAILABLE, "canceled"),
+            QueryErrorKind::Canceled => (client_closed_request(), "canceled"),
             QueryErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         };
         ApiError { status, kind, message: error.message }
@@ -49,19 +59,15 @@ pub(crate) fn json_response(status: StatusCode, body: String) -> Response {
 
 /// `{"status":"success","data":…}`.
 pub(crate) fn success(data: &Value) -> Response {
-    success_text(&data.to_string(), &[], &[])
+    success_text(&data.to_string(), &[])
 }
 
 /// The same around a text that is JSON already, with what is worth knowing beside it.
-pub(crate) fn success_text(data: &str, warnings: &[String], infos: &[String]) -> Response {
+pub(crate) fn success_text(data: &str, warnings: &[String]) -> Response {
     let mut body = String::with_capacity(data.len() + 64);
     body.push_str(r#"{"status":"success","data":"#);
     body.push_str(data);
-    for (name, notes) in [("warnings", warnings), ("infos", infos)] {
-        if !notes.is_empty() {
-            body.push_str(&format!(",\"{name}\":{}", json!(notes)));
-        }
-    }
+    write_notes(&mut body, warnings, &[]);
     body.push('}');
     json_response(StatusCode::OK, body)
 }

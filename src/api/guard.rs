@@ -1,9 +1,7 @@
-//! Who may do what, and answers made smaller.
+//! Who may do what.
 
-use std::io::Write as _;
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -86,9 +84,10 @@ fn equal(a: &[u8], b: &[u8]) -> bool {
 
 /// Query endpoints take POST for long expressions; they change nothing.
 fn is_query(path: &str) -> bool {
-    const QUERIES: [&str; 6] =
-        ["query", "query_range", "query_exemplars", "format_query", "series", "labels"];
-    path.rsplit_once("/api/v1/").is_some_and(|(_, name)| QUERIES.contains(&name))
+    const QUERIES: [&str; 7] =
+        ["query", "query_range", "query_exemplars", "format_query", "parse_query", "series", "labels"];
+    path.ends_with("/api/foghorn/v1/explain")
+        || path.rsplit_once("/api/v1/").is_some_and(|(_, name)| QUERIES.contains(&name))
 }
 
 fn from_other_site(headers: &HeaderMap) -> bool {
@@ -122,44 +121,6 @@ pub(crate) async fn guard(State(api): State<Arc<Api>>, request: Request, next: N
     );
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     response
-}
-
-/// Answers shorter than this are not worth packing.
-const PACK_BYTES_MIN: usize = 1024;
-/// An answer is held in memory to be packed; this is more than any of ours.
-const PACK_BYTES_MAX: usize = 1 << 30;
-
-/// Packs answers with gzip for clients that accept it.
-pub(crate) async fn compress(State(_): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    let accepts = request
-        .headers()
-        .get(header::ACCEPT_ENCODING)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.split(',').any(|part| part.trim().split(';').next() == Some("gzip")));
-    let response = next.run(request).await;
-    if !accepts || response.headers().contains_key(header::CONTENT_ENCODING) {
-        return response;
-    }
-    let (mut parts, body) = response.into_parts();
-    let Ok(bytes) = axum::body::to_bytes(body, PACK_BYTES_MAX).await else {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    };
-    if bytes.len() < PACK_BYTES_MIN {
-        return Response::from_parts(parts, Body::from(bytes));
-    }
-    let packed = pack(&bytes);
-    parts.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    parts.headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    parts.headers.remove(header::CONTENT_LENGTH);
-    Response::from_parts(parts, Body::from(packed))
-}
-
-fn pack(bytes: &Bytes) -> Vec<u8> {
-    let mut encoder =
-        flate2::write::GzEncoder::new(Vec::with_capacity(bytes.len() / 4), flate2::Compression::fast());
-    // Writing to memory does not fail.
-    let _ = encoder.write_all(bytes);
-    encoder.finish().unwrap_or_default()
 }
 
 #[cfg(test)]

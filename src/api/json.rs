@@ -3,24 +3,30 @@
 use std::fmt::Write as _;
 
 use model::{FloatSample, Histogram, HistogramSample, Labels, SampleValue, Series, Timestamp, VectorSample};
-use promql::Value;
 
 /// Appends `text` as a JSON string.
 pub(crate) fn write_string(out: &mut String, text: &str) {
     out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if (c as u32) < 0x20 => {
-                let _ = write!(out, "\\u{:04x}", c as u32);
-            }
-            c => out.push(c),
+    // What needs no escape goes over in one piece.
+    let mut written = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+            continue;
         }
+        out.push_str(&text[written..at]);
+        match byte {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            _ => {
+                let _ = write!(out, "\\u{byte:04x}");
+            }
+        }
+        written = at + 1;
     }
+    out.push_str(&text[written..]);
     out.push('"');
 }
 
@@ -38,6 +44,18 @@ pub(crate) fn write_labels(out: &mut String, labels: &Labels) {
     out.push('}');
 }
 
+/// Appends strings as a JSON array.
+pub(crate) fn write_strings<'a>(out: &mut String, texts: impl IntoIterator<Item = &'a str>) {
+    out.push('[');
+    for (index, text) in texts.into_iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        write_string(out, text);
+    }
+    out.push(']');
+}
+
 /// Appends seconds since 1970: `12`, or `12.345` if there are milliseconds.
 pub fn write_timestamp(out: &mut String, at: Timestamp) {
     let millis = at.as_millis();
@@ -45,28 +63,53 @@ pub fn write_timestamp(out: &mut String, at: Timestamp) {
         out.push('-');
     }
     let (seconds, rest) = (millis.unsigned_abs() / 1000, millis.unsigned_abs() % 1000);
-    let _ = write!(out, "{seconds}");
+    write_digits(out, seconds);
     if rest > 0 {
-        let _ = write!(out, ".{rest:03}");
+        let digit = |n: u64| char::from(b'0' + (n % 10) as u8);
+        out.extend(['.', digit(rest / 100), digit(rest / 10), digit(rest)]);
     }
 }
+
+/// Appends a whole number. Most values and all times are whole: the way through `fmt` costs three times as much.
+fn write_digits(out: &mut String, mut number: u64) {
+    let mut digits = [b'0'; 20];
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend(digits[first..].iter().map(|digit| char::from(*digit)));
+}
+
+/// Whole numbers below this are exact, and have no exponent.
+const WHOLE_MAX: f64 = 1e15;
 
 /// Appends a number as the API writes it inside a string: the shortest digits, with an exponent only for very small
 /// and very large ones.
 pub fn write_sample_value(out: &mut String, value: f64) {
     let size = value.abs();
-    if size != 0.0 && size.is_finite() && !(1e-6..1e21).contains(&size) {
-        // `1e-7`, `1e+21`.
-        let text = format!("{value:e}");
-        match text.split_once('e') {
-            Some((mantissa, exponent)) if !exponent.starts_with('-') => {
-                let _ = write!(out, "{mantissa}e+{exponent}");
-            }
-            _ => out.push_str(&text),
+    if size < WHOLE_MAX && value.trunc() == value && (size > 0.0 || value.is_sign_positive()) {
+        if value < 0.0 {
+            out.push('-');
         }
-        return;
+        write_digits(out, size as u64);
+    } else if !value.is_finite() {
+        out.push_str(if value.is_nan() {
+            "NaN"
+        } else if value > 0.0 {
+            "+Inf"
+        } else {
+            "-Inf"
+        });
+    } else if size != 0.0 && !(1e-6..1e21).contains(&size) {
+        out.push_str(&model::format_float_exponent(value));
+    } else {
+        let _ = write!(out, "{value}");
     }
-    out.push_str(&model::format_float(value));
 }
 
 fn write_quoted(out: &mut String, value: f64) {
@@ -75,7 +118,8 @@ fn write_quoted(out: &mut String, value: f64) {
     out.push('"');
 }
 
-fn write_float(out: &mut String, sample: FloatSample) {
+/// Appends `[time,"value"]`.
+pub fn write_float_sample(out: &mut String, sample: FloatSample) {
     out.push('[');
     write_timestamp(out, sample.at);
     out.push(',');
@@ -124,13 +168,13 @@ fn write_histogram(out: &mut String, histogram: &Histogram) {
     out.push('}');
 }
 
-fn write_vector_sample(out: &mut String, sample: &VectorSample) {
+pub(crate) fn write_vector_sample(out: &mut String, sample: &VectorSample) {
     out.push_str("{\"metric\":");
     write_labels(out, &sample.labels);
     match &sample.value {
         SampleValue::Float(value) => {
             out.push_str(",\"value\":");
-            write_float(out, FloatSample { at: sample.at, value: *value });
+            write_float_sample(out, FloatSample { at: sample.at, value: *value });
         }
         SampleValue::Histogram(histogram) => {
             out.push_str(",\"histogram\":[");
@@ -143,12 +187,12 @@ fn write_vector_sample(out: &mut String, sample: &VectorSample) {
     out.push('}');
 }
 
-fn write_series(out: &mut String, series: &Series) {
+pub(crate) fn write_series(out: &mut String, series: &Series) {
     out.push_str("{\"metric\":");
     write_labels(out, &series.labels);
     if !series.floats.is_empty() {
         out.push_str(",\"values\":");
-        write_list(out, &series.floats, |out, sample| write_float(out, *sample));
+        write_list(out, &series.floats, |out, sample| write_float_sample(out, *sample));
     }
     if !series.histograms.is_empty() {
         out.push_str(",\"histograms\":");
@@ -168,31 +212,6 @@ fn write_list<T>(out: &mut String, items: &[T], mut write: impl FnMut(&mut Strin
     out.push(']');
 }
 
-/// `{"resultType":…,"result":…` without the closing brace, so that statistics can follow.
-pub(crate) fn write_value(out: &mut String, value: &Value) {
-    match value {
-        Value::Scalar { at, value } => {
-            out.push_str(r#"{"resultType":"scalar","result":"#);
-            write_float(out, FloatSample { at: *at, value: *value });
-        }
-        Value::String { at, value } => {
-            out.push_str(r#"{"resultType":"string","result":["#);
-            write_timestamp(out, *at);
-            out.push(',');
-            write_string(out, value);
-            out.push(']');
-        }
-        Value::Vector(vector) => {
-            out.push_str(r#"{"resultType":"vector","result":"#);
-            write_list(out, vector, write_vector_sample);
-        }
-        Value::Matrix(matrix) => {
-            out.push_str(r#"{"resultType":"matrix","result":"#);
-            write_list(out, matrix, write_series);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,10 +220,18 @@ mod tests {
     fn numbers_and_times() {
         for (value, text) in [
             (0.0, "0"),
+            (-0.0, "-0"),
+            (-17.0, "-17"),
+            (0.1 + 0.2, "0.30000000000000004"),
+            (999_999_999_999_999.0, "999999999999999"),
+            (1e15, "1000000000000000"),
+            (1_234_567_890_123_456_700.0, "1234567890123456800"),
             (1.5, "1.5"),
             (1e-6, "0.000001"),
-            (1e-7, "1e-7"),
-            (123e20, "1.23e+22"),
+            (1e-7, "1e-07"),
+            (-123e20, "-1.23e+22"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (f64::MIN_POSITIVE, "2.2250738585072014e-308"),
             (1e20, "100000000000000000000"),
             (f64::NAN, "NaN"),
             (f64::NEG_INFINITY, "-Inf"),
@@ -221,22 +248,12 @@ mod tests {
     }
 
     #[test]
-    fn results() {
-        let labels = Labels::from([("__name__", "up"), ("path", "a\"\n\u{1}")]);
-        let sample = VectorSample { labels: labels.clone(), at: Timestamp::from_secs(2), value: 1.0.into() };
+    fn texts() {
         let mut out = String::new();
-        write_value(&mut out, &Value::Vector(vec![sample]));
-        assert_eq!(
-            out,
-            r#"{"resultType":"vector","result":[{"metric":{"__name__":"up","path":"a\"\n\u0001"},"value":[2,"1"]}]"#
-        );
-        let series = Series {
-            labels,
-            floats: vec![FloatSample { at: Timestamp::EPOCH, value: 0.5 }],
-            histograms: vec![],
-        };
+        write_string(&mut out, "a\"b\\c\nd\te\rf\u{1}g\u{7f}ü€😀<>&");
+        assert_eq!(out, "\"a\\\"b\\\\c\\nd\\te\\rf\\u0001g\u{7f}ü€😀<>&\"");
         out.clear();
-        write_value(&mut out, &Value::Matrix(vec![series]));
-        assert!(out.ends_with(r#""values":[[0,"0.5"]]}]"#), "{out}");
+        write_strings(&mut out, ["", "x"]);
+        assert_eq!(out, r#"["","x"]"#);
     }
 }

@@ -6,6 +6,9 @@
 //! Start at [`router`].
 
 mod alertmanager;
+mod answer;
+mod compress;
+mod cors;
 mod envelope;
 mod foghorn;
 mod guard;
@@ -20,17 +23,21 @@ mod series;
 mod state;
 mod status;
 mod target;
+mod tree;
 mod views;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 
+pub use answer::AnswerText;
+pub use cors::CorsOrigin;
+pub use envelope::ApiError;
 pub use guard::{Access, LoopbackListener, Open};
-pub use json::{write_sample_value, write_timestamp};
+pub use json::{write_float_sample, write_sample_value, write_timestamp};
 pub use page::Assets;
-pub use params::{parse_step, parse_time};
+pub use params::{Params, parse_step, parse_time};
 pub use state::{Api, Control, ControlError, Queries, QueryRequest, Views};
 pub use views::{
     AlertView, AlertmanagersView, BeatView, DeliveryView, DroppedTargetView, FamilyView, GroupView,
@@ -65,7 +72,8 @@ fn finish(routes: Router<Arc<Api>>, api: Arc<Api>) -> Router {
     let routes = routes
         .fallback(envelope::not_found)
         .method_not_allowed_fallback(envelope::method_not_allowed)
-        .layer(from_fn_with_state(Arc::clone(&api), guard::compress))
+        .layer(from_fn(compress::compress))
+        .layer(from_fn_with_state(Arc::clone(&api), cors::cors))
         .layer(from_fn_with_state(Arc::clone(&api), guard::guard))
         .with_state(api);
     if prefix.is_empty() { routes } else { Router::new().nest(&prefix, routes).fallback(envelope::not_found) }

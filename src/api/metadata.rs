@@ -26,7 +26,7 @@ fn describe(metadata: &Metadata) -> Value {
 }
 
 async fn metadata(State(api): State<Arc<Api>>, params: Params) -> Result<Response, ApiError> {
-    let limit = params.limit("limit")?;
+    let limit = params.count("limit")?;
     let per_metric = params.limit("limit_per_metric")?;
     let metric = params.get("metric");
     let mut families: BTreeMap<String, Vec<Metadata>> = BTreeMap::new();
@@ -48,7 +48,7 @@ async fn metadata(State(api): State<Arc<Api>>, params: Params) -> Result<Respons
 }
 
 async fn target_metadata(State(api): State<Arc<Api>>, params: Params) -> Result<Response, ApiError> {
-    let limit = params.limit("limit")?;
+    let limit = params.count("limit")?;
     let metric = params.get("metric");
     let matchers = match params.get("match_target") {
         None => Vec::new(),

@@ -4,7 +4,6 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use model::{Matcher, Timestamp};
-use std::time::Duration;
 
 use crate::envelope::ApiError;
 
@@ -15,10 +14,19 @@ const MIN_TIME_TEXT: &str = "-292273086-05-16T16:47:06Z";
 const MAX_TIME_TEXT: &str = "292277025-08-18T07:12:54.999999999Z";
 
 /// Names and values in order; names may repeat.
+///
+/// Every reader answers with an error of kind `bad_data` that names the parameter.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Params(Vec<(String, String)>);
+pub struct Params(Vec<(String, String)>);
 
 impl Params {
+    /// The parameters in a query string or form.
+    pub fn parse(text: &str) -> Self {
+        let mut params = Params::default();
+        params.read(text.as_bytes());
+        params
+    }
+
     fn read(&mut self, text: &[u8]) {
         self.0.extend(form_urlencoded::parse(text).into_owned());
     }
@@ -33,12 +41,11 @@ impl Params {
     }
 
     pub(crate) fn required(&self, name: &str) -> Result<&str, ApiError> {
-        self.get(name).ok_or_else(|| {
-            ApiError::bad_data(format!("invalid parameter \"{name}\": it is missing or empty"))
-        })
+        self.get(name).ok_or_else(|| missing(name))
     }
 
-    pub(crate) fn time(&self, name: &str) -> Result<Option<Timestamp>, ApiError> {
+    /// A time; `None` if it is missing or empty.
+    pub fn time(&self, name: &str) -> Result<Option<Timestamp>, ApiError> {
         self.get(name)
             .map(|text| {
                 parse_time(text).ok_or_else(|| {
@@ -50,7 +57,8 @@ impl Params {
             .transpose()
     }
 
-    pub(crate) fn duration(&self, name: &str) -> Result<Option<Duration>, ApiError> {
+    /// A duration in milliseconds; `None` if it is missing or empty.
+    pub fn duration(&self, name: &str) -> Result<Option<i64>, ApiError> {
         self.get(name)
             .map(|text| {
                 parse_step(text).ok_or_else(|| {
@@ -64,16 +72,29 @@ impl Params {
 
     /// `limit`: none or 0 is no limit.
     pub(crate) fn limit(&self, name: &str) -> Result<usize, ApiError> {
-        match self.get(name) {
-            None => Ok(usize::MAX),
-            Some(text) => match text.parse::<usize>() {
-                Ok(0) => Ok(usize::MAX),
-                Ok(limit) => Ok(limit),
-                Err(_) => Err(ApiError::bad_data(format!(
-                    "invalid parameter \"{name}\": it must be a non-negative number"
-                ))),
-            },
+        match self.number(name)? {
+            None | Some(0) => Ok(usize::MAX),
+            Some(limit) => usize::try_from(limit).map_err(|_| {
+                ApiError::bad_data(format!("invalid parameter \"{name}\": limit must be non-negative"))
+            }),
         }
+    }
+
+    /// The older kind of limit, of metadata: 0 is nothing, and a negative one is none.
+    pub(crate) fn count(&self, name: &str) -> Result<usize, ApiError> {
+        Ok(self.number(name)?.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX))
+    }
+
+    fn number(&self, name: &str) -> Result<Option<i64>, ApiError> {
+        self.get(name)
+            .map(|text| {
+                text.parse().map_err(|_| {
+                    ApiError::bad_data(format!(
+                        "invalid parameter \"{name}\": {name} must be a number, and is \"{text}\""
+                    ))
+                })
+            })
+            .transpose()
     }
 
     /// `start` and `end`, which default to all of time.
@@ -104,6 +125,10 @@ impl Params {
             ))),
         }
     }
+}
+
+pub(crate) fn missing(name: &str) -> ApiError {
+    ApiError::bad_data(format!("invalid parameter \"{name}\": it is missing or empty"))
 }
 
 fn parse_selector(text: &str) -> Result<Vec<Matcher>, ApiError> {
@@ -159,7 +184,7 @@ pub fn parse_time(text: &str) -> Option<Timestamp> {
         MAX_TIME_TEXT => return Some(Timestamp::MAX),
         _ => {}
     }
-    if let Ok(seconds) = text.parse::<f64>() {
+    if let Some(seconds) = model::parse_float(text) {
         let millis = (seconds * 1000.0).round();
         return (millis.is_finite() && millis.abs() < i64::MAX as f64)
             .then(|| Timestamp::from_millis(millis as i64));
@@ -168,14 +193,16 @@ pub fn parse_time(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_millis(zoned.as_millisecond()))
 }
 
-/// Seconds, with a fraction, or a duration such as `5m`.
-pub fn parse_step(text: &str) -> Option<Duration> {
-    if let Ok(seconds) = text.parse::<f64>() {
+/// Seconds, with a fraction and a sign, or a duration such as `5m`; in milliseconds.
+pub fn parse_step(text: &str) -> Option<i64> {
+    if let Some(seconds) = model::parse_float(text) {
         // Durations are counted in signed nanoseconds by the clients of this API.
-        let fits = seconds.is_finite() && seconds >= 0.0 && seconds * 1e9 < i64::MAX as f64;
-        return fits.then(|| Duration::from_millis((seconds * 1000.0).round() as u64));
+        let fits = seconds.is_finite() && seconds.abs() * 1e9 < i64::MAX as f64;
+        let millis = (seconds * 1000.0).round() as i64;
+        // What is too short for our clock is still not nothing.
+        return fits.then_some(if millis == 0 && seconds > 0.0 { 1 } else { millis });
     }
-    model::parse_duration(text).ok()
+    i64::try_from(model::parse_duration(text).ok()?.as_millis()).ok()
 }
 
 #[cfg(test)]
@@ -194,6 +221,12 @@ mod tests {
             ("yesterday", None),
             ("NaN", None),
             ("1e300", None),
+            ("", None),
+            ("1435781451.781", Some(1_435_781_451_781)),
+            ("1582468023986", Some(1_582_468_023_986_000)),
+            ("2015-06-03T13:21:58.555Z", Some(1_433_337_718_555)),
+            (MIN_TIME_TEXT, Some(i64::MIN)),
+            (MAX_TIME_TEXT, Some(i64::MAX)),
         ] {
             assert_eq!(parse_time(text).map(Timestamp::as_millis), millis, "{text}");
         }
@@ -205,11 +238,18 @@ mod tests {
             ("15", Some(15_000)),
             ("0.5", Some(500)),
             ("5m", Some(300_000)),
-            ("-1", None),
+            ("1h30m", Some(5_400_000)),
+            ("-1", Some(-1000)),
+            ("0", Some(0)),
+            ("0.0001", Some(1)),
+            ("1e3", Some(1_000_000)),
             ("x", None),
+            ("", None),
+            ("NaN", None),
+            ("-1m", None),
             ("1e300", None),
         ] {
-            assert_eq!(parse_step(text).map(|d| d.as_millis()), millis, "{text}");
+            assert_eq!(parse_step(text), millis, "{text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `query`, `query_range`, `format_query`, `query_exemplars`.
+//! `query`, `query_range`, `format_query`, `parse_query`, `query_exemplars`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,13 +7,15 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
-use promql::{Range, Value};
+use promql::{Expr, Range, Value};
 use serde_json::json;
 
-use crate::envelope::{ApiError, success, success_text};
-use crate::json::write_value;
-use crate::params::Params;
+use crate::answer::{AnswerText, respond};
+use crate::envelope::{ApiError, success};
+use crate::params::{Params, missing};
+use crate::series::TRUNCATED;
 use crate::state::{Api, QueryRequest};
+use crate::tree::tree;
 
 /// Samples a series of one range query; more is a mistake in the step.
 const STEPS_MAX: i64 = 11_000;
@@ -23,6 +25,7 @@ pub(crate) fn routes() -> Router<Arc<Api>> {
         .route("/api/v1/query", get(instant).post(instant))
         .route("/api/v1/query_range", get(range).post(range))
         .route("/api/v1/format_query", get(format).post(format))
+        .route("/api/v1/parse_query", get(parse).post(parse))
         .route("/api/v1/query_exemplars", get(exemplars).post(exemplars))
 }
 
@@ -32,7 +35,6 @@ async fn instant(State(api): State<Arc<Api>>, params: Params) -> Result<Response
 }
 
 async fn range(State(api): State<Arc<Api>>, params: Params) -> Result<Response, ApiError> {
-    let missing = |name: &str| ApiError::bad_data(format!("invalid parameter \"{name}\": it is missing"));
     let start = params.time("start")?.ok_or_else(|| missing("start"))?;
     let end = params.time("end")?.ok_or_else(|| missing("end"))?;
     if end < start {
@@ -41,28 +43,31 @@ async fn range(State(api): State<Arc<Api>>, params: Params) -> Result<Response, 
         ));
     }
     let step = params.duration("step")?.ok_or_else(|| missing("step"))?;
-    if step.is_zero() {
+    if step <= 0 {
         return Err(ApiError::bad_data(
             "invalid parameter \"step\": zero or negative query resolution step widths are not accepted. Try a positive integer",
         ));
     }
-    let range = Range::new(start, end, step);
-    if end.as_millis().saturating_sub(start.as_millis()) / range.step_ms > STEPS_MAX {
+    if end.as_millis().saturating_sub(start.as_millis()) / step > STEPS_MAX {
         return Err(ApiError::bad_data(
             "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
         ));
     }
-    answer(&api, &params, range).await
+    answer(&api, &params, Range { start, end, step_ms: step }).await
 }
 
 async fn answer(api: &Api, params: &Params, range: Range) -> Result<Response, ApiError> {
+    let limit = params.limit("limit")?;
+    let positive = |name| -> Result<Option<Duration>, ApiError> {
+        let millis = params.duration(name)?.and_then(|millis| u64::try_from(millis).ok());
+        Ok(millis.map(Duration::from_millis))
+    };
     let request = QueryRequest {
         expr: params.required("query")?.to_owned(),
         range,
-        lookback: params.duration("lookback_delta")?.filter(|d| *d > Duration::ZERO),
-        timeout: params.duration("timeout")?,
+        lookback: positive("lookback_delta")?.filter(|d| *d > Duration::ZERO),
+        timeout: positive("timeout")?,
     };
-    let limit = params.limit("limit")?;
     let mut answer = api.queries.query(request).await?;
     let cut = match &mut answer.value {
         Value::Vector(vector) => cut(vector, limit),
@@ -70,12 +75,9 @@ async fn answer(api: &Api, params: &Params, range: Range) -> Result<Response, Ap
         _ => false,
     };
     if cut {
-        answer.warnings.push("results truncated due to limit".to_owned());
+        answer.warnings.push(TRUNCATED.to_owned());
     }
-    let mut data = String::new();
-    write_value(&mut data, &answer.value);
-    data.push('}');
-    Ok(success_text(&data, &answer.warnings, &answer.infos))
+    Ok(respond(AnswerText::new(answer.value, "", &answer.warnings, &answer.infos)))
 }
 
 fn cut<T>(items: &mut Vec<T>, limit: usize) -> bool {
@@ -84,14 +86,23 @@ fn cut<T>(items: &mut Vec<T>, limit: usize) -> bool {
     cut
 }
 
+/// What is asked about is text: the whole language is understood, whatever may be evaluated here.
+fn parsed(params: &Params) -> Result<Expr, ApiError> {
+    promql::parse(params.required("query")?, &promql::ParseOptions::all())
+        .map_err(|errors| ApiError::bad_data(format!("invalid parameter \"query\": {errors}")))
+}
+
 async fn format(params: Params) -> Result<Response, ApiError> {
-    let expr = promql::parse(params.required("query")?, &promql::ParseOptions::all())
-        .map_err(|errors| ApiError::bad_data(format!("invalid parameter \"query\": {errors}")))?;
-    Ok(success(&json!(expr.pretty())))
+    Ok(success(&json!(parsed(&params)?.pretty())))
+}
+
+async fn parse(params: Params) -> Result<Response, ApiError> {
+    Ok(success(&tree(&parsed(&params)?)))
 }
 
 /// No exemplars are stored; clients that ask get an empty list.
 async fn exemplars(params: Params) -> Result<Response, ApiError> {
-    params.required("query")?;
+    params.time_range()?;
+    parsed(&params)?;
     Ok(success(&json!([])))
 }

@@ -92,7 +92,8 @@ struct Wanted {
 
 impl Wanted {
     fn read(params: &Params) -> Result<Self, ApiError> {
-        let (alerting, recording) = match params.get("type") {
+        let kind = params.get("type").map(str::to_ascii_lowercase);
+        let (alerting, recording) = match kind.as_deref() {
             None => (true, true),
             Some("alert") => (true, false),
             Some("record") => (false, true),

@@ -9,10 +9,9 @@ use axum::response::Response;
 use axum::routing::get;
 use model::Labels;
 use ports::SelectError;
-use serde_json::json;
 
 use crate::envelope::{ApiError, success_text};
-use crate::json::write_labels;
+use crate::json::{write_labels, write_strings};
 use crate::params::Params;
 use crate::state::Api;
 
@@ -48,7 +47,7 @@ async fn series(State(api): State<Arc<Api>>, params: Params) -> Result<Response,
         write_labels(&mut data, labels);
     }
     data.push(']');
-    Ok(success_text(&data, &truncated(found.len(), limit), &[]))
+    Ok(success_text(&data, &truncated(found.len(), limit)))
 }
 
 async fn names(State(api): State<Arc<Api>>, params: Params) -> Result<Response, ApiError> {
@@ -86,11 +85,14 @@ fn selectors_or_all(params: &Params) -> Result<Vec<Vec<model::Matcher>>, ApiErro
 }
 
 fn list(found: BTreeSet<String>, limit: usize) -> Result<Response, ApiError> {
-    let warnings = truncated(found.len(), limit);
-    let data: Vec<String> = found.into_iter().take(limit).collect();
-    Ok(success_text(&json!(data).to_string(), &warnings, &[]))
+    let mut data = String::new();
+    write_strings(&mut data, found.iter().take(limit).map(String::as_str));
+    Ok(success_text(&data, &truncated(found.len(), limit)))
 }
 
+/// What is said when `limit` left something out.
+pub(crate) const TRUNCATED: &str = "results truncated due to limit";
+
 fn truncated(found: usize, limit: usize) -> Vec<String> {
-    if found > limit { vec!["results truncated due to limit".to_owned()] } else { Vec::new() }
+    if found > limit { vec![TRUNCATED.to_owned()] } else { Vec::new() }
 }

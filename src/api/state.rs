@@ -7,6 +7,7 @@ use alerting::AlertingView;
 use ports::{BoxFuture, Clock, QueryError, Select};
 use promql::{Answer, Range};
 
+use crate::cors::CorsOrigin;
 use crate::guard::Access;
 use crate::page::Assets;
 use crate::views::{
@@ -28,6 +29,8 @@ pub struct Api {
     pub control: Arc<dyn Control>,
     /// Who may do what.
     pub access: Access,
+    /// Which pages of other sites may read.
+    pub cors: CorsOrigin,
     /// The page's files.
     pub assets: Assets,
     /// Our address as others see it, without a slash at its end.

@@ -41,13 +41,8 @@ fn target_json(target: &TargetView) -> Value {
 }
 
 async fn targets(State(api): State<Arc<Api>>, params: Params) -> Result<Response, ApiError> {
-    let (active, dropped) = match params.get("state").unwrap_or("any") {
-        "any" => (true, true),
-        "active" => (true, false),
-        "dropped" => (false, true),
-        // Upstream shows everything for a state that it does not know.
-        _ => (true, true),
-    };
+    let state = params.get("state").unwrap_or("any").to_ascii_lowercase();
+    let (active, dropped) = (["any", "active"].contains(&&*state), ["any", "dropped"].contains(&&*state));
     let pool = params.get("scrapePool");
     let wanted = |name: &str| pool.is_none_or(|pool| pool == name);
     let mut data = json!({"activeTargets": [], "droppedTargets": [], "droppedTargetCounts": {}});

@@ -60,6 +60,9 @@ pub(crate) struct Serve {
     /// Which changes need no token on an address that others can reach: `ingest` (alerts from senders) or `all`.
     #[arg(long = "web.open", value_name = "WHAT", value_parser = ["ingest", "all"])]
     pub(crate) open: Option<String>,
+    /// Regular expression of the origins whose pages may read API v1.
+    #[arg(long = "web.cors.origin", value_name = "REGEX", default_value = ".*")]
+    pub(crate) cors_origin: String,
     /// Serve the page's files from this directory.
     #[arg(long = "web.ui-dir", value_name = "DIR", hide = true)]
     pub(crate) ui_dir: Option<PathBuf>,
@@ -106,7 +109,7 @@ pub(crate) struct Serve {
 
 /// Flags of the programs that Foghorn replaces and that mean nothing here: they are taken, with a warning, so that a
 /// container's command line goes on working. The second field says whether a value follows.
-pub(crate) const IGNORED: [(&str, bool); 23] = [
+pub(crate) const IGNORED: [(&str, bool); 22] = [
     ("web.console.templates", true),
     ("web.console.libraries", true),
     ("web.enable-admin-api", false),
@@ -115,7 +118,6 @@ pub(crate) const IGNORED: [(&str, bool); 23] = [
     ("web.max-connections", true),
     ("web.read-timeout", true),
     ("web.page-title", true),
-    ("web.cors.origin", true),
     ("web.get-concurrency", true),
     ("web.timeout", true),
     ("storage.tsdb.retention.size", true),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use api::{Assets, Open};
+use api::{Assets, CorsOrigin, Open};
 use model::parse_duration;
 use promql::ParseOptions;
 use rules::RestoreLimits;
@@ -110,6 +110,7 @@ fn options(args: &Serve) -> anyhow::Result<Options> {
             Some("ingest") => Open::Ingest,
             _ => Open::Nothing,
         },
+        cors: CorsOrigin::new(&args.cors_origin).context("--web.cors.origin")?,
         assets: match &args.ui_dir {
             Some(directory) => Assets::from_directory(directory.clone()),
             None => Assets::from_packed(PAGE_FILES.iter().copied()),
@@ -121,6 +122,7 @@ fn options(args: &Serve) -> anyhow::Result<Options> {
             samples_max: args.query_samples,
             timeout: duration("query.timeout", &args.query_timeout)?,
             concurrency: args.query_concurrency,
+            delayed_name_removal: args.features.iter().any(|name| name == "promql-delayed-name-removal"),
         },
         promql: parse_options(&args.features),
         restore: RestoreLimits {
@@ -165,6 +167,8 @@ fn parse_options(features: &[String]) -> ParseOptions {
             "promql-duration-expr" => options.duration_expressions = true,
             "promql-extended-range-selectors" => options.extended_selectors = true,
             "promql-binop-fill-modifiers" => options.fill_modifiers = true,
+            // Read where they take effect.
+            "promql-delayed-name-removal" | "promql-per-step-stats" => {}
             other => tracing::warn!("--enable-feature={other} means nothing here and is ignored."),
         }
     }
@@ -183,6 +187,7 @@ fn flags(args: &Serve) -> Vec<(String, String)> {
         ("web.external-url", args.external_url.clone().unwrap_or_default()),
         ("web.route-prefix", args.route_prefix.clone().unwrap_or_else(|| "/".to_owned())),
         ("web.enable-lifecycle", args.lifecycle.to_string()),
+        ("web.cors.origin", args.cors_origin.clone()),
         ("scripts.dir", text(&args.scripts)),
         ("query.lookback-delta", args.lookback.clone()),
         ("query.timeout", args.query_timeout.clone()),

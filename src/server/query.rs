@@ -27,6 +27,8 @@ pub struct QueryLimits {
     pub timeout: Duration,
     /// Queries from outside at the same time; rules do not wait for them.
     pub concurrency: usize,
+    /// Whether metric names are dropped only from the final answer.
+    pub delayed_name_removal: bool,
 }
 
 impl Default for QueryLimits {
@@ -36,6 +38,7 @@ impl Default for QueryLimits {
             samples_max: 50_000_000,
             timeout: Duration::from_secs(120),
             concurrency: 20,
+            delayed_name_removal: false,
         }
     }
 }
@@ -116,6 +119,7 @@ impl QueryEngine {
             lookback: lookback.unwrap_or(self.limits.lookback),
             samples_max: self.limits.samples_max,
             default_step: *self.default_step.read().unwrap_or_else(PoisonError::into_inner),
+            delayed_name_removal: self.limits.delayed_name_removal,
             ..EvalOptions::default()
         }
     }

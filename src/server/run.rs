@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
-use api::{Access, Api, Assets, LoopbackListener, Open};
+use api::{Access, Api, Assets, CorsOrigin, LoopbackListener, Open};
 use journal::{DataDir, LocalCoord, LocalCoordOptions, Shutdown};
 use model::Secret;
 use notify::Outbox;
@@ -65,6 +65,8 @@ pub struct Options {
     pub lifecycle: bool,
     /// Which changes need no token.
     pub open: Open,
+    /// Which pages of other sites may read.
+    pub cors: CorsOrigin,
     /// The page.
     pub assets: Assets,
     /// Where scripts are dropped.
@@ -268,6 +270,7 @@ pub async fn run(
         views: running.clone(),
         control: running.clone(),
         access: Access { token: admin_token(&options.data)?, open: options.open },
+        cors: options.cors.clone(),
         assets: options.assets.clone(),
         external_url: external_url.clone(),
         route_prefix: options.route_prefix.clone().unwrap_or_default(),

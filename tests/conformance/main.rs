@@ -14,6 +14,8 @@ mod alertmanager;
 mod configuration;
 #[cfg(feature = "exposition")]
 mod expositions;
+#[cfg(feature = "http-api")]
+mod http_api;
 #[cfg(feature = "node-exporter")]
 mod node_exporter;
 #[cfg(feature = "promql")]
@@ -107,6 +109,8 @@ fn main() -> ExitCode {
     alertmanager::run(&corpus, &mut report);
     #[cfg(feature = "node-exporter")]
     node_exporter::run(&corpus, &mut report);
+    #[cfg(feature = "http-api")]
+    http_api::run(&corpus, &mut report);
     let _ = std::panic::take_hook();
     conclude(&report, lists_apply)
 }

@@ -1,6 +1,7 @@
 //! Buckets with their bounds.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use super::{Histogram, Span};
 use crate::float::format_float_shortest;
@@ -69,17 +70,47 @@ fn power_of_two(exponent: i64) -> f64 {
     }
 }
 
+/// The finest resolution that is in use.
+const SCHEMA_MAX: i32 = 8;
+
+/// 2^(1/2), 2^(1/4), … 2^(1/256). The first is one unit in the last place below the true value: bounds that all of the
+/// field's programs agree on were once multiplied from it, and are compared and shown digit by digit.
+const ROOTS: [f64; SCHEMA_MAX as usize] = [
+    std::f64::consts::SQRT_2.next_down(),
+    1.189207115002721,
+    1.0905077326652577,
+    1.0442737824274138,
+    1.0218971486541166,
+    1.0108892860517005,
+    1.0054299011128027,
+    1.0027112750502025,
+];
+
+/// Bounds from 1 up to 2 at the finest resolution. Coarser ones share theirs: every second, every fourth, …
+static FRACTIONS: LazyLock<Vec<f64>> = LazyLock::new(|| {
+    ROOTS
+        .iter()
+        .fold(vec![1.0], |coarser, root| coarser.iter().flat_map(|bound| [*bound, bound * root]).collect())
+});
+
+/// 2^(part / 2^schema), for a part of a power of two.
+fn fraction_bound(part: i32, schema: i32) -> f64 {
+    let finest = usize::try_from(part).unwrap_or(0) << (SCHEMA_MAX - schema).max(0);
+    match FRACTIONS.get(finest) {
+        Some(bound) if schema <= SCHEMA_MAX => *bound,
+        _ => (f64::from(part) / f64::from(1 << schema.min(30))).exp2(),
+    }
+}
+
 /// The upper bound of an exponential bucket: 2^(index / 2^schema).
 pub(super) fn exponential_bound(index: i32, schema: i32) -> f64 {
     let bound = if schema < 0 {
         let exponent = i64::from(index) << schema.unsigned_abs().min(31);
         power_of_two(exponent)
     } else {
-        // Whole powers of two are exact, and so are bounds that several schemas share.
         let per_power = 1i32 << schema.min(30);
         let (whole, part) = (index.div_euclid(per_power), index.rem_euclid(per_power));
-        let fraction = f64::from(part) / f64::from(per_power);
-        fraction.exp2() * power_of_two(i64::from(whole))
+        fraction_bound(part, schema) * power_of_two(i64::from(whole))
     };
     // The highest bucket of finite numbers ends at the largest of them.
     let last_finite = if schema < 0 { 1024 >> schema.unsigned_abs().min(31) } else { 1024 << schema.min(20) };
@@ -195,7 +226,13 @@ mod tests {
             (0, 0, 1.0),
             (1, 0, 2.0),
             (-1, 0, 0.5),
-            (1, 1, 2f64.sqrt()),
+            (1, 1, std::f64::consts::SQRT_2.next_down()),
+            (3, 2, 1.6817928305074288),
+            (9, 5, 2.0 * 0.6076236799902344),
+            (25, 5, 2.0 * 0.8593096490612387),
+            (-27, 5, 0.5 * 1.1143867425958924),
+            (4, 8, 1.0108892860517005),
+            (256, 8, 2.0),
             (2, 1, 2.0),
             (1, -1, 4.0),
             (1024, 0, f64::MAX),
