@@ -25,6 +25,7 @@ mod status;
 mod target;
 mod tree;
 mod views;
+mod write;
 
 use std::sync::Arc;
 
@@ -55,6 +56,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .merge(status::routes())
         .merge(foghorn::routes())
         .merge(alertmanager::routes())
+        .merge(write::routes())
         .merge(lifecycle::routes())
         .merge(page::routes());
     finish(routes, api)

@@ -30,13 +30,15 @@ async fn metadata(State(api): State<Arc<Api>>, params: Params) -> Result<Respons
     let per_metric = params.limit("limit_per_metric")?;
     let metric = params.get("metric");
     let mut families: BTreeMap<String, Vec<Metadata>> = BTreeMap::new();
-    for family in api.views.families() {
-        if metric.is_some_and(|m| m != family.name) {
+    let scraped = api.views.families().into_iter().map(|family| (family.name, family.metadata));
+    let sent = api.receiver.iter().flat_map(|receiver| receiver.families());
+    for (name, metadata) in scraped.chain(sent) {
+        if metric.is_some_and(|m| m != name) {
             continue;
         }
-        let known = families.entry(family.name).or_default();
-        if !known.contains(&family.metadata) && known.len() < per_metric {
-            known.push(family.metadata);
+        let known = families.entry(name).or_default();
+        if !known.contains(&metadata) && known.len() < per_metric {
+            known.push(metadata);
         }
     }
     let listed: serde_json::Map<String, Value> = families

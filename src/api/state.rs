@@ -6,6 +6,7 @@ use std::time::Duration;
 use alerting::AlertingView;
 use ports::{BoxFuture, Clock, QueryError, Select};
 use promql::{Answer, Range};
+use remote::Receiver;
 
 use crate::cors::CorsOrigin;
 use crate::guard::Access;
@@ -39,6 +40,8 @@ pub struct Api {
     pub route_prefix: String,
     /// Whether `/-/reload` and `/-/quit` may be called.
     pub lifecycle: bool,
+    /// Takes samples of other servers; `None` if that is off.
+    pub receiver: Option<Arc<Receiver>>,
 }
 
 /// One PromQL query.

@@ -57,6 +57,9 @@ pub(crate) struct Serve {
     /// Allow `POST /-/reload` and `/-/quit`.
     #[arg(long = "web.enable-lifecycle")]
     pub(crate) lifecycle: bool,
+    /// Take samples that other servers send to `/api/v1/write` by remote write.
+    #[arg(long = "web.enable-remote-write-receiver")]
+    pub(crate) remote_write: bool,
     /// Which changes need no token on an address that others can reach: `ingest` (alerts from senders) or `all`.
     #[arg(long = "web.open", value_name = "WHAT", value_parser = ["ingest", "all"])]
     pub(crate) open: Option<String>,
@@ -109,11 +112,10 @@ pub(crate) struct Serve {
 
 /// Flags of the programs that Foghorn replaces and that mean nothing here: they are taken, with a warning, so that a
 /// container's command line goes on working. The second field says whether a value follows.
-pub(crate) const IGNORED: [(&str, bool); 22] = [
+pub(crate) const IGNORED: &[(&str, bool)] = &[
     ("web.console.templates", true),
     ("web.console.libraries", true),
     ("web.enable-admin-api", false),
-    ("web.enable-remote-write-receiver", false),
     ("web.enable-otlp-receiver", false),
     ("web.max-connections", true),
     ("web.read-timeout", true),

@@ -105,6 +105,7 @@ fn options(args: &Serve) -> anyhow::Result<Options> {
         external_url: args.external_url.clone(),
         route_prefix: route_prefix(args),
         lifecycle: args.lifecycle,
+        remote_write: args.remote_write,
         open: match args.open.as_deref() {
             Some("all") => Open::All,
             Some("ingest") => Open::Ingest,
@@ -188,6 +189,7 @@ fn flags(args: &Serve) -> Vec<(String, String)> {
         ("web.route-prefix", args.route_prefix.clone().unwrap_or_else(|| "/".to_owned())),
         ("web.enable-lifecycle", args.lifecycle.to_string()),
         ("web.cors.origin", args.cors_origin.clone()),
+        ("web.enable-remote-write-receiver", args.remote_write.to_string()),
         ("scripts.dir", text(&args.scripts)),
         ("query.lookback-delta", args.lookback.clone()),
         ("query.timeout", args.query_timeout.clone()),

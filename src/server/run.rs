@@ -63,6 +63,8 @@ pub struct Options {
     pub route_prefix: Option<String>,
     /// Whether `/-/reload` and `/-/quit` may be called.
     pub lifecycle: bool,
+    /// Whether samples of other servers are taken.
+    pub remote_write: bool,
     /// Which changes need no token.
     pub open: Open,
     /// Which pages of other sites may read.
@@ -236,6 +238,9 @@ pub async fn run(
     let running = Arc::new(Running {
         clock: clock.clone(),
         store: store.clone(),
+        receiver: options
+            .remote_write
+            .then(|| Arc::new(remote::Receiver::new(store.clone(), remote::Limits::default()))),
         engine,
         scripts: Scripts::new(host.clone(), options.scripts.clone()),
         host,
@@ -275,6 +280,7 @@ pub async fn run(
         external_url: external_url.clone(),
         route_prefix: options.route_prefix.clone().unwrap_or_default(),
         lifecycle: options.lifecycle,
+        receiver: running.receiver.clone(),
     });
     let (stop, stopped) = watch::channel(false);
     let mut servers = Vec::new();

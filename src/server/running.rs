@@ -17,6 +17,7 @@ use model::Timestamp;
 use notify::{IntegrationKey, Outbox};
 use plugin::{Kind, PluginHost};
 use ports::{BoxFuture, Clock, Collector, Deadline, Notifier, Payload, Target};
+use remote::Receiver;
 use rules::{External, RuleGroup};
 use scrape::{PoolConfig, ScrapeManager};
 use template::Templates;
@@ -36,6 +37,7 @@ use crate::scripts::{self, Scripts};
 pub(crate) struct Running {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) store: Arc<Tsdb>,
+    pub(crate) receiver: Option<Arc<Receiver>>,
     pub(crate) engine: Arc<QueryEngine>,
     pub(crate) host: Arc<PluginHost>,
     pub(crate) scripts: Scripts,
@@ -270,6 +272,14 @@ impl Running {
         }
         if let Some(oldest) = stats.oldest {
             points.add("prometheus_tsdb_lowest_timestamp_seconds", &[], oldest.as_secs_f64());
+        }
+        if let Some(receiver) = &self.receiver {
+            let totals = receiver.totals();
+            points.count("foghorn_remote_write_requests_total", &[], totals.requests);
+            points.count("foghorn_remote_write_requests_failed_total", &[], totals.failed);
+            points.count("foghorn_remote_write_samples_total", &[], totals.samples);
+            points.count("foghorn_remote_write_histograms_total", &[], totals.histograms);
+            points.count("foghorn_remote_write_exemplars_total", &[], totals.exemplars);
         }
     }
 

@@ -20,6 +20,8 @@ mod http_api;
 mod node_exporter;
 #[cfg(feature = "promql")]
 mod promqls;
+#[cfg(feature = "remote-write")]
+mod remote_write;
 #[cfg(feature = "rules")]
 mod rule;
 #[cfg(feature = "templates")]
@@ -107,6 +109,8 @@ fn main() -> ExitCode {
     rule::run(&corpus, &mut report);
     #[cfg(feature = "alertmanager")]
     alertmanager::run(&corpus, &mut report);
+    #[cfg(feature = "remote-write")]
+    remote_write::run(&corpus, &mut report);
     #[cfg(feature = "node-exporter")]
     node_exporter::run(&corpus, &mut report);
     #[cfg(feature = "http-api")]
