@@ -81,6 +81,12 @@ pub enum EvalError {
     /// It took too long.
     #[error("query timed out")]
     TimedOut,
+    /// Samples cannot be read.
+    #[error("{message}")]
+    Storage {
+        /// Which ones, and why.
+        message: String,
+    },
     /// The data do not fit the expression: two series where one is needed, a label name that is none.
     #[error("{message}")]
     Execution {

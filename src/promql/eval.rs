@@ -17,46 +17,82 @@ mod native;
 mod notes;
 mod over_time;
 mod rate;
+mod recorder;
 mod select;
 mod series;
+mod started;
+mod stream;
 mod topk;
+mod window;
 
-use model::{FloatSample, HistogramSample, SampleValue, Series, Timestamp, VectorSample};
+use model::{
+    FloatSample, HistogramSample, SampleValue, Samples, Series, SeriesReader, Timestamp, VectorSample,
+};
 
 use crate::ast::{Expr, Node, TimeModifier, ValueKind};
 use crate::functions::FunctionId;
 use crate::plan::{Plan, Resolver};
 use crate::{Answer, EvalError, EvalOptions, Range, Value};
 use notes::Notes;
-use select::Cursor;
+use recorder::Recorder;
 use series::{Grid, Output, Ser, merged, without_metric};
+use window::Cursor;
 
 /// Evaluates `expr` over `range`.
 ///
-/// `data` holds for each selection of [`crate::plan`], in its order, the series that match it, each with at least the
-/// samples of the selection's span, sorted by time. The answer to a range is a matrix, sorted by labels.
-pub fn eval(
+/// `data` holds for each selection of [`crate::plan`], in its order, a reader of the series that match it, each with at least
+/// the samples of the selection's span; `Vec<Series>` is one. Each series is read once for each selector that needs it. The
+/// answer to a range is a matrix, sorted by labels.
+pub fn eval<S: SeriesReader>(
     expr: &Expr,
     range: Range,
-    data: &[Vec<Series>],
+    data: &[S],
+    options: &EvalOptions,
+) -> Result<Answer, EvalError> {
+    let data: Vec<&dyn SeriesReader> = data.iter().map(|reader| reader as &dyn SeriesReader).collect();
+    eval_with(expr, range, &data, options)
+}
+
+fn eval_with(
+    expr: &Expr,
+    range: Range,
+    data: &[&dyn SeriesReader],
     options: &EvalOptions,
 ) -> Result<Answer, EvalError> {
     let plan = Plan::new(expr, range, options)?;
     let resolver = Resolver::new(range, options);
-    let mut evaluator = Evaluator { plan, resolver, data, options, notes: Notes::default(), live: 0 };
+    let steps = Grid::of(range).len;
+    // More steps than samples are allowed cannot be held; refuse before allocating them.
+    if steps > options.samples_max {
+        return Err(EvalError::TooManySamples { max: options.samples_max });
+    }
+    let mut evaluator = Evaluator {
+        plan,
+        resolver,
+        data,
+        options,
+        notes: Notes::default(),
+        live: 0,
+        recorder: Recorder::new(options, steps),
+        buffers: Vec::new(),
+    };
     let value = evaluator.answer(expr, range)?;
     let (warnings, infos) = evaluator.notes.finish();
-    Ok(Answer { value, warnings, infos })
+    let (samples, explain) = evaluator.recorder.finish();
+    Ok(Answer { value, warnings, infos, samples, explain })
 }
 
 struct Evaluator<'a> {
     plan: Plan,
     resolver: Resolver,
-    data: &'a [Vec<Series>],
+    data: &'a [&'a dyn SeriesReader],
     options: &'a EvalOptions,
     notes: Notes,
     /// Samples held at the moment.
     live: usize,
+    recorder: Recorder,
+    /// Buffers that series were read into, for the next ones.
+    buffers: Vec<Samples>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -81,11 +117,7 @@ impl<'a> Evaluator<'a> {
                 Output::Vector(series) => Value::Vector(instant_vector(self.named(series)?, at)),
             });
         }
-        let grid = Grid::new(start, range.end.as_millis(), range.step_ms.max(1));
-        // More steps than samples are allowed cannot be held; refuse before allocating them.
-        if grid.len > self.options.samples_max {
-            return Err(EvalError::TooManySamples { max: self.options.samples_max });
-        }
+        let grid = Grid::of(range);
         let series = match self.eval(expr, grid)? {
             Output::Vector(series) => self.named(series)?,
             Output::Scalar(values) => {
@@ -106,18 +138,22 @@ impl<'a> Evaluator<'a> {
 
     /// The range vector itself, for an instant query.
     fn matrix(&mut self, expr: &Expr, grid: Grid) -> Result<Value, EvalError> {
+        self.recorder.begin(expr);
         let input = self.range_input(expr, grid)?;
-        let mut matrix = Vec::new();
-        for series in &input.series {
-            let window = input.window(series, &mut Cursor::default(), 0, grid.time(0));
-            let labels =
-                if series.drop_name { without_metric(&series.labels) } else { series.labels.clone() };
+        let (mut matrix, time) = (Vec::new(), input.time);
+        self.each_range(&input, grid, &mut |evaluator, labels, drop_name, samples| {
+            let window = time.window(samples, &mut Cursor::default(), 0, grid.time(0));
+            let labels = if drop_name { without_metric(labels) } else { labels.clone() };
             let (floats, histograms) = (window.floats().to_vec(), window.histograms().to_vec());
+            evaluator.recorder.count_at(0, window.weight());
             if !(floats.is_empty() && histograms.is_empty()) {
-                self.charge(floats.len() + histograms.len())?;
+                evaluator.charge(floats.len() + histograms.len())?;
                 matrix.push(Series { labels, floats, histograms });
             }
-        }
+            Ok(())
+        })?;
+        let values = matrix.iter().map(|s| s.floats.len() + s.histograms.len()).sum();
+        self.recorder.end(matrix.len(), values, 0);
         matrix.sort_by(|a, b| a.labels.cmp(&b.labels));
         Ok(Value::Matrix(matrix))
     }
@@ -133,18 +169,27 @@ impl<'a> Evaluator<'a> {
     /// The value of `expr` at each step of `grid`.
     fn eval(&mut self, expr: &Expr, grid: Grid) -> Result<Output, EvalError> {
         self.options.stop.check()?;
-        if grid.len > 1 && !is_leaf(expr) && is_constant(expr) {
-            let output = self.eval(expr, Grid::one(grid.start))?;
-            let before = output.len();
-            self.charge(before.saturating_mul(grid.len - 1))?;
-            return Ok(repeated(output, grid.len));
-        }
-        let output = self.eval_node(expr, grid)?;
+        self.recorder.begin(expr);
+        let output = if repeats(expr, grid) {
+            let counting = self.recorder.enter_subquery();
+            let output = self.eval_node(expr, Grid::one(grid.start))?;
+            self.recorder.repeat(counting, grid.len);
+            if output.len().saturating_mul(grid.len) > self.options.samples_max {
+                return Err(EvalError::TooManySamples { max: self.options.samples_max });
+            }
+            repeated(output, grid.len)
+        } else {
+            self.eval_node(expr, grid)?
+        };
         self.charge(output.len())?;
+        self.recorder.end(output.series_len(), output.len(), 0);
         Ok(output)
     }
 
     fn eval_node(&mut self, expr: &Expr, grid: Grid) -> Result<Output, EvalError> {
+        if self.is_stream(expr) {
+            return self.collect(expr, grid).map(Output::Vector);
+        }
         match &expr.node {
             Node::Number { value, .. } => Ok(Output::Scalar(vec![*value; grid.len])),
             Node::String(bytes) => Ok(Output::Text(String::from_utf8_lossy(bytes).into_owned())),
@@ -153,36 +198,18 @@ impl<'a> Evaluator<'a> {
                 self.release(output.len());
                 Ok(output)
             }
-            Node::Selector(selector) => {
-                self.instant_selector(expr, selector, grid).map(|selected| Output::Vector(selected.values))
+            Node::Unary { negative, expr: inner } => {
+                let values = self.scalar(inner, grid)?;
+                let signed = |value: f64| if *negative { -value } else { value };
+                Ok(Output::Scalar(values.into_iter().map(signed).collect()))
             }
-            Node::Unary { negative, expr: inner } => self.unary(inner, *negative, grid),
             Node::Binary { .. } => self.binary(expr, grid),
             Node::Aggregate { .. } => self.aggregate(expr, grid).map(Output::Vector),
             Node::Call { function, args } => self.call(expr, function, args, grid),
-            Node::Range { .. } | Node::Subquery { .. } => {
+            Node::Selector(_) | Node::Range { .. } | Node::Subquery { .. } => {
                 Err(EvalError::at(expr.span, "a range vector has no value of its own"))
             }
         }
-    }
-
-    fn unary(&mut self, inner: &Expr, negative: bool, grid: Grid) -> Result<Output, EvalError> {
-        let output = self.eval(inner, grid)?;
-        self.release(output.len());
-        if !negative {
-            return Ok(output);
-        }
-        Ok(match output {
-            Output::Scalar(values) => Output::Scalar(values.into_iter().map(|v| -v).collect()),
-            Output::Vector(mut series) => {
-                for one in &mut series {
-                    one.floats.iter_mut().for_each(|(_, v)| *v = -*v);
-                    one.histograms.iter_mut().for_each(|(_, h)| *h = h.scaled(-1.0).into());
-                }
-                Output::Vector(self.unnamed(series)?)
-            }
-            text @ Output::Text(_) => text,
-        })
     }
 
     /// The vector that `expr` evaluates to. Its samples no longer count: what is made of them will.
@@ -229,6 +256,7 @@ impl<'a> Evaluator<'a> {
     /// Counts samples that are held from now on.
     fn charge(&mut self, samples: usize) -> Result<(), EvalError> {
         self.live = self.live.saturating_add(samples);
+        self.recorder.holds(self.live);
         if self.live > self.options.samples_max {
             return Err(EvalError::TooManySamples { max: self.options.samples_max });
         }
@@ -285,8 +313,9 @@ fn repeated(output: Output, len: usize) -> Output {
     }
 }
 
-fn is_leaf(expr: &Expr) -> bool {
-    matches!(expr.node, Node::Number { .. } | Node::String(_))
+/// Whether `expr` is evaluated once for all steps.
+fn repeats(expr: &Expr, grid: Grid) -> bool {
+    grid.len > 1 && !matches!(expr.node, Node::Number { .. } | Node::String(_)) && is_constant(expr)
 }
 
 /// Whether the value is the same at every step.

@@ -19,6 +19,7 @@ mod ast;
 mod check;
 mod error;
 mod eval;
+mod explain;
 mod functions;
 mod lex;
 mod notation;
@@ -36,6 +37,7 @@ pub use ast::{
 };
 pub use error::{EvalError, ParseError, ParseErrors};
 pub use eval::eval;
+pub use explain::{Explain, NanoClock, QuerySamples};
 pub use functions::{Arity, Function, FunctionId, all as functions};
 pub use notation::{NotationError, SeriesDescription, format_histogram, parse_labels, parse_series};
 pub use options::{Answer, EvalOptions, ParseOptions, Range, Stop, Value, lookback_default};

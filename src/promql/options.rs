@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use model::{Matrix, Timestamp, Vector};
 
-use crate::EvalError;
+use crate::{EvalError, Explain, NanoClock, QuerySamples};
 
 /// Which parts of the language are allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +91,10 @@ pub struct EvalOptions {
     pub delayed_name_removal: bool,
     /// How the evaluation is ended early.
     pub stop: Stop,
+    /// Whether [`QuerySamples::per_step`] is wanted.
+    pub per_step: bool,
+    /// Whether [`Answer::explain`] is wanted, and the clock for it.
+    pub explain: Option<NanoClock>,
 }
 
 impl Default for EvalOptions {
@@ -101,6 +105,8 @@ impl Default for EvalOptions {
             default_step: Duration::from_secs(60),
             delayed_name_removal: false,
             stop: Stop::default(),
+            per_step: false,
+            explain: None,
         }
     }
 }
@@ -143,6 +149,10 @@ pub struct Answer {
     pub warnings: Vec<String>,
     /// What is worth knowing, each with its place in the expression.
     pub infos: Vec<String>,
+    /// How many samples it took.
+    pub samples: QuerySamples,
+    /// The account of the evaluation, if [`EvalOptions::explain`] asks for it.
+    pub explain: Option<Explain>,
 }
 
 /// What an expression evaluates to.

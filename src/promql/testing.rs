@@ -10,6 +10,7 @@
 mod compare;
 mod expectation;
 mod memory;
+mod start_times;
 
 use std::time::Duration;
 

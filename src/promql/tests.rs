@@ -6,7 +6,7 @@ use model::{Labels, SampleValue, Timestamp, Vector};
 use proptest::prelude::*;
 
 use crate::testing::{Memory, Texts, almost_equal, run};
-use crate::{EvalError, EvalOptions, ParseOptions, Range, Stop, Value, parse, plan};
+use crate::{EvalError, EvalOptions, NanoClock, ParseOptions, Range, Stop, Value, parse, plan};
 
 #[test]
 fn scripts_pass() {
@@ -337,4 +337,33 @@ fn naive_rate(samples: &BTreeMap<i64, f64>, at: i64, window: i64) -> Option<f64>
     }
     let to_end = reach(at as f64 - last.0);
     Some(grown * (sampled + to_start + to_end) / sampled / window as f64)
+}
+
+#[test]
+fn accounts_for_samples_and_nodes() {
+    let memory = memory(&["x{a=\"1\"} 0+60x10", "x{a=\"2\"} 0+60x10"]);
+    let expr = parse("sum(rate(x[5m])) + max_over_time(x[3m:1m] @ 600)", &ParseOptions::all()).unwrap();
+    let time = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let clock = NanoClock::new(move || time.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+    let options = EvalOptions { per_step: true, explain: Some(clock), ..EvalOptions::default() };
+    let range =
+        Range::new(Timestamp::from_secs(480), Timestamp::from_secs(600), std::time::Duration::from_secs(60));
+    let answer =
+        memory.query(&parse("sum(rate(x[5m]))", &ParseOptions::all()).unwrap(), range, &options).unwrap();
+    assert_eq!(answer.samples.per_step, [10, 10, 10]);
+    assert_eq!((answer.samples.total, answer.samples.read), (30, 14));
+    let explain = answer.explain.unwrap();
+    assert_eq!((explain.kind, explain.series, explain.values, explain.samples), ("sum", 1, 3, 14));
+    let rate = &explain.children[0];
+    assert_eq!((rate.text.as_str(), rate.series, rate.values, rate.samples), ("rate(x[5m])", 2, 6, 14));
+    assert!(rate.nanos > 0 && rate.nanos < explain.nanos, "{} of {}", rate.nanos, explain.nanos);
+    let range_vector = &rate.children[0];
+    assert_eq!((range_vector.kind, range_vector.series, range_vector.samples), ("range", 2, 14));
+    let answer = memory.query(&expr, range, &options).unwrap();
+    // Three steps of the subquery for two series stand for each step of the query, and are its windows again.
+    assert_eq!(answer.samples.per_step, [22, 22, 22]);
+    assert!(answer.samples.peak >= 6, "{:?}", answer.samples);
+    let explain = answer.explain.unwrap();
+    assert_eq!(explain.children.iter().map(|c| c.kind).collect::<Vec<_>>(), ["sum", "max_over_time"]);
+    assert_eq!(explain.children[1].children[0].kind, "selector");
 }

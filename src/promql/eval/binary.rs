@@ -9,11 +9,12 @@ use model::{Labels, METRIC_NAME};
 
 use super::Evaluator;
 use super::elements::{self, Computed};
+use super::select::Sink;
 use super::series::{Grid, Output, Ser, Val, without_metric};
 use crate::EvalError;
-use crate::ast::{BinaryOp, Cardinality, Expr, Matching, Node, Span};
+use crate::ast::{BinaryOp, Cardinality, Expr, Matching, Node, Span, ValueKind};
 
-impl Evaluator<'_> {
+impl<'a> Evaluator<'a> {
     pub(super) fn binary(&mut self, expr: &Expr, grid: Grid) -> Result<Output, EvalError> {
         let Node::Binary { op, lhs, rhs, return_bool, matching } = &expr.node else {
             return Err(EvalError::at(expr.span, "expected a binary expression"));
@@ -26,12 +27,6 @@ impl Evaluator<'_> {
             (Output::Scalar(left), Output::Scalar(right)) => {
                 let values = left.into_iter().zip(right).map(|(l, r)| elements::scalar_operation(*op, l, r));
                 Ok(Output::Scalar(values.collect()))
-            }
-            (Output::Vector(left), Output::Scalar(right)) => {
-                self.with_scalar(operation, left, &right, Side::Left).map(Output::Vector)
-            }
-            (Output::Scalar(left), Output::Vector(right)) => {
-                self.with_scalar(operation, right, &left, Side::Right).map(Output::Vector)
             }
             (Output::Vector(left), Output::Vector(right)) => {
                 let Some(matching) = matching else {
@@ -52,34 +47,51 @@ impl Evaluator<'_> {
         }
     }
 
-    /// A vector and a number at each step; `side` is where the vector stands.
-    fn with_scalar(
+    /// A vector and a number at each step.
+    pub(super) fn each_with_scalar(
         &mut self,
-        operation: Operation,
-        vector: Vec<Ser>,
-        scalar: &[f64],
-        side: Side,
-    ) -> Result<Vec<Ser>, EvalError> {
-        let mut out = Vec::with_capacity(vector.len());
-        for series in vector {
-            self.options.stop.check()?;
-            let mut result = Ser::new(series.labels.clone(), series.drop_name);
-            for (step, value) in series.values() {
-                let number = Val::Float(scalar[step]);
-                let computed = match side {
-                    Side::Left => self.compute(operation, &value, &number, None),
-                    Side::Right => self.compute(operation, &number, &value, Some(&value)),
+        expr: &Expr,
+        grid: Grid,
+        sink: Sink<'_, 'a>,
+    ) -> Result<(), EvalError> {
+        let Node::Binary { op, lhs, rhs, return_bool, .. } = &expr.node else {
+            return Err(EvalError::at(expr.span, "expected a binary expression"));
+        };
+        let operation = Operation { op: *op, return_bool: *return_bool, span: expr.span };
+        let vector_left = lhs.kind() == ValueKind::Vector;
+        let (vector, scalar) = if vector_left { (lhs, rhs) } else { (rhs, lhs) };
+        let numbers = self.scalar(scalar, grid)?;
+        self.each(vector, grid, &mut |evaluator, series| {
+            let histograms = std::mem::take(&mut series.histograms);
+            if vector_left {
+                operation.on_floats(&mut series.floats, |step, value| (value, numbers[step as usize]));
+            } else {
+                operation.on_floats(&mut series.floats, |step, value| (numbers[step as usize], value));
+            }
+            if let Some((step, _)) = series.floats.first()
+                && elements::vector_operation(*op, &Val::Float(0.0), &Val::Float(0.0)).is_undefined()
+            {
+                let number = Val::Float(numbers[*step as usize]);
+                evaluator.compute(operation, &number, &number, None);
+                series.floats.clear();
+            }
+            for (step, histogram) in histograms {
+                let (value, number) = (Val::Histogram(histogram), Val::Float(numbers[step as usize]));
+                let computed = if vector_left {
+                    evaluator.compute(operation, &value, &number, None)
+                } else {
+                    evaluator.compute(operation, &number, &value, Some(&value))
                 };
                 if let Some(value) = computed {
-                    result.push(step, value);
+                    series.push(step as usize, value);
+                    series.sort();
                 }
             }
-            if !result.is_empty() {
-                result.sort();
-                out.push(result);
+            if series.is_empty() {
+                return Ok(());
             }
-        }
-        if operation.drops_name() { self.unnamed(out) } else { Ok(out) }
+            if operation.drops_name() { evaluator.pass_on(series, sink) } else { sink(evaluator, series) }
+        })
     }
 
     /// The result for one pair of values; `None` if there is none. A comparison answers its left value, or `kept`.
@@ -276,12 +288,27 @@ impl Operation {
         self.return_bool
             || !(self.op.is_comparison() || matches!(self.op, BinaryOp::TrimUpper | BinaryOp::TrimLower))
     }
-}
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Left,
-    Right,
+    /// Numbers and numbers; `sides` tells which stands where. A comparison keeps the values for which it holds.
+    #[inline]
+    fn on_floats(self, floats: &mut Vec<(u32, f64)>, sides: impl Fn(u32, f64) -> (f64, f64)) {
+        if self.op.is_comparison() {
+            let holds = |step, value| {
+                let (left, right) = sides(step, value);
+                elements::compare(self.op, left, right).unwrap_or(false)
+            };
+            if self.return_bool {
+                floats.iter_mut().for_each(|(s, v)| *v = f64::from(u8::from(holds(*s, *v))));
+            } else {
+                floats.retain(|(step, value)| holds(*step, *value));
+            }
+            return;
+        }
+        for (step, value) in floats {
+            let (left, right) = sides(*step, *value);
+            *value = elements::arithmetic(self.op, left, right).unwrap_or(*value);
+        }
+    }
 }
 
 /// The state of one matching.

@@ -6,13 +6,14 @@ use model::{Histogram, Labels};
 
 use super::classic::{self, ClassicBucket};
 use super::over_time::absent_series;
+use super::select::{SampleTime, Sink, WithTimes};
 use super::series::{Grid, Output, Ser, merged, without_metric};
 use super::{Evaluator, dates, elements, native};
 use crate::EvalError;
-use crate::ast::{Expr, Node, Span, ValueKind};
+use crate::ast::{Expr, Node, Selector, Span};
 use crate::functions::{Function, FunctionId as F};
 
-impl Evaluator<'_> {
+impl<'a> Evaluator<'a> {
     pub(super) fn call(
         &mut self,
         expr: &Expr,
@@ -21,9 +22,6 @@ impl Evaluator<'_> {
         grid: Grid,
     ) -> Result<Output, EvalError> {
         let span = expr.span;
-        if args.iter().any(|arg| arg.kind() == ValueKind::Matrix) {
-            return self.over_windows(function, args, span, grid).map(Output::Vector);
-        }
         let everywhere = |value: f64| Output::Scalar(vec![value; grid.len]);
         let vector = match function.id {
             F::Time => {
@@ -59,10 +57,8 @@ impl Evaluator<'_> {
             F::LabelReplace => self.label_replace(args, span, grid)?,
             F::LabelJoin => self.label_join(args, span, grid)?,
             F::Timestamp => self.timestamp(args, grid)?,
-            F::StartTimestamp => {
-                self.vector(&args[0], grid)?;
-                Vec::new()
-            }
+            F::StartTimestamp => self.start_timestamp(args, grid)?,
+            F::AbsentOverTime => self.absent_over_time(&args[0], grid)?,
             F::Info => self.info(args, span, grid)?,
             F::HistogramQuantile => {
                 let q = self.scalar(&args[0], grid)?;
@@ -76,131 +72,89 @@ impl Evaluator<'_> {
                 let input = self.vector(&args[2], grid)?;
                 self.histogram_fraction(&lower, &upper, input, args[2].span)?
             }
-            F::HistogramCount
-            | F::HistogramSum
-            | F::HistogramAvg
-            | F::HistogramStddev
-            | F::HistogramStdvar => {
-                let input = self.vector(&args[0], grid)?;
-                self.each_histogram(input, |h| of_histogram(function.id, h))?
-            }
-            F::Minute
-            | F::Hour
-            | F::DayOfWeek
-            | F::DayOfMonth
-            | F::DayOfYear
-            | F::DaysInMonth
-            | F::Month
-            | F::Year => self.date(function.id, args, grid)?,
-            F::Clamp | F::ClampMin | F::ClampMax => self.clamped(function.id, args, grid)?,
-            F::Round => {
-                let to = match args.get(1) {
-                    Some(arg) => self.scalar(arg, grid)?,
-                    None => vec![1.0; grid.len],
-                };
-                let input = self.vector(&args[0], grid)?;
-                self.each_float(input, |step, value| {
-                    let inverse = 1.0 / to[step];
-                    Some((value * inverse + 0.5).floor() / inverse)
-                })?
-            }
+            // What is left are parts of a date without an argument; all others are streams.
             id => {
-                let input = self.vector(&args[0], grid)?;
-                self.each_float(input, |_, value| Some(of_float(id, value)))?
+                let values = (0..grid.len).map(|step| dates::part(id, grid.time(step) as f64 / 1000.0));
+                vec![Ser::of_floats(values)]
             }
         };
         Ok(Output::Vector(vector))
     }
 
-    /// Numbers changed one by one; histograms vanish.
-    fn each_float(
+    /// Functions that change value after value; see [`super::stream`].
+    pub(super) fn each_changed(
         &mut self,
-        input: Vec<Ser>,
-        change: impl Fn(usize, f64) -> Option<f64>,
-    ) -> Result<Vec<Ser>, EvalError> {
-        let mut out = Vec::with_capacity(input.len());
-        for mut series in input {
-            series.histograms.clear();
-            series.floats.retain_mut(|(step, value)| match change(*step as usize, *value) {
-                Some(changed) => {
-                    *value = changed;
-                    true
-                }
-                None => false,
-            });
-            if !series.is_empty() {
-                out.push(series);
-            }
-        }
-        self.unnamed(out)
-    }
-
-    /// Histograms turned into numbers; numbers vanish.
-    fn each_histogram(
-        &mut self,
-        input: Vec<Ser>,
-        value_of: impl Fn(&Histogram) -> f64,
-    ) -> Result<Vec<Ser>, EvalError> {
-        let mut out = Vec::with_capacity(input.len());
-        for mut series in input {
-            let histograms = std::mem::take(&mut series.histograms);
-            series.floats = histograms.into_iter().map(|(step, h)| (step, value_of(&h))).collect();
-            if !series.is_empty() {
-                out.push(series);
-            }
-        }
-        self.unnamed(out)
-    }
-
-    fn clamped(&mut self, id: F, args: &[Expr], grid: Grid) -> Result<Vec<Ser>, EvalError> {
-        let mut bounds = Vec::new();
+        id: F,
+        args: &[Expr],
+        grid: Grid,
+        sink: Sink<'_, 'a>,
+    ) -> Result<(), EvalError> {
+        let mut scalars = Vec::new();
         for arg in &args[1..] {
-            bounds.push(self.scalar(arg, grid)?);
+            scalars.push(self.scalar(arg, grid)?);
         }
-        let input = self.vector(&args[0], grid)?;
-        self.each_float(input, |step, value| {
-            let (low, high) = match id {
-                F::ClampMin => (bounds[0][step], f64::INFINITY),
-                F::ClampMax => (f64::NEG_INFINITY, bounds[0][step]),
-                _ => (bounds[0][step], bounds[1][step]),
-            };
-            // Between bounds that cross lies nothing.
-            (low <= high || low.is_nan() || high.is_nan()).then(|| larger(low, smaller(high, value)))
+        self.each(&args[0], grid, &mut |evaluator, series| {
+            change(id, series, &scalars);
+            evaluator.pass_on(series, sink)
         })
     }
 
-    fn date(&mut self, id: F, args: &[Expr], grid: Grid) -> Result<Vec<Ser>, EvalError> {
-        let Some(arg) = args.first() else {
-            let values = (0..grid.len).map(|step| dates::part(id, grid.time(step) as f64 / 1000.0));
-            return Ok(vec![Ser::of_floats(values)]);
-        };
-        let input = self.vector(arg, grid)?;
-        self.each_float(input, |_, value| Some(dates::part(id, value)))
+    /// A series whose values were computed: it has lost its name, and it counts only if a value is left.
+    pub(super) fn pass_on(&mut self, series: &mut Ser, sink: Sink<'_, 'a>) -> Result<(), EvalError> {
+        if series.is_empty() {
+            return Ok(());
+        }
+        self.unname(series);
+        sink(self, series)
     }
 
     /// The times of samples: of those that a selector found, else of the evaluation.
     fn timestamp(&mut self, args: &[Expr], grid: Grid) -> Result<Vec<Ser>, EvalError> {
         let arg = args[0].without_parens();
-        let out = if let Node::Selector(selector) = &arg.node {
-            let selected = self.instant_selector(arg, selector, grid)?;
-            let with_times = |(series, times): (Ser, Vec<(u32, i64)>)| Ser {
-                floats: times.into_iter().map(|(step, at)| (step, at as f64 / 1000.0)).collect(),
-                histograms: Vec::new(),
-                ..series
-            };
-            selected.values.into_iter().zip(selected.times).map(with_times).collect()
-        } else {
-            let mut input = self.vector(arg, grid)?;
-            for series in &mut input {
-                let histograms = std::mem::take(&mut series.histograms);
-                series.floats.extend(histograms.into_iter().map(|(step, _)| (step, 0.0)));
-                series.sort();
-                for (step, value) in &mut series.floats {
-                    *value = grid.time(*step as usize) as f64 / 1000.0;
-                }
+        if let Node::Selector(selector) = &arg.node {
+            return self.of_times(arg, selector, grid, |time| time.at as f64 / 1000.0);
+        }
+        let mut input = self.vector(arg, grid)?;
+        for series in &mut input {
+            let histograms = std::mem::take(&mut series.histograms);
+            series.floats.extend(histograms.into_iter().map(|(step, _)| (step, 0.0)));
+            series.sort();
+            for (step, value) in &mut series.floats {
+                *value = grid.time(*step as usize) as f64 / 1000.0;
             }
-            input
-        };
+        }
+        self.unnamed(input)
+    }
+
+    /// The times at which the counting behind samples began; 0 if that is not known. Only samples that a selector found
+    /// have such times.
+    fn start_timestamp(&mut self, args: &[Expr], grid: Grid) -> Result<Vec<Ser>, EvalError> {
+        let arg = args[0].without_parens();
+        if let Node::Selector(selector) = &arg.node {
+            return self.of_times(arg, selector, grid, |time| time.start.unwrap_or(0) as f64 / 1000.0);
+        }
+        self.vector(arg, grid)?;
+        Ok(Vec::new())
+    }
+
+    fn of_times(
+        &mut self,
+        arg: &Expr,
+        selector: &Selector,
+        grid: Grid,
+        value_of: impl Fn(&SampleTime) -> f64,
+    ) -> Result<Vec<Ser>, EvalError> {
+        let mut out = Vec::new();
+        self.recorder.begin(arg);
+        self.instant_selector(arg, selector, grid, WithTimes::Yes, &mut |evaluator, series, times| {
+            evaluator.charge(times.len())?;
+            let floats = times.iter().map(|time| (time.step, value_of(time))).collect();
+            out.push(Ser { floats, ..Ser::new(series.labels.clone(), series.drop_name) });
+            Ok(())
+        })?;
+        let len = out.iter().map(Ser::len).sum();
+        self.recorder.end(out.len(), len, 0);
+        self.release(len);
         self.unnamed(out)
     }
 
@@ -501,6 +455,50 @@ fn only_values(series: &[Ser], grid: Grid) -> Vec<f64> {
         .collect()
 }
 
+/// Changes the values of one series; `scalars` are the further arguments. Numbers that the function makes of histograms
+/// replace those; other functions leave histograms out.
+fn change(id: F, series: &mut Ser, scalars: &[Vec<f64>]) {
+    let histograms = std::mem::take(&mut series.histograms);
+    let floats = &mut series.floats;
+    match id {
+        F::HistogramCount | F::HistogramSum | F::HistogramAvg | F::HistogramStddev | F::HistogramStdvar => {
+            floats.clear();
+            floats.extend(histograms.iter().map(|(step, histogram)| (*step, of_histogram(id, histogram))));
+        }
+        F::Clamp | F::ClampMin | F::ClampMax => {
+            let bounds = |step: usize| match id {
+                F::ClampMin => (scalars[0][step], f64::INFINITY),
+                F::ClampMax => (f64::NEG_INFINITY, scalars[0][step]),
+                _ => (scalars[0][step], scalars[1][step]),
+            };
+            floats.retain_mut(|(step, value)| {
+                let (low, high) = bounds(*step as usize);
+                *value = larger(low, smaller(high, *value));
+                // Between bounds that cross lies nothing.
+                low <= high || low.is_nan() || high.is_nan()
+            });
+        }
+        F::Round => {
+            for (step, value) in floats {
+                let to = scalars.first().map_or(1.0, |to| to[*step as usize]);
+                let inverse = 1.0 / to;
+                *value = (*value * inverse + 0.5).floor() / inverse;
+            }
+        }
+        F::Minute
+        | F::Hour
+        | F::DayOfWeek
+        | F::DayOfMonth
+        | F::DayOfYear
+        | F::DaysInMonth
+        | F::Month
+        | F::Year => {
+            floats.iter_mut().for_each(|(_, value)| *value = dates::part(id, *value));
+        }
+        _ => floats.iter_mut().for_each(|(_, value)| *value = of_float(id, *value)),
+    }
+}
+
 fn of_histogram(id: F, histogram: &Histogram) -> f64 {
     match id {
         F::HistogramCount => histogram.count,
@@ -509,6 +507,36 @@ fn of_histogram(id: F, histogram: &Histogram) -> f64 {
         F::HistogramStddev => native::variance(histogram).sqrt(),
         _ => native::variance(histogram),
     }
+}
+
+/// Whether the function computes a number from a number; see [`of_float`].
+pub(super) fn is_arithmetic(id: F) -> bool {
+    matches!(
+        id,
+        F::Abs
+            | F::Ceil
+            | F::Floor
+            | F::Sqrt
+            | F::Exp
+            | F::Ln
+            | F::Log2
+            | F::Log10
+            | F::Sin
+            | F::Cos
+            | F::Tan
+            | F::Asin
+            | F::Acos
+            | F::Atan
+            | F::Sinh
+            | F::Cosh
+            | F::Tanh
+            | F::Asinh
+            | F::Acosh
+            | F::Atanh
+            | F::Deg
+            | F::Rad
+            | F::Sgn
+    )
 }
 
 fn of_float(id: F, value: f64) -> f64 {

@@ -14,7 +14,7 @@ pub(super) fn scalar_operation(op: BinaryOp, left: f64, right: f64) -> f64 {
     }
 }
 
-fn compare(op: BinaryOp, left: f64, right: f64) -> Option<bool> {
+pub(super) fn compare(op: BinaryOp, left: f64, right: f64) -> Option<bool> {
     Some(match op {
         BinaryOp::Eq => left == right,
         BinaryOp::Ne => left != right,
@@ -26,7 +26,7 @@ fn compare(op: BinaryOp, left: f64, right: f64) -> Option<bool> {
     })
 }
 
-fn arithmetic(op: BinaryOp, left: f64, right: f64) -> Option<f64> {
+pub(super) fn arithmetic(op: BinaryOp, left: f64, right: f64) -> Option<f64> {
     Some(match op {
         BinaryOp::Add => left + right,
         BinaryOp::Sub => left - right,
@@ -48,6 +48,12 @@ pub(super) enum Computed {
     Mismatch,
     /// The operator means nothing for these.
     Undefined,
+}
+
+impl Computed {
+    pub(super) fn is_undefined(&self) -> bool {
+        matches!(self, Computed::Undefined)
+    }
 }
 
 /// A value from two values, of which at most one is a number from a scalar.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use model::{Labels, METRIC_NAME, Matcher};
 
 use super::Evaluator;
-use super::select::Selected;
+use super::select::{SampleTime, WithTimes};
 use super::series::{Grid, Ser};
 use crate::EvalError;
 use crate::ast::{Edges, Expr, Node, Selector, Span, TimeModifier};
@@ -67,14 +67,31 @@ impl Evaluator<'_> {
         Ok(out)
     }
 
-    fn info_series(&mut self, args: &[Expr], grid: Grid) -> Result<Selected, EvalError> {
+    fn info_series(&mut self, args: &[Expr], grid: Grid) -> Result<Infos, EvalError> {
         // The info series were planned under the place of the first argument.
         let time = first_selector_time(&args[0]).cloned().unwrap_or_else(TimeModifier::default);
         let selector =
             Selector { name: String::new(), matchers: info_matchers(args), time, edges: Edges::Plain };
-        let source = self.source(self.plan.of_info(args));
-        self.instant_values(source, &selector, grid, args[0].span)
+        let mut infos = Infos { values: Vec::new(), times: Vec::new() };
+        let Some(source) = self.source(self.plan.of_info(args)) else { return Ok(infos) };
+        let mut held = 0;
+        let mut keep = |evaluator: &mut Self, series: &mut Ser, times: &[SampleTime]| {
+            held += series.len();
+            evaluator.charge(series.len())?;
+            infos.values.push(std::mem::take(series));
+            infos.times.push(times.to_vec());
+            Ok(())
+        };
+        self.instant_values(source, &selector, grid, args[0].span, WithTimes::Yes, &mut keep)?;
+        self.release(held);
+        Ok(infos)
     }
+}
+
+/// The info series, and for each the times of its values.
+struct Infos {
+    values: Vec<Ser>,
+    times: Vec<Vec<SampleTime>>,
 }
 
 fn identity(labels: &Labels) -> Labels {
@@ -95,7 +112,7 @@ fn described_labels(
     series: &Ser,
     step: usize,
     described: &[(usize, &Ser)],
-    infos: &Selected,
+    infos: &Infos,
     wanted: &[Matcher],
     span: Span,
 ) -> Result<Option<Labels>, EvalError> {
@@ -105,8 +122,8 @@ fn described_labels(
     let mut newest: HashMap<&str, (i64, &Ser)> = HashMap::new();
     for (index, info) in described {
         let times = &infos.times[*index];
-        let Ok(at) = times.binary_search_by_key(&(step as u32), |(s, _)| *s) else { continue };
-        let at = times[at].1;
+        let Ok(at) = times.binary_search_by_key(&(step as u32), |time| time.step) else { continue };
+        let at = times[at].at;
         match newest.get(info.labels.metric_name()) {
             Some((other, _)) if *other == at => {
                 let message = format!(

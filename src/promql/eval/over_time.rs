@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use model::{FloatSample, METRIC_NAME};
+use model::{FloatSample, Labels, Samples};
 
 use super::Evaluator;
 use super::elements;
@@ -10,8 +10,9 @@ use super::kahan::{Kahan, Mean};
 use super::native::{HistogramSum, Total};
 use super::notes::Notes;
 use super::rate;
-use super::select::{Cursor, RangeInput, RangeSeries, Window};
+use super::select::Sink;
 use super::series::{Grid, Ser, Val};
+use super::window::{Cursor, Times, Window};
 use crate::EvalError;
 use crate::ast::{Edges, Expr, Span};
 use crate::functions::{Function, FunctionId};
@@ -70,7 +71,7 @@ impl Call<'_> {
     }
 }
 
-impl Evaluator<'_> {
+impl<'a> Evaluator<'a> {
     /// A call of a function with a range vector among its arguments.
     pub(super) fn over_windows(
         &mut self,
@@ -78,7 +79,8 @@ impl Evaluator<'_> {
         args: &[Expr],
         span: Span,
         grid: Grid,
-    ) -> Result<Vec<Ser>, EvalError> {
+        sink: Sink<'_, 'a>,
+    ) -> Result<(), EvalError> {
         let mut scalars = Vec::new();
         let mut range = None;
         for arg in args {
@@ -92,63 +94,76 @@ impl Evaluator<'_> {
         self.check_scalars(function.id, args, &scalars)?;
         let input = self.range_input(range, grid)?;
         check_edges(function, input.edges, range.span)?;
-        if function.id == FunctionId::AbsentOverTime {
-            return Ok(self.absent_over_time(range, &input, grid));
-        }
         let keeps_name = matches!(function.id, FunctionId::LastOverTime | FunctionId::FirstOverTime);
-        let mut out = Vec::with_capacity(input.series.len());
-        for series in &input.series {
-            self.options.stop.check()?;
-            let mut result = Ser::new(series.labels.clone(), series.drop_name);
-            let widest = self.apply(function.id, range.span, &scalars, &input, series, grid, &mut result)?;
-            self.charge(widest)?;
-            self.release(widest);
-            if !result.is_empty() {
-                if matches!(function.id, FunctionId::Rate | FunctionId::Increase) && !result.floats.is_empty()
-                {
-                    self.note_if_no_counter(&series.labels, range.span);
-                }
-                result.sort();
-                out.push(result);
+        let counter = matches!(function.id, FunctionId::Rate | FunctionId::Increase);
+        let job = Job {
+            id: function.id,
+            span: range.span,
+            edges: input.edges,
+            time: input.time,
+            scalars: &scalars,
+            grid,
+        };
+        let mut result = Ser::default();
+        // Series that follow each other mostly have the same name: what is to be said about it is said once.
+        let mut noted = Labels::empty();
+        self.each_range(&input, grid, &mut |evaluator, labels, drop_name, samples| {
+            result.renew(labels);
+            result.drop_name = drop_name;
+            let widest = evaluator.apply(&job, samples, &mut result);
+            evaluator.charge(widest)?;
+            evaluator.release(widest);
+            if result.is_empty() {
+                return Ok(());
             }
-        }
-        if keeps_name { Ok(out) } else { self.unnamed(out) }
+            if counter && !result.floats.is_empty() && noted.metric_name() != labels.metric_name() {
+                evaluator.note_if_no_counter(labels, range.span);
+                if !labels.iter().any(|(name, _)| name == "__type__") {
+                    noted.clone_from(labels);
+                }
+            }
+            if !result.histograms.is_empty() {
+                result.sort();
+            }
+            if !keeps_name {
+                evaluator.unname(&mut result);
+            }
+            let len = result.len();
+            evaluator.charge(len)?;
+            sink(evaluator, &mut result)?;
+            evaluator.release(len);
+            Ok(())
+        })
     }
 
     /// One series; answers the size of the largest window.
-    fn apply(
-        &mut self,
-        id: FunctionId,
-        span: Span,
-        scalars: &[Vec<f64>],
-        input: &RangeInput<'_>,
-        series: &RangeSeries<'_>,
-        grid: Grid,
-        result: &mut Ser,
-    ) -> Result<usize, EvalError> {
+    fn apply(&mut self, job: &Job<'_>, samples: &Samples, result: &mut Ser) -> usize {
+        let Job { id, span, edges, time, scalars, grid } = *job;
         let notes = RefCell::new(&mut self.notes);
+        let labels = result.labels.clone();
         let call = Call {
             id,
             span,
-            metric: series.labels.value(METRIC_NAME),
-            edges: input.edges,
-            range_seconds: input.time.range as f64 / 1000.0,
+            metric: labels.metric_name(),
+            edges,
+            range_seconds: time.range as f64 / 1000.0,
             scalars,
             notes: &notes,
         };
         let mut cursor = Cursor::default();
         let mut widest = 0;
         for step in 0..grid.len {
-            let window = input.window(series, &mut cursor, step, grid.time(step));
-            if window.is_empty() && input.edges == Edges::Plain {
+            let window = time.window(samples, &mut cursor, step, grid.time(step));
+            if window.is_empty() && edges == Edges::Plain {
                 continue;
             }
+            self.recorder.count_at(step, window.weight());
             widest = widest.max(window.floats().len() + window.histograms().len());
             if let Some(value) = value_of(&call, &window) {
                 result.push(step, value);
             }
         }
-        Ok(widest)
+        widest
     }
 
     fn note_if_no_counter(&mut self, labels: &model::Labels, span: Span) {
@@ -188,16 +203,32 @@ impl Evaluator<'_> {
         Ok(())
     }
 
-    fn absent_over_time(&mut self, range: &Expr, input: &RangeInput<'_>, grid: Grid) -> Vec<Ser> {
-        let mut present = vec![false; grid.len];
-        for series in &input.series {
+    pub(super) fn absent_over_time(&mut self, range: &Expr, grid: Grid) -> Result<Vec<Ser>, EvalError> {
+        let input = self.range_input(range, grid)?;
+        check_edges_of("absent_over_time", FunctionId::AbsentOverTime, input.edges, range.span)?;
+        let (mut present, time) = (vec![false; grid.len], input.time);
+        self.each_range(&input, grid, &mut |evaluator, _, _, samples| {
             let mut cursor = Cursor::default();
             for (step, present) in present.iter_mut().enumerate() {
-                *present |= !input.window(series, &mut cursor, step, grid.time(step)).is_empty();
+                let window = time.window(samples, &mut cursor, step, grid.time(step));
+                evaluator.recorder.count_at(step, window.weight());
+                *present |= !window.is_empty();
             }
-        }
-        absent_series(Self::absent_labels(range), &present)
+            Ok(())
+        })?;
+        Ok(absent_series(Self::absent_labels(range), &present))
     }
+}
+
+/// What is done with every series of a range vector.
+struct Job<'j> {
+    id: FunctionId,
+    span: Span,
+    edges: Edges,
+    time: Times,
+    /// Scalar arguments, for each step.
+    scalars: &'j [Vec<f64>],
+    grid: Grid,
 }
 
 /// The value 1 at every step that is not `present`.
@@ -209,16 +240,20 @@ pub(super) fn absent_series(labels: model::Labels, present: &[bool]) -> Vec<Ser>
 }
 
 fn check_edges(function: &Function, edges: Edges, span: Span) -> Result<(), EvalError> {
+    check_edges_of(function.name, function.id, edges, span)
+}
+
+fn check_edges_of(function: &str, id: FunctionId, edges: Edges, span: Span) -> Result<(), EvalError> {
     use FunctionId::{Changes, Delta, Increase, Rate, Resets};
     let (name, allowed): (_, &[FunctionId]) = match edges {
         Edges::Plain => return Ok(()),
         Edges::Anchored => ("anchored", &[Changes, Delta, Increase, Rate, Resets]),
         Edges::Smoothed => ("smoothed", &[Delta, Increase, Rate]),
     };
-    if allowed.contains(&function.id) {
+    if allowed.contains(&id) {
         return Ok(());
     }
-    let message = format!("{name} modifier cannot be used with {}", function.name);
+    let message = format!("{name} modifier cannot be used with {function}");
     Err(EvalError::at(span, message))
 }
 

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use model::{
-    CounterResetHint, FloatSample, Histogram, HistogramMismatch, HistogramSample, METRIC_NAME, Series,
+    CounterResetHint, FloatSample, Histogram, HistogramMismatch, HistogramSample, Labels, METRIC_NAME,
+    Samples, Timestamp,
 };
 
 use super::Evaluator;
 use super::over_time::Call;
-use super::select::Window;
 use super::series::Val;
+use super::started::{self, Started};
+use super::window::{Cursor, Window};
 use crate::ast::{Edges, Span};
 use crate::functions::FunctionId;
 
@@ -27,43 +29,95 @@ pub(super) fn extrapolated(call: &Call<'_>, window: &Window<'_>) -> Option<Val> 
         call.warn_mixed();
         return None;
     }
-    let (change, first_at, last_at, first_count, count) = match (floats, histograms) {
-        ([first, .., last], _) => {
-            let change = if counter { increase(floats) } else { last.value - first.value };
-            (Val::Float(change), first.at, last.at, first.value, floats.len())
-        }
-        (_, [first, .., last]) => {
-            let change = histogram_change(call, histograms, counter)?;
-            (change.into(), first.at, last.at, first.value.count, histograms.len())
-        }
+    if counter && !window.all.starts.is_empty() {
+        return since_start(call, window);
+    }
+    if floats.len() > 1 {
+        let change =
+            if counter { increase(floats) } else { floats[floats.len() - 1].value - floats[0].value };
+        let ends = Ends::of(floats[0].at, floats[floats.len() - 1].at, floats.len());
+        let factor = ends.factor(call, window, counter.then_some((floats[0].value, change)));
+        return Some((change * factor).into());
+    }
+    let [first, .., last] = histograms else { return None };
+    let change = histogram_change(call, histograms, counter)?;
+    let ends = Ends::of(first.at, last.at, histograms.len());
+    let factor = ends.factor(call, window, counter.then_some((first.value.count, change.count)));
+    Some(change.scaled(factor).into())
+}
+
+/// The same for samples that say when their counting began.
+fn since_start(call: &Call<'_>, window: &Window<'_>) -> Option<Val> {
+    let (floats, histograms) = (window.floats(), window.histograms());
+    started::warn_of_overlaps(call, window);
+    let (first, last, count) = match (floats, histograms) {
+        ([first, ..], _) => (first.at, floats[floats.len() - 1].at, floats.len()),
+        (_, [first, ..]) => (first.at, histograms[histograms.len() - 1].at, histograms.len()),
         _ => return None,
     };
-    let total = match &change {
-        Val::Float(change) => *change,
-        Val::Histogram(change) => change.count,
-    };
-    let mut to_start = (first_at.as_millis() - window.start) as f64 / 1000.0;
-    let mut to_end = (window.end - last_at.as_millis()) as f64 / 1000.0;
-    let sampled = (last_at.as_millis() - first_at.as_millis()) as f64 / 1000.0;
-    let distance = sampled / (count - 1) as f64;
-    let threshold = distance * 1.1;
-    if to_start >= threshold {
-        to_start = distance / 2.0;
+    let zero = Started::of(window.all, first).zero_after(window.start);
+    if count < 2 && zero.is_none() {
+        return None;
     }
-    if counter && total > 0.0 && first_count >= 0.0 {
-        to_start = to_start.min(sampled * (first_count / total));
+    let ends = Ends { zero, ..Ends::of(first, last, count) };
+    if !floats.is_empty() {
+        let change = started::increase(window, zero);
+        return Some((change * ends.factor(call, window, Some((floats[0].value, change)))).into());
     }
-    if to_end >= threshold {
-        to_end = distance / 2.0;
+    let marked = started::marked(window.all, histograms, zero);
+    let change = histogram_change(call, &marked, true)?;
+    let factor = ends.factor(call, window, Some((histograms[0].value.count, change.count)));
+    Some(change.scaled(factor).into())
+}
+
+/// Where the samples of a window lie.
+#[derive(Clone, Copy)]
+pub(super) struct Ends {
+    first: i64,
+    last: i64,
+    count: usize,
+    /// When counting began, if that is inside of the window and known.
+    zero: Option<i64>,
+}
+
+impl Ends {
+    fn of(first: Timestamp, last: Timestamp, count: usize) -> Self {
+        Ends { first: first.as_millis(), last: last.as_millis(), count, zero: None }
     }
-    let mut factor = (sampled + to_start + to_end) / sampled;
-    if call.id == FunctionId::Rate {
-        factor /= call.range_seconds;
+
+    fn factor(self, call: &Call<'_>, window: &Window<'_>, counter: Option<(f64, f64)>) -> f64 {
+        let factor = self.extrapolation(window.start, window.end, counter);
+        if call.id == FunctionId::Rate { factor / call.range_seconds } else { factor }
     }
-    Some(match change {
-        Val::Float(change) => (change * factor).into(),
-        Val::Histogram(change) => change.scaled(factor).into(),
-    })
+
+    /// What the change between the samples is multiplied with to be that of the whole window. `counter`: the first value
+    /// and the change of a counter.
+    #[inline]
+    fn extrapolation(self, start: i64, end: i64, counter: Option<(f64, f64)>) -> f64 {
+        let mut to_start = (self.first - start) as f64 / 1000.0;
+        let mut to_end = (end - self.last) as f64 / 1000.0;
+        let mut sampled = (self.last - self.first) as f64 / 1000.0;
+        // A single sample tells nothing about the distance to the next one.
+        let distance = if self.count > 1 { sampled / (self.count - 1) as f64 } else { 0.0 };
+        let threshold = distance * 1.1;
+        if to_start >= threshold {
+            to_start = distance / 2.0;
+        }
+        if let Some((first, change)) = counter
+            && change > 0.0
+            && first >= 0.0
+        {
+            to_start = to_start.min(sampled * (first / change));
+        }
+        if to_end >= threshold {
+            to_end = distance / 2.0;
+        }
+        if let Some(zero) = self.zero {
+            sampled = (self.last - zero) as f64 / 1000.0;
+            to_start = 0.0;
+        }
+        (sampled + to_start + to_end) / sampled
+    }
 }
 
 /// How much a counter grew, resets included.
@@ -152,19 +206,21 @@ pub(super) fn of_last_two(call: &Call<'_>, window: &Window<'_>) -> Option<Val> {
     let is_rate = call.id == FunctionId::Irate;
     let values = last_two(window)?;
     let [(before_at, before), (at, now)] = values;
+    let restarted = is_rate && started::is_reset(window.all, before_at, at);
     let seconds = (at - before_at) as f64 / 1000.0;
     if seconds == 0.0 {
         return None;
     }
     match (before, now) {
         (Val::Float(before), Val::Float(now)) => {
-            let change = if is_rate && now < before { now } else { now - before };
+            let reset = is_rate && (now < before || restarted);
+            let change = if reset { now } else { now - before };
             Some(if is_rate { change / seconds } else { change }.into())
         }
         (Val::Histogram(before), Val::Histogram(now)) => {
             let ends = [&before, &now].map(|h| HistogramSample { at: Default::default(), value: h.clone() });
             warn_of_kind(call, &ends, is_rate);
-            let mut change = if is_rate && now.is_reset_from(&before) {
+            let mut change = if restarted || is_rate && now.is_reset_from(&before) {
                 (*now).clone()
             } else {
                 noted(call, now.minus(&before), "subtraction")?
@@ -215,10 +271,8 @@ pub(super) fn changes(call: &Call<'_>, window: &Window<'_>) -> f64 {
 /// How often a counter started anew.
 pub(super) fn resets(call: &Call<'_>, window: &Window<'_>) -> f64 {
     let values = counted_samples(call, window);
-    let reset = |pair: &[(i64, Val)]| match (&pair[0].1, &pair[1].1) {
-        (Val::Float(a), Val::Float(b)) => b < a,
-        (Val::Histogram(a), Val::Histogram(b)) => b.is_reset_from(a),
-        _ => true,
+    let reset = |pair: &[(i64, Val)]| {
+        is_reset(&pair[0].1, &pair[1].1) || started::is_reset(window.all, pair[0].0, pair[1].0)
     };
     values.windows(2).filter(|pair| reset(pair)).count() as f64
 }
@@ -226,8 +280,8 @@ pub(super) fn resets(call: &Call<'_>, window: &Window<'_>) -> f64 {
 /// The newest sample at or before the window's start, if it is not too old.
 fn sample_before(window: &Window<'_>) -> Option<(i64, Val)> {
     let oldest = window.start.saturating_sub(window.lookback);
-    let float = window.bounds.floats.0.checked_sub(1).map(|i| &window.all_floats[i]);
-    let histogram = window.bounds.histograms.0.checked_sub(1).map(|i| &window.all_histograms[i]);
+    let float = window.bounds.floats.0.checked_sub(1).map(|i| &window.all.floats[i]);
+    let histogram = window.bounds.histograms.0.checked_sub(1).map(|i| &window.all.histograms[i]);
     let float = float.map(|s| (s.at.as_millis(), Val::Float(s.value)));
     let histogram = histogram.map(|s| (s.at.as_millis(), Val::Histogram(s.value.clone())));
     let newest = match (float, histogram) {
@@ -241,8 +295,8 @@ fn sample_before(window: &Window<'_>) -> Option<(i64, Val)> {
 fn sample_after(window: &Window<'_>) -> Option<(i64, Val)> {
     let latest = window.end.saturating_add(window.lookback);
     let float =
-        window.all_floats.get(window.bounds.floats.1).map(|s| (s.at.as_millis(), Val::Float(s.value)));
-    let histogram = window.all_histograms.get(window.bounds.histograms.1);
+        window.all.floats.get(window.bounds.floats.1).map(|s| (s.at.as_millis(), Val::Float(s.value)));
+    let histogram = window.all.histograms.get(window.bounds.histograms.1);
     let histogram = histogram.map(|s| (s.at.as_millis(), Val::Histogram(s.value.clone())));
     let next = match (float, histogram) {
         (Some(f), Some(h)) => Some(if f.0 < h.0 { f } else { h }),
@@ -385,17 +439,18 @@ fn interpolated(before: &(i64, Val), after: &(i64, Val), at: i64, counter: bool)
     }
 }
 
-/// The value of a series at `at`, interpolated between the samples around it; `floats` and `histograms` say how many
-/// are not after `at`.
+/// The value of a series at `at`, interpolated between the samples around it; the cursor ends behind those that are not
+/// after `at`.
 pub(super) fn interpolated_at(
     evaluator: &mut Evaluator<'_>,
     span: Span,
-    series: &Series,
-    floats: usize,
-    histograms: usize,
+    labels: &Labels,
+    series: &Samples,
+    cursor: &Cursor,
     at: i64,
 ) -> Option<Val> {
     let lookback = evaluator.resolver.lookback_ms;
+    let (floats, histograms) = (cursor.floats.1, cursor.histograms.1);
     let float = |s: &FloatSample| (s.at.as_millis(), Val::Float(s.value));
     let histogram = |s: &HistogramSample| (s.at.as_millis(), Val::Histogram(Arc::clone(&s.value)));
     let stale = |(_, value): &(i64, Val)| match value {
@@ -417,7 +472,7 @@ pub(super) fn interpolated_at(
         (before, None) => return before.map(|(_, value)| value),
         (None, Some(_)) => return None,
     };
-    let name = series.labels.value(METRIC_NAME);
+    let name = labels.value(METRIC_NAME);
     let about = if name.is_empty() { String::new() } else { format!(" for metric name \"{name}\"") };
     match (&before.1, &after.1) {
         (Val::Float(_), Val::Float(_)) => {}

@@ -1,27 +1,47 @@
-//! Reading samples: the newest value at each step, and windows over time.
+//! Reading samples: the newest value at each step, and what windows are cut from.
+//!
+//! Series are read one after the other into the same buffer, and shown to whoever works with them.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use model::{CounterResetHint, FloatSample, Histogram, HistogramSample, Labels, Series, Timestamp, is_stale};
+use model::{
+    CounterResetHint, FloatSample, Histogram, HistogramSample, Labels, SampleValue, Samples, SeriesReader,
+    Timestamp, is_stale,
+};
 
 use super::series::{Grid, Output, Ser, Val};
+use super::window::{Cursor, Times, advance, weight};
 use super::{Evaluator, rate};
 use crate::EvalError;
 use crate::ast::{Edges, Expr, Node, Selector, Span};
 use crate::plan::Resolver;
 
-/// The answer of an instant selector.
-pub(super) struct Selected {
-    pub(super) values: Vec<Ser>,
-    /// For each series the times of its values, in the order of steps.
-    pub(super) times: Vec<Vec<(u32, i64)>>,
+/// Takes the series of a vector one by one; may take the values out.
+pub(super) type Sink<'s, 'a> = &'s mut dyn FnMut(&mut Evaluator<'a>, &mut Ser) -> Result<(), EvalError>;
+
+/// Takes what an instant selector found in one series, with the times of the samples.
+type SelectedSink<'s, 'a> =
+    &'s mut dyn FnMut(&mut Evaluator<'a>, &mut Ser, &[SampleTime]) -> Result<(), EvalError>;
+
+/// When the sample was taken that is the value at a step, and when its counting began, if that is known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SampleTime {
+    pub(super) step: u32,
+    pub(super) at: i64,
+    pub(super) start: Option<i64>,
+}
+
+/// Whether the times of samples are wanted besides their values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WithTimes {
+    Yes,
+    No,
 }
 
 impl<'a> Evaluator<'a> {
     /// The series of a selection.
-    pub(super) fn source(&self, selection: Option<usize>) -> &'a [Series] {
-        selection.and_then(|index| self.data.get(index)).map_or(&[], Vec::as_slice)
+    pub(super) fn source(&self, selection: Option<usize>) -> Option<&'a dyn SeriesReader> {
+        selection.and_then(|index| self.data.get(index)).copied()
     }
 
     /// The newest value at each step that is younger than the lookback.
@@ -30,91 +50,145 @@ impl<'a> Evaluator<'a> {
         expr: &Expr,
         selector: &Selector,
         grid: Grid,
-    ) -> Result<Selected, EvalError> {
+        times: WithTimes,
+        sink: SelectedSink<'_, 'a>,
+    ) -> Result<(), EvalError> {
         if selector.edges == Edges::Anchored {
             return Err(EvalError::at(expr.span, "anchored modifier is not supported for instant vectors"));
         }
-        let source = self.source(self.plan.of_selector(selector));
-        self.instant_values(source, selector, grid, expr.span)
+        match self.source(self.plan.of_selector(selector)) {
+            Some(source) => self.instant_values(source, selector, grid, expr.span, times, sink),
+            None => Ok(()),
+        }
     }
 
     /// The same for series that were selected by other means.
     pub(super) fn instant_values(
         &mut self,
-        source: &[Series],
+        source: &'a dyn SeriesReader,
         selector: &Selector,
         grid: Grid,
         span: Span,
-    ) -> Result<Selected, EvalError> {
-        let (fixed, offset) = (self.resolver.at(&selector.time), self.resolver.offset(&selector.time)?);
-        let mut selected = Selected { values: Vec::new(), times: Vec::new() };
-        for series in source {
+        with_times: WithTimes,
+        sink: SelectedSink<'_, 'a>,
+    ) -> Result<(), EvalError> {
+        let fixed = self.resolver.at(&selector.time);
+        let offset = self.resolver.offset(&selector.time)?;
+        let lookback = self.resolver.lookback_ms;
+        let smoothed = selector.edges == Edges::Smoothed;
+        let when = |step: usize| fixed.unwrap_or_else(|| grid.time(step)).saturating_sub(offset);
+        if grid.len == 0 {
+            return Ok(());
+        }
+        let (first, last) = (when(0), when(grid.len - 1));
+        let end = if smoothed { last.saturating_add(lookback) } else { last };
+        let start = Timestamp::from_millis(first.saturating_sub(lookback).saturating_add(1));
+        let mut samples = self.buffers.pop().unwrap_or_default();
+        let mut series = Ser::default();
+        let mut times: Vec<SampleTime> = Vec::new();
+        for index in 0..source.series_len() {
             self.options.stop.check()?;
-            let (mut values, mut times) = (Ser::new(series.labels.clone(), false), Vec::new());
-            let mut cursor = Cursor::default();
-            for step in 0..grid.len {
-                let at = fixed.unwrap_or_else(|| grid.time(step)).saturating_sub(offset);
-                let found = if selector.edges == Edges::Smoothed {
-                    self.smoothed_value(span, series, &mut cursor, at).map(|value| (value, at))
+            series.renew(source.labels(index));
+            times.clear();
+            let known = if grid.len == 1 && !smoothed && with_times == WithTimes::No {
+                source.newest(index, Timestamp::from_millis(last))
+            } else {
+                None
+            };
+            if let Some((at, value)) = known {
+                if at >= start {
+                    push_known(&mut series, value);
+                }
+            } else {
+                self.read(source, index, start, Timestamp::from_millis(end), &mut samples)?;
+                if smoothed {
+                    let mut cursor = Cursor::default();
+                    for step in 0..grid.len {
+                        let at = when(step);
+                        cursor.move_to(&samples, i64::MIN, at);
+                        let labels = source.labels(index);
+                        if let Some(value) = rate::interpolated_at(self, span, labels, &samples, &cursor, at)
+                        {
+                            series.push(step, value);
+                            times.push(SampleTime { step: step as u32, at, start: None });
+                        }
+                    }
+                } else if samples.histograms.is_empty() && with_times == WithTimes::No {
+                    newest_floats(&samples.floats, grid.len, when, lookback, &mut series.floats);
                 } else {
-                    newest(series, &mut cursor, at, self.resolver.lookback_ms)
-                };
-                if let Some((value, time)) = found {
-                    values.push(step, value);
-                    times.push((step as u32, time));
+                    newest_of_both(&samples, grid.len, when, lookback, &mut series, &mut times);
                 }
             }
-            if !values.is_empty() {
-                self.charge(values.len())?;
-                selected.values.push(values);
-                selected.times.push(times);
+            if series.is_empty() {
+                continue;
             }
+            self.count_values(&series);
+            let len = series.len();
+            self.charge(len)?;
+            sink(self, &mut series, &times)?;
+            self.release(len);
         }
-        self.release(selected.values.iter().map(Ser::len).sum());
-        Ok(selected)
+        self.buffers.push(samples);
+        Ok(())
     }
 
-    fn smoothed_value(&mut self, span: Span, series: &Series, cursor: &mut Cursor, at: i64) -> Option<Val> {
-        cursor.move_to(&series.floats, &series.histograms, i64::MIN, at);
-        rate::interpolated_at(self, span, series, cursor.floats.1, cursor.histograms.1, at)
+    /// Reads the samples of one series.
+    pub(super) fn read(
+        &mut self,
+        source: &dyn SeriesReader,
+        index: usize,
+        start: Timestamp,
+        end: Timestamp,
+        samples: &mut Samples,
+    ) -> Result<(), EvalError> {
+        let began = self.recorder.now();
+        let read = source.read(index, start, end, samples);
+        self.recorder.has_read(began, samples.len());
+        read.map_err(|error| EvalError::Storage { message: error.message })
     }
 
     /// What a range vector argument holds, for windows to be cut from.
     pub(super) fn range_input(&mut self, expr: &Expr, grid: Grid) -> Result<RangeInput<'a>, EvalError> {
+        let lookback = self.resolver.lookback_ms;
         match &expr.without_parens().node {
             Node::Range { selector, range, .. } => {
                 let time = Times {
                     fixed: self.resolver.at(&selector.time),
                     offset: self.resolver.offset(&selector.time)?,
                     range: self.resolver.length(range)?,
+                    lookback,
                 };
-                let series =
-                    self.source(self.plan.of_selector(selector)).iter().map(RangeSeries::borrowed).collect();
-                Ok(RangeInput { series, time, edges: selector.edges, lookback: self.resolver.lookback_ms })
+                let source = self.source(self.plan.of_selector(selector)).map(RangeSource::Stored);
+                let source = source.unwrap_or_else(|| RangeSource::Made(Vec::new()));
+                Ok(RangeInput { source, time, edges: selector.edges })
             }
             Node::Subquery { expr: inner, range, step, time } => {
                 let time = Times {
                     fixed: self.resolver.at(time),
                     offset: self.resolver.offset(time)?,
                     range: self.resolver.length(range)?,
+                    lookback,
                 };
                 let step =
                     step.as_ref().map_or(Ok(self.resolver.default_step_ms), |s| self.resolver.length(s))?;
-                let first = time.at(grid.time(0)).saturating_sub(time.range);
-                let last = time.at(grid.time(grid.len.saturating_sub(1)));
+                let first = time.end(grid.time(0)).saturating_sub(time.range);
+                let last = time.end(grid.time(grid.len.saturating_sub(1)));
                 let inner_grid = Grid::new(Resolver::subquery_start(first, step), last, step);
                 let series = if inner_grid.len == 0 || grid.len == 0 {
                     Vec::new()
                 } else {
-                    self.subquery_series(inner, inner_grid)?
+                    let counting = self.recorder.enter_subquery();
+                    let series = self.subquery_series(inner, inner_grid)?;
+                    self.recorder.leave_subquery(counting);
+                    series
                 };
-                Ok(RangeInput { series, time, edges: Edges::Plain, lookback: self.resolver.lookback_ms })
+                Ok(RangeInput { source: RangeSource::Made(series), time, edges: Edges::Plain })
             }
             _ => Err(EvalError::at(expr.span, "expected a range vector")),
         }
     }
 
-    fn subquery_series(&mut self, inner: &Expr, grid: Grid) -> Result<Vec<RangeSeries<'a>>, EvalError> {
+    fn subquery_series(&mut self, inner: &Expr, grid: Grid) -> Result<Vec<MadeSeries>, EvalError> {
         // More steps than samples are allowed cannot be held; refuse before allocating them.
         if grid.len > self.options.samples_max {
             return Err(EvalError::TooManySamples { max: self.options.samples_max });
@@ -129,13 +203,64 @@ impl<'a> Evaluator<'a> {
             |(step, value): (u32, Arc<Histogram>)| HistogramSample { at: at(step), value: unhinted(value) };
         Ok(series
             .into_iter()
-            .map(|s| RangeSeries {
+            .map(|s| MadeSeries {
                 labels: s.labels,
                 drop_name: s.drop_name,
-                floats: s.floats.into_iter().map(|(t, value)| FloatSample { at: at(t), value }).collect(),
-                histograms: s.histograms.into_iter().map(histogram).collect(),
+                samples: Samples {
+                    floats: s.floats.into_iter().map(|(t, value)| FloatSample { at: at(t), value }).collect(),
+                    histograms: s.histograms.into_iter().map(histogram).collect(),
+                    starts: Vec::new(),
+                },
             })
             .collect())
+    }
+
+    /// Shows the series of a range vector, without stale markers, one after the other.
+    pub(super) fn each_range(
+        &mut self,
+        input: &RangeInput<'a>,
+        grid: Grid,
+        show: &mut dyn FnMut(&mut Self, &Labels, bool, &Samples) -> Result<(), EvalError>,
+    ) -> Result<(), EvalError> {
+        if grid.len == 0 {
+            return Ok(());
+        }
+        match &input.source {
+            RangeSource::Made(series) => {
+                for one in series {
+                    self.options.stop.check()?;
+                    show(self, &one.labels, one.drop_name, &one.samples)?;
+                }
+            }
+            RangeSource::Stored(source) => {
+                let time = &input.time;
+                let beyond = if input.edges == Edges::Plain { 0 } else { time.lookback };
+                let first = time.end(grid.time(0)).saturating_sub(time.range);
+                let start = Timestamp::from_millis(first.saturating_sub(beyond).saturating_add(1));
+                let last = time.end(grid.time(grid.len - 1));
+                let end = Timestamp::from_millis(last.saturating_add(beyond));
+                let mut samples = self.buffers.pop().unwrap_or_default();
+                for index in 0..source.series_len() {
+                    self.options.stop.check()?;
+                    self.read(*source, index, start, end, &mut samples)?;
+                    drop_stale(&mut samples);
+                    if samples.is_empty() {
+                        continue;
+                    }
+                    show(self, source.labels(index), false, &samples)?;
+                }
+                self.buffers.push(samples);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn push_known(series: &mut Ser, value: SampleValue) {
+    match value {
+        SampleValue::Float(value) if !is_stale(value) => series.floats.push((0, value)),
+        SampleValue::Histogram(value) if !is_stale(value.sum) => series.histograms.push((0, value)),
+        _ => {}
     }
 }
 
@@ -149,164 +274,106 @@ fn unhinted(histogram: Arc<Histogram>) -> Arc<Histogram> {
     }
 }
 
-/// The value and time of the newest sample not after `at` and younger than `lookback`, unless the series has ended.
-fn newest(series: &Series, cursor: &mut Cursor, at: i64, lookback: i64) -> Option<(Val, i64)> {
-    cursor.move_to(&series.floats, &series.histograms, i64::MIN, at);
-    let float = cursor.floats.1.checked_sub(1).map(|i| &series.floats[i]);
-    let histogram = cursor.histograms.1.checked_sub(1).map(|i| &series.histograms[i]);
-    let oldest = Timestamp::from_millis(at.saturating_sub(lookback));
-    let float = float.filter(|f| f.at > oldest);
-    let histogram = histogram.filter(|h| h.at > oldest);
-    match (float, histogram) {
-        (Some(f), h) if h.is_none_or(|h| h.at < f.at) => {
-            (!is_stale(f.value)).then(|| (Val::Float(f.value), f.at.as_millis()))
-        }
-        (_, Some(h)) => (!is_stale(h.value.sum)).then(|| (Val::Histogram(h.value.clone()), h.at.as_millis())),
-        _ => None,
-    }
-}
-
-/// Index ranges into the samples of one series. They only move forward while windows do.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Cursor {
-    pub(super) floats: (usize, usize),
-    pub(super) histograms: (usize, usize),
-}
-
-impl Cursor {
-    /// To the samples after `start` and not after `end`.
-    fn move_to(&mut self, floats: &[FloatSample], histograms: &[HistogramSample], start: i64, end: i64) {
-        let (start, end) = (Timestamp::from_millis(start), Timestamp::from_millis(end));
-        advance(&mut self.floats.0, floats, |s| s.at <= start);
-        advance(&mut self.floats.1, floats, |s| s.at <= end);
-        advance(&mut self.histograms.0, histograms, |s| s.at <= start);
-        advance(&mut self.histograms.1, histograms, |s| s.at <= end);
-        self.floats.0 = self.floats.0.min(self.floats.1);
-        self.histograms.0 = self.histograms.0.min(self.histograms.1);
-    }
-}
-
-/// Moves an index over all elements that are `before` the wanted one: step by step if it is near, else by halves.
-fn advance<T>(index: &mut usize, items: &[T], before: impl Fn(&T) -> bool) {
-    for _ in 0..16 {
-        match items.get(*index) {
-            Some(item) if before(item) => *index += 1,
-            _ => return,
+/// At each step the value of the newest sample that is younger than `lookback`, unless the series has ended.
+fn newest_floats(
+    floats: &[FloatSample],
+    steps: usize,
+    when: impl Fn(usize) -> i64,
+    lookback: i64,
+    out: &mut Vec<(u32, f64)>,
+) {
+    let mut next = 0;
+    for step in 0..steps {
+        let at = Timestamp::from_millis(when(step));
+        advance(&mut next, floats, |s| s.at <= at);
+        let Some(newest) = next.checked_sub(1).map(|i| floats[i]) else { continue };
+        if newest.at.as_millis() > at.as_millis().saturating_sub(lookback) && !is_stale(newest.value) {
+            out.push((step as u32, newest.value));
         }
     }
-    *index += items[*index..].partition_point(before);
 }
 
-/// Which window belongs to an evaluation time.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Times {
-    fixed: Option<i64>,
-    offset: i64,
-    pub(super) range: i64,
+/// The same for series that may have histograms, with the times of the samples.
+fn newest_of_both(
+    samples: &Samples,
+    steps: usize,
+    when: impl Fn(usize) -> i64,
+    lookback: i64,
+    out: &mut Ser,
+    times: &mut Vec<SampleTime>,
+) {
+    let mut cursor = Cursor::default();
+    for step in 0..steps {
+        let at = when(step);
+        cursor.move_to(samples, i64::MIN, at);
+        let oldest = Timestamp::from_millis(at.saturating_sub(lookback));
+        let float = cursor.floats.1.checked_sub(1).map(|i| &samples.floats[i]).filter(|f| f.at > oldest);
+        let histogram = cursor.histograms.1.checked_sub(1).map(|i| &samples.histograms[i]);
+        let histogram = histogram.filter(|h| h.at > oldest);
+        let found = match (float, histogram) {
+            (Some(f), h) if h.is_none_or(|h| h.at < f.at) => {
+                (!is_stale(f.value)).then_some((Val::Float(f.value), f.at))
+            }
+            (_, Some(h)) => (!is_stale(h.value.sum)).then(|| (Val::Histogram(Arc::clone(&h.value)), h.at)),
+            _ => None,
+        };
+        if let Some((value, at)) = found {
+            out.push(step, value);
+            let start = super::started::start_of(samples, at);
+            times.push(SampleTime { step: step as u32, at: at.as_millis(), start });
+        }
+    }
 }
 
-impl Times {
-    /// The end of the window.
-    fn at(&self, time: i64) -> i64 {
-        self.fixed.unwrap_or(time).saturating_sub(self.offset)
+/// Ranges do not see stale markers.
+fn drop_stale(samples: &mut Samples) {
+    if samples.floats.iter().any(|s| is_stale(s.value)) {
+        samples.floats.retain(|s| !is_stale(s.value));
+    }
+    if samples.histograms.iter().any(|s| is_stale(s.value.sum)) {
+        samples.histograms.retain(|s| !is_stale(s.value.sum));
     }
 }
 
 /// A range vector argument.
 pub(super) struct RangeInput<'a> {
-    pub(super) series: Vec<RangeSeries<'a>>,
+    source: RangeSource<'a>,
     pub(super) time: Times,
     pub(super) edges: Edges,
-    pub(super) lookback: i64,
 }
 
-/// One series of it, without stale markers.
-pub(super) struct RangeSeries<'a> {
-    pub(super) labels: Labels,
-    pub(super) drop_name: bool,
-    pub(super) floats: Cow<'a, [FloatSample]>,
-    pub(super) histograms: Cow<'a, [HistogramSample]>,
+enum RangeSource<'a> {
+    /// Read from the store, one at a time.
+    Stored(&'a dyn SeriesReader),
+    /// The values of a subquery.
+    Made(Vec<MadeSeries>),
 }
 
-impl<'a> RangeSeries<'a> {
-    fn borrowed(series: &'a Series) -> Self {
-        let floats = if series.floats.iter().any(|s| is_stale(s.value)) {
-            Cow::Owned(series.floats.iter().filter(|s| !is_stale(s.value)).copied().collect())
-        } else {
-            Cow::Borrowed(series.floats.as_slice())
-        };
-        let histograms = if series.histograms.iter().any(|s| is_stale(s.value.sum)) {
-            Cow::Owned(series.histograms.iter().filter(|s| !is_stale(s.value.sum)).cloned().collect())
-        } else {
-            Cow::Borrowed(series.histograms.as_slice())
-        };
-        RangeSeries { labels: series.labels.clone(), drop_name: false, floats, histograms }
+struct MadeSeries {
+    labels: Labels,
+    drop_name: bool,
+    samples: Samples,
+}
+
+impl Ser {
+    /// Another series, without values yet; the space is kept.
+    pub(super) fn renew(&mut self, labels: &Labels) {
+        self.labels.clone_from(labels);
+        self.drop_name = false;
+        self.unnamed = false;
+        self.floats.clear();
+        self.histograms.clear();
     }
 }
 
-impl RangeInput<'_> {
-    /// The window that belongs to a step at `time`.
-    pub(super) fn window<'w>(
-        &self,
-        series: &'w RangeSeries<'_>,
-        cursor: &mut Cursor,
-        step: usize,
-        time: i64,
-    ) -> Window<'w> {
-        let end = self.time.at(time);
-        let start = end.saturating_sub(self.time.range);
-        cursor.move_to(&series.floats, &series.histograms, start, end);
-        Window {
-            all_floats: &series.floats,
-            all_histograms: &series.histograms,
-            bounds: cursor.clone(),
-            start,
-            end,
-            step,
-            time,
-            lookback: self.lookback,
+impl Evaluator<'_> {
+    /// Counts the values of a selector for the statistics.
+    fn count_values(&mut self, series: &Ser) {
+        for (step, _) in &series.floats {
+            self.recorder.count_at(*step as usize, 1);
         }
-    }
-}
-
-/// The samples of one series after `start` and not after `end`.
-#[derive(Debug)]
-pub(super) struct Window<'w> {
-    pub(super) all_floats: &'w [FloatSample],
-    pub(super) all_histograms: &'w [HistogramSample],
-    pub(super) bounds: Cursor,
-    pub(super) start: i64,
-    pub(super) end: i64,
-    /// The step it belongs to.
-    pub(super) step: usize,
-    /// The time of that step.
-    pub(super) time: i64,
-    /// How far beyond its borders `anchored` and `smoothed` may look.
-    pub(super) lookback: i64,
-}
-
-impl<'w> Window<'w> {
-    pub(super) fn floats(&self) -> &'w [FloatSample] {
-        &self.all_floats[self.bounds.floats.0..self.bounds.floats.1]
-    }
-
-    pub(super) fn histograms(&self) -> &'w [HistogramSample] {
-        &self.all_histograms[self.bounds.histograms.0..self.bounds.histograms.1]
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.floats().is_empty() && self.histograms().is_empty()
-    }
-
-    /// All samples in order of time: numbers and histograms as they come.
-    pub(super) fn values(&self) -> Vec<(i64, Val)> {
-        let floats = self.floats().iter().map(|s| (s.at.as_millis(), Val::Float(s.value)));
-        let histograms =
-            self.histograms().iter().map(|s| (s.at.as_millis(), Val::Histogram(s.value.clone())));
-        let mut all: Vec<(i64, Val)> = floats.chain(histograms).collect();
-        if !self.floats().is_empty() && !self.histograms().is_empty() {
-            all.sort_by_key(|(at, _)| *at);
+        for (step, histogram) in &series.histograms {
+            self.recorder.count_at(*step as usize, weight(histogram));
         }
-        all
     }
 }

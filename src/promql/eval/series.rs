@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use model::{Histogram, Labels, METRIC_NAME};
 
-use crate::EvalError;
+use crate::{EvalError, Range};
 
 /// The times of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,14 @@ impl Grid {
     pub(crate) fn new(start: i64, end: i64, step: i64) -> Grid {
         let len = if end < start { 0 } else { (end.saturating_sub(start) / step) as usize + 1 };
         Grid { start, step, len }
+    }
+
+    /// The steps of a query.
+    pub(crate) fn of(range: Range) -> Grid {
+        if range.is_instant() {
+            return Grid::one(range.start.as_millis());
+        }
+        Grid::new(range.start.as_millis(), range.end.as_millis(), range.step_ms.max(1))
     }
 
     pub(crate) fn one(at: i64) -> Grid {
@@ -58,13 +66,16 @@ pub(crate) struct Ser {
     pub(crate) labels: Labels,
     /// Whether the metric name is to be dropped from the final answer.
     pub(crate) drop_name: bool,
+    /// Whether the labels that describe the metric are gone already, though they still stand in `labels`: while series are
+    /// handed on one by one, labels are built only for those that are kept.
+    pub(crate) unnamed: bool,
     pub(crate) floats: Vec<(u32, f64)>,
     pub(crate) histograms: Vec<(u32, Arc<Histogram>)>,
 }
 
 impl Ser {
     pub(crate) fn new(labels: Labels, drop_name: bool) -> Ser {
-        Ser { labels, drop_name, floats: Vec::new(), histograms: Vec::new() }
+        Ser { labels, drop_name, unnamed: false, floats: Vec::new(), histograms: Vec::new() }
     }
 
     /// One number for each step, without labels.
@@ -120,6 +131,14 @@ pub(crate) enum Output {
 }
 
 impl Output {
+    /// How many series it is.
+    pub(crate) fn series_len(&self) -> usize {
+        match self {
+            Output::Vector(series) => series.len(),
+            Output::Scalar(_) | Output::Text(_) => 1,
+        }
+    }
+
     /// How many values it holds.
     pub(crate) fn len(&self) -> usize {
         match self {

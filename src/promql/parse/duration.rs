@@ -77,7 +77,7 @@ impl Parser<'_> {
                 } else {
                     self.duration(BinaryOp::Pow.precedence(), place)?
                 };
-                Ok(signed(operand, op == BinaryOp::Sub, start))
+                Ok(signed(operand, op == BinaryOp::Sub, start, tight))
             }
             Token::Number(seconds) => Ok(self.duration_literal(seconds, false, start)),
             Token::Duration(millis) => Ok(self.duration_literal(millis as f64 / 1000.0, true, start)),
@@ -133,7 +133,15 @@ impl Parser<'_> {
 }
 
 /// A sign before a duration; a literal takes it in, a plus vanishes.
-fn signed(operand: DurationExpr, negative: bool, start: Span) -> DurationExpr {
+fn signed(operand: DurationExpr, negative: bool, start: Span, tight: bool) -> DurationExpr {
+    // `offset -min_of(a, b)` ends behind `b`, as places in such expressions are counted in the field.
+    let operand = match &operand.node {
+        DurationNode::MinOf(_, last) | DurationNode::MaxOf(_, last) if tight && !operand.parens => {
+            let span = operand.span.until(last.span.end);
+            DurationExpr { span, ..operand }
+        }
+        _ => operand,
+    };
     let span = start.until(operand.span.end);
     match operand.node {
         DurationNode::Literal { seconds, duration } if !operand.parens => {

@@ -6,16 +6,53 @@ use std::time::Duration;
 
 use model::{
     BUCKET_LABEL, CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatSample, Histogram, HistogramSample, Labels,
-    METRIC_NAME, SampleValue, Selection, Series, Timestamp,
+    METRIC_NAME, ReadError, SampleValue, Samples, Selection, Series, SeriesReader, StartTime, Timestamp,
 };
 
 use super::series_line;
+use super::start_times::start_times;
 use crate::{Answer, EvalError, EvalOptions, Expr, Range, eval, plan};
 
 /// Samples of many series.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     series: BTreeMap<Labels, BTreeMap<Timestamp, SampleValue>>,
+    /// When the counting behind samples began, by the time of the sample.
+    starts: BTreeMap<Labels, BTreeMap<Timestamp, Timestamp>>,
+}
+
+/// The series of a selection, with what is known about their start times.
+struct Started<'m> {
+    series: Vec<Series>,
+    starts: &'m BTreeMap<Labels, BTreeMap<Timestamp, Timestamp>>,
+}
+
+impl SeriesReader for Started<'_> {
+    fn series_len(&self) -> usize {
+        self.series.series_len()
+    }
+
+    fn labels(&self, index: usize) -> &Labels {
+        self.series.labels(index)
+    }
+
+    fn read(
+        &self,
+        index: usize,
+        start: Timestamp,
+        end: Timestamp,
+        samples: &mut Samples,
+    ) -> Result<(), ReadError> {
+        self.series.read(index, start, end, samples)?;
+        if let Some(starts) = self.starts.get(self.labels(index)) {
+            samples.starts.extend(starts.iter().map(|(at, start)| StartTime { at: *at, start: *start }));
+        }
+        Ok(())
+    }
+
+    fn samples_estimate(&self) -> usize {
+        self.series.samples_estimate()
+    }
 }
 
 impl Memory {
@@ -36,20 +73,35 @@ impl Memory {
 
     /// Plans, selects and evaluates.
     pub fn query(&self, expr: &Expr, range: Range, options: &EvalOptions) -> Result<Answer, EvalError> {
-        let data: Vec<Vec<Series>> = plan(expr, range, options).iter().map(|s| self.select(s)).collect();
+        let started = |selection| Started { series: self.select(selection), starts: &self.starts };
+        let data: Vec<Started<'_>> = plan(expr, range, options).iter().map(started).collect();
         eval(expr, range, &data, options)
     }
 
     /// Adds lines of series whose values are `step` apart, from the epoch on.
     pub fn load(&mut self, step: Duration, lines: &[&str], with_native: bool) -> Result<(), String> {
         let mut loaded: BTreeMap<Labels, BTreeMap<Timestamp, SampleValue>> = BTreeMap::new();
+        let mut starts: BTreeMap<Labels, Vec<Option<i64>>> = BTreeMap::new();
         for line in lines {
-            // Start timestamps are not kept: samples have one time.
-            let first = line.split_whitespace().next().unwrap_or_default();
-            if first.ends_with("@st") {
+            if let Some(read) = start_times(line) {
+                let (labels, offsets) = read?;
+                starts.insert(labels, offsets);
                 continue;
             }
             let description = series_line(line)?;
+            if let Some(offsets) = starts.remove(&description.labels) {
+                if offsets.len() != description.values.len() {
+                    let counts = [offsets.len(), description.values.len()];
+                    return Err(format!("`{line}`: {} start times for {} values", counts[0], counts[1]));
+                }
+                let (mut at, mut known) = (Timestamp::EPOCH, BTreeMap::new());
+                for offset in offsets {
+                    let start = |offset| Timestamp::from_millis(at.as_millis().saturating_add(offset));
+                    known.extend(offset.map(|offset| (at, start(offset))));
+                    at = at + step;
+                }
+                self.starts.insert(description.labels.clone(), known);
+            }
             let mut at = Timestamp::EPOCH;
             let mut samples = BTreeMap::new();
             for value in description.values {
