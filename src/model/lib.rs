@@ -11,6 +11,7 @@ mod label;
 mod matcher;
 mod metadata;
 mod name;
+mod needed;
 mod notification;
 mod re2;
 mod reader;
@@ -36,6 +37,7 @@ pub use label::{
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use metadata::{Metadata, MetricType};
 pub use name::{EscapingScheme, escape_name, is_name, unescape_name};
+pub use needed::Needed;
 pub use notification::{Notification, NotifiedAlert, NotifyReason, Receipt};
 pub use re2::{Re2, Re2Error};
 pub use reader::{ReadError, Samples, SeriesReader, StartTime};

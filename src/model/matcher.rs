@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Labels, Re2, Re2Error, escape_label_value, is_legacy_label_name};
+use crate::{Labels, Needed, Re2, Re2Error, escape_label_value, is_legacy_label_name};
 
 /// How a matcher compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -144,6 +144,15 @@ impl Matcher {
             _ => None,
         }
     }
+
+    /// What every value that it accepts fulfils, if its pattern says something of the kind.
+    pub fn needed(&self) -> Option<Needed> {
+        match (self.op, &self.regex) {
+            (MatchOp::Equal, _) => Some(Needed::Values(vec![self.pattern.clone().into_bytes()])),
+            (MatchOp::Regex, Some(regex)) => Needed::of_pattern(regex.translated()),
+            _ => None,
+        }
+    }
 }
 
 impl PartialEq for Matcher {
@@ -208,6 +217,36 @@ mod tests {
     fn says_which_matcher_is_wrong() {
         let error = Matcher::new("job", MatchOp::Regex, "a(").unwrap_err();
         assert!(error.to_string().starts_with("matcher `job=~\"a(\"`: "), "{error}");
+    }
+
+    #[test]
+    fn knows_what_a_value_needs() {
+        let of = |pattern: &str| {
+            let text = |all: Vec<Vec<u8>>| {
+                all.into_iter().map(|one| String::from_utf8(one).unwrap()).collect::<Vec<_>>().join(" ")
+            };
+            match Matcher::for_alerts("l", MatchOp::Regex, pattern).unwrap().needed() {
+                None => "nothing".to_owned(),
+                Some(Needed::Values(values)) => format!("is {}", text(values)),
+                Some(Needed::Prefixes(prefixes)) => format!("begins {}", text(prefixes)),
+                Some(Needed::Contains(piece)) => format!("contains {}", text(vec![piece])),
+            }
+        };
+        for (pattern, expected) in [
+            ("x|y", "is x y"),
+            ("ns-(3|x3)", "is ns-3 ns-x3"),
+            ("web-.*", "begins web-"),
+            ("w1.*|w2.*", "begins w1 w2"),
+            (".*-42-.*", "contains -42-"),
+            (".*(disk|memory).*", "nothing"),
+            ("(?i)ab", "is AB Ab aB ab"),
+            ("(abc)+d?", "begins abc"),
+            (".*", "nothing"),
+            ("", "is "),
+        ] {
+            assert_eq!(of(pattern), expected, "{pattern}");
+        }
+        assert_eq!(Matcher::for_alerts("l", MatchOp::NotRegex, "abc.*").unwrap().needed(), None);
     }
 
     #[test]

@@ -39,19 +39,23 @@ impl Re2 {
     fn compile(pattern: &str, wrap: impl Fn(&str) -> String) -> Result<Self, Re2Error> {
         let translated = translate(pattern)?;
         // The pattern alone first: `a)(b` must not become valid by being wrapped, and messages show what was written.
-        let describe = |error: regex::Error| {
-            let text = error.to_string();
+        let describe = |text: String| {
             let last = text.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or_default();
             Re2Error(last.trim().trim_start_matches("error: ").to_owned())
         };
-        regex_syntax_check(&translated).map_err(describe)?;
-        let regex = Regex::new(&wrap(&translated)).map_err(describe)?;
+        regex_syntax::parse(&translated).map_err(|error| describe(error.to_string()))?;
+        let regex = Regex::new(&wrap(&translated)).map_err(|error| describe(error.to_string()))?;
         Ok(Re2 { source: pattern.to_owned(), regex })
     }
 
     /// The pattern as it was written.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// The pattern as our engine reads it, anchors included.
+    pub(crate) fn translated(&self) -> &str {
+        self.regex.as_str()
     }
 
     /// Whether it matches.
@@ -100,10 +104,6 @@ impl PartialEq for Re2 {
 }
 
 impl Eq for Re2 {}
-
-fn regex_syntax_check(pattern: &str) -> Result<(), regex::Error> {
-    Regex::new(pattern).map(|_| ())
-}
 
 /// Go's `Expand`: `$name` takes the longest run of letters, digits and underscores; an unknown group is empty; `$$` is `$`.
 fn expand(captures: &regex::Captures<'_>, template: &str, out: &mut String) {
