@@ -1,6 +1,8 @@
 //! Storing and reading samples.
 
-use model::{Labels, Matcher, SampleValue, Selection, Series, SeriesRef, Timestamp};
+use std::sync::Arc;
+
+use model::{Labels, Matcher, SampleValue, Selection, Series, SeriesReader, SeriesRef, Timestamp};
 
 use crate::BoxFuture;
 
@@ -65,10 +67,22 @@ pub enum AppendError {
 }
 
 /// Finds series; the TSDB, a remote store, both merged.
-pub trait Select: Send + Sync {
+pub trait Select: Send + Sync + 'static {
     /// Series that match, with their samples in the selection's time; series without a sample there are left out.
     /// Sorted by labels.
     fn select<'a>(&'a self, selection: &'a Selection) -> BoxFuture<'a, Result<SeriesSet, SelectError>>;
+    /// The same series, in any order, to be read one after the other: nothing is decoded before it is wanted. Some may turn out to
+    /// have no sample.
+    fn find(
+        self: Arc<Self>,
+        selection: Selection,
+    ) -> BoxFuture<'static, Result<Arc<dyn SeriesReader>, SelectError>> {
+        Box::pin(async move {
+            let set = self.select(&selection).await?;
+            let reader: Arc<dyn SeriesReader> = Arc::new(set.series);
+            Ok(reader)
+        })
+    }
     /// The label sets of series that match all of `matchers` and have a sample in the time. Sorted.
     fn series<'a>(
         &'a self,

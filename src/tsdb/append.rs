@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use model::{Labels, SampleValue, Series, SeriesRef};
+use model::{Labels, SampleValue, Samples, SeriesRef};
 use ports::{Append, AppendError, Appended, Rejected, Row, WriteBatch};
 
 use crate::Tsdb;
@@ -202,7 +202,7 @@ impl Tsdb {
             }
         };
         let bytes = self.chunk_bytes(&chunk).ok()?;
-        let mut samples = Series::default();
+        let mut samples = Samples::default();
         decode_into(&mut samples, chunk.encoding, &bytes, chunk.last(), chunk.last())?;
         let float = samples.floats.pop().map(|sample| SampleValue::Float(sample.value));
         float.or_else(|| samples.histograms.pop().map(|sample| SampleValue::Histogram(sample.value)))

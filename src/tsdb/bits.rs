@@ -48,8 +48,8 @@ pub(crate) struct BitReader<'a> {
     bytes: &'a [u8],
     /// The next bits, the first of them highest.
     buffer: u64,
-    /// How many bits the buffer holds.
-    held: u32,
+    /// How many bits the buffer holds. Below zero after more were skipped than there are.
+    held: i32,
 }
 
 impl<'a> BitReader<'a> {
@@ -59,7 +59,10 @@ impl<'a> BitReader<'a> {
 
     /// Brings the buffer to 56 bits at least, as long as there are bytes.
     #[inline]
-    fn fill(&mut self) {
+    pub(crate) fn fill(&mut self) {
+        if self.held >= 56 || self.held < 0 {
+            return;
+        }
         if let Some(eight) = self.bytes.first_chunk::<8>() {
             // Bits beyond those that are counted are written again with the same values by the next fill.
             self.buffer |= u64::from_be_bytes(*eight) >> self.held;
@@ -68,12 +71,36 @@ impl<'a> BitReader<'a> {
             self.held += taken * 8;
             return;
         }
+        self.fill_from_rest();
+    }
+
+    #[cold]
+    fn fill_from_rest(&mut self) {
         while self.held <= 56 {
             let Some((byte, rest)) = self.bytes.split_first() else { return };
             self.buffer |= u64::from(*byte) << (56 - self.held);
             self.held += 8;
             self.bytes = rest;
         }
+    }
+
+    /// The next bits without taking them: `count` from 1 to 64. What the buffer does not hold is zero.
+    #[inline]
+    pub(crate) fn peek(&self, count: u32) -> u64 {
+        self.buffer >> (64 - count)
+    }
+
+    /// Takes bits, fewer than 64, that were looked at.
+    #[inline]
+    pub(crate) fn skip(&mut self, count: u32) {
+        self.buffer <<= count;
+        self.held -= count as i32;
+    }
+
+    /// Whether more bits were skipped than there are.
+    #[inline]
+    pub(crate) fn is_overrun(&self) -> bool {
+        self.held < 0
     }
 
     /// The next `count` bits, at most 64.
@@ -89,22 +116,17 @@ impl<'a> BitReader<'a> {
     /// The next `count` bits, at most 56.
     #[inline]
     fn read_short(&mut self, count: u32) -> Option<u64> {
-        if self.held < count {
+        if self.held < count as i32 {
             self.fill();
-            if self.held < count {
+            if self.held < count as i32 {
                 return None;
             }
         }
         // Two shifts, since a shift by all 64 bits is none.
         let value = self.buffer >> 1 >> (63 - count);
         self.buffer <<= count;
-        self.held -= count;
+        self.held -= count as i32;
         Some(value)
-    }
-
-    #[inline]
-    pub(crate) fn read_bit(&mut self) -> Option<bool> {
-        self.read_short(1).map(|bit| bit != 0)
     }
 
     /// A variable-length integer whose bytes are taken from the bits.

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use journal::Position;
-use model::{FloatSample, HistogramSample, SampleValue, Series, Timestamp};
+use model::{HistogramSample, SampleValue, Samples, Timestamp};
 
 use crate::histogram::HistogramEncoder;
 use crate::record::ChunkRecord;
@@ -193,31 +193,23 @@ impl OpenChunk {
     }
 }
 
-/// Appends the samples from `start` to `end`, both included, to the series. `None` if the bytes are not a chunk.
+/// Appends the samples from `start` to `end`, both included. `None` if the bytes are not a chunk.
 pub(crate) fn decode_into(
-    series: &mut Series,
+    samples: &mut Samples,
     encoding: Encoding,
     bytes: &[u8],
     start: i64,
     end: i64,
 ) -> Option<()> {
     match encoding {
-        Encoding::Xor => xor::decode(bytes, |at, value| {
-            if at > end {
-                return ControlFlow::Break(());
-            }
-            if at >= start {
-                series.floats.push(FloatSample { at: Timestamp::from_millis(at), value });
-            }
-            ControlFlow::Continue(())
-        }),
+        Encoding::Xor => xor::decode(bytes, start, end, &mut samples.floats),
         Encoding::Histogram => histogram::decode(bytes, |at, value| {
             if at > end {
                 return ControlFlow::Break(());
             }
             if at >= start {
                 let value = Arc::clone(value);
-                series.histograms.push(HistogramSample { at: Timestamp::from_millis(at), value });
+                samples.histograms.push(HistogramSample { at: Timestamp::from_millis(at), value });
             }
             ControlFlow::Continue(())
         }),

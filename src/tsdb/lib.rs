@@ -27,6 +27,7 @@ mod record;
 mod series;
 
 mod append;
+mod reader;
 mod replay;
 mod retain;
 mod select;

@@ -1,29 +1,29 @@
-//! Reading: find the series, note what of them is wanted, decode it.
+//! Selecting: find the series, and read them at once or one by one.
 //!
-//! What is wanted is noted while no batch becomes visible; decoding needs no lock, since closed chunks never change and
-//! an open one is copied.
+//! Series are found while no batch becomes visible: of a batch, a selection sees everything or nothing.
 
-use std::io;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use model::{Labels, Matcher, Selection, Series, Timestamp};
+use model::{Labels, Matcher, Samples, Selection, Series, SeriesReader, Timestamp};
 use ports::{BoxFuture, Select, SelectError, SeriesSet};
 
 use crate::Tsdb;
-use crate::chunk::{Chunk, decode_into};
-use crate::series::{MemSeries, SeriesState};
-
-/// A series and the chunks that may hold what is wanted.
-struct Wanted {
-    series: Arc<MemSeries>,
-    chunks: Vec<Chunk>,
-    samples: usize,
-}
+use crate::reader::{FoundSeries, HeadReader};
+use crate::series::MemSeries;
 
 impl Select for Tsdb {
     fn select<'a>(&'a self, selection: &'a Selection) -> BoxFuture<'a, Result<SeriesSet, SelectError>> {
         Box::pin(async move { self.select_now(selection) })
+    }
+
+    fn find(
+        self: Arc<Self>,
+        selection: Selection,
+    ) -> BoxFuture<'static, Result<Arc<dyn SeriesReader>, SelectError>> {
+        let (start, end) = (selection.start.as_millis(), selection.end.as_millis());
+        let found = self.found_series(&selection.matchers, start, end);
+        let reader: Arc<dyn SeriesReader> = Arc::new(HeadReader::new(self, found));
+        Box::pin(std::future::ready(Ok(reader)))
     }
 
     fn series<'a>(
@@ -80,10 +80,13 @@ impl Tsdb {
     pub fn select_now(&self, selection: &Selection) -> Result<SeriesSet, SelectError> {
         let (start, end) = (selection.start.as_millis(), selection.end.as_millis());
         let mut series = Vec::new();
-        for wanted in self.wanted(&selection.matchers, start, end) {
-            let found = self.decode(&wanted, start, end)?;
-            if !found.floats.is_empty() || !found.histograms.is_empty() {
-                series.push(found);
+        for found in self.found_series(&selection.matchers, start, end) {
+            let mut samples = Samples::default();
+            self.read_into(&found, start, end, &mut samples)
+                .map_err(|error| SelectError { message: error.message })?;
+            if !samples.is_empty() {
+                let Samples { floats, histograms, .. } = samples;
+                series.push(Series { labels: found.series.labels.clone(), floats, histograms });
             }
         }
         series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
@@ -103,52 +106,11 @@ impl Tsdb {
         Ok(labels)
     }
 
-    fn wanted(&self, matchers: &[Matcher], start: i64, end: i64) -> Vec<Wanted> {
+    /// Series that match and may have a sample from `start` to `end`, in order of their ids.
+    fn found_series(&self, matchers: &[Matcher], start: i64, end: i64) -> Vec<FoundSeries> {
         let _visible = self.visible.read().unwrap_or_else(PoisonError::into_inner);
         let found = self.index.find(matchers);
-        let wanted = found.into_iter().filter_map(|series| {
-            let chunks = chunks_between(&series.state(), start, end);
-            let samples = chunks.iter().map(|chunk| usize::from(chunk.samples)).sum();
-            (!chunks.is_empty()).then_some(Wanted { series, chunks, samples })
-        });
-        wanted.collect()
-    }
-
-    fn decode(&self, wanted: &Wanted, start: i64, end: i64) -> Result<Series, SelectError> {
-        let mut series = Series { labels: wanted.series.labels.clone(), ..Series::default() };
-        if wanted.chunks.iter().any(|chunk| chunk.encoding == crate::chunk::Encoding::Xor) {
-            series.floats.reserve(wanted.samples);
-        }
-        for chunk in &wanted.chunks {
-            let decoded = self.chunk_bytes(chunk).and_then(|bytes| {
-                decode_into(&mut series, chunk.encoding, &bytes, start, end).ok_or_else(|| {
-                    io::Error::new(io::ErrorKind::InvalidData, "its bytes are not those of a chunk")
-                })
-            });
-            if let Err(error) = decoded {
-                self.unreadable(&wanted.series, chunk, &error)?;
-            }
-        }
-        Ok(series)
-    }
-
-    /// A chunk that cannot be read. One that the retention has just removed is no loss. One that is damaged is said once
-    /// and then left out, so that it does not fail every query from now on.
-    fn unreadable(&self, series: &MemSeries, chunk: &Chunk, error: &io::Error) -> Result<(), SelectError> {
-        if error.kind() == io::ErrorKind::NotFound && chunk.last() < self.horizon.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) {
-            let mut state = series.state();
-            let before = state.closed.len();
-            state.closed.retain(|other| other.position().is_none() || other.position() != chunk.position());
-            let removed = before - state.closed.len();
-            self.counters.corruptions.add(removed as u64);
-            self.counters.closed_chunks.sub(removed as u64);
-        }
-        let (from, to) = (Timestamp::from_millis(chunk.first), Timestamp::from_millis(chunk.last()));
-        let message = format!("samples of `{}` from {from} to {to} cannot be read: {error}", series.labels);
-        Err(SelectError { message })
+        found.into_iter().filter_map(|series| FoundSeries::new(series, start, end)).collect()
     }
 
     /// Series that match and have a sample from `start` to `end`.
@@ -159,29 +121,20 @@ impl Tsdb {
         end: Timestamp,
     ) -> Result<Vec<Arc<MemSeries>>, SelectError> {
         let (start, end) = (start.as_millis(), end.as_millis());
-        let mut found = Vec::new();
-        for wanted in self.wanted(matchers, start, end) {
+        let mut certain = Vec::new();
+        let mut samples = Samples::default();
+        for found in self.found_series(matchers, start, end) {
             // A chunk's first and last times are samples. Only if the span lies inside a chunk, its samples decide.
-            let inside = |at: i64| (start..=end).contains(&at);
-            let certain = wanted.chunks.iter().any(|chunk| inside(chunk.first) || inside(chunk.last()));
-            let has_sample = certain || {
-                let series = self.decode(&wanted, start, end)?;
-                !series.floats.is_empty() || !series.histograms.is_empty()
+            let has_sample = found.series.state().has_edge_between(start, end) || {
+                samples.clear();
+                self.read_into(&found, start, end, &mut samples)
+                    .map_err(|error| SelectError { message: error.message })?;
+                !samples.is_empty()
             };
             if has_sample {
-                found.push(wanted.series);
+                certain.push(found.series);
             }
         }
-        Ok(found)
+        Ok(certain)
     }
-}
-
-fn chunks_between(state: &SeriesState, start: i64, end: i64) -> Vec<Chunk> {
-    if start > end {
-        return Vec::new();
-    }
-    let from = state.closed.partition_point(|chunk| chunk.last() < start);
-    let closed = state.closed[from..].iter().take_while(|chunk| chunk.first <= end).cloned();
-    let open = state.open.iter().filter(|open| open.first <= end && open.last >= start);
-    closed.chain(open.map(|open| open.to_chunk())).collect()
 }

@@ -146,6 +146,31 @@ impl SeriesState {
         self.closed.iter_mut().take_while(|chunk| chunk.last() < before).map(Chunk::unload).sum()
     }
 
+    /// Whether chunks reach into the span, and about how many samples of it they hold.
+    pub(crate) fn samples_between(&self, start: i64, end: i64) -> (bool, u32) {
+        let from = self.closed.partition_point(|chunk| chunk.last() < start);
+        let closed = self.closed[from..].iter().take_while(|chunk| chunk.first <= end);
+        let closed = closed.map(|chunk| (chunk.first, chunk.last(), chunk.samples));
+        let open = self.open.iter().filter(|open| open.first <= end && open.last >= start);
+        let open = open.map(|open| (open.first, open.last, open.samples));
+        let (mut any, mut samples) = (false, 0);
+        for (first, last, count) in closed.chain(open).filter(|_| start <= end) {
+            any = true;
+            // Samples are taken to be spread evenly; a chunk is at most two hours long, so nothing overflows.
+            let inside = last.min(end) - first.max(start) + 1;
+            samples += (i64::from(count) * inside / (last - first + 1)) as u32;
+        }
+        (any, samples)
+    }
+
+    /// Whether a chunk begins or ends in the span: there certainly is a sample.
+    pub(crate) fn has_edge_between(&self, start: i64, end: i64) -> bool {
+        let inside = |at: i64| (start..=end).contains(&at);
+        let open = self.open.as_ref().is_some_and(|open| inside(open.first) || inside(open.last));
+        let from = self.closed.partition_point(|chunk| chunk.last() < start);
+        open || self.closed.get(from).is_some_and(|chunk| inside(chunk.first) || inside(chunk.last()))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.closed.is_empty() && self.open.is_none()
     }

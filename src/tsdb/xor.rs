@@ -19,7 +19,7 @@
 //!
 //! In: times in ascending order. Arithmetic wraps, so that any `i64` comes back.
 
-use std::ops::ControlFlow;
+use model::{FloatSample, Timestamp};
 
 use crate::bits::{BitReader, BitWriter, put_ivarint, put_uvarint, unzigzag};
 
@@ -134,26 +134,64 @@ impl XorEncoder {
     }
 }
 
-/// Shows the samples in order until `visit` breaks. `None` if the bytes are not a chunk.
-pub(crate) fn decode(bytes: &[u8], mut visit: impl FnMut(i64, f64) -> ControlFlow<()>) -> Option<()> {
+/// Appends the samples from `start` to `end`, both included. `None` if the bytes are not a chunk.
+///
+/// The bits of one sample are mostly in the reader's buffer at once: it is filled once a sample, and looked at in place.
+pub(crate) fn decode(bytes: &[u8], start: i64, end: i64, out: &mut Vec<FloatSample>) -> Option<()> {
     let (head, rest) = bytes.split_first_chunk::<2>()?;
     let samples = u16::from_be_bytes(*head);
+    if samples == 0 {
+        return Some(());
+    }
     let mut bits = BitReader::new(rest);
-    let (mut at, mut step, mut value) = (0i64, 0u64, 0u64);
-    let mut window = Window { leading: 0, trailing: 0 };
-    for number in 0..samples {
-        if number == 0 {
-            at = unzigzag(bits.read_uvarint()?);
-            value = bits.read(64)?;
-        } else {
-            step = match number {
-                1 => bits.read_uvarint()?,
-                _ => step.wrapping_add(read_step_change(&mut bits)? as u64),
-            };
-            at = at.wrapping_add(step as i64);
-            value ^= window.read(&mut bits)?;
+    let mut at = unzigzag(bits.read_uvarint()?);
+    let mut value = bits.read(64)?;
+    let mut keep = |at: i64, value: u64| {
+        if at >= start && at <= end {
+            out.push(FloatSample { at: Timestamp::from_millis(at), value: f64::from_bits(value) });
         }
-        if visit(at, f64::from_bits(value)).is_break() {
+    };
+    keep(at, value);
+    if samples == 1 || at > end {
+        return Some(());
+    }
+    let mut step = bits.read_uvarint()?;
+    let (mut leading, mut trailing) = (0u32, 0u32);
+    for number in 1..samples {
+        bits.fill();
+        if number > 1 {
+            let change = if bits.peek(1) == 0 {
+                bits.skip(1);
+                0
+            } else {
+                read_step_change(&mut bits)?
+            };
+            step = step.wrapping_add(change as u64);
+        }
+        at = at.wrapping_add(step as i64);
+        match bits.peek(2) {
+            0b00 | 0b01 => bits.skip(1),
+            0b10 => {
+                bits.skip(2);
+                value ^= bits.read(64 - leading - trailing)? << trailing;
+            }
+            _ => {
+                bits.skip(2);
+                let window = bits.read(11)? as u32;
+                leading = window >> 6;
+                let significant = match window & 63 {
+                    0 => 64,
+                    n => n,
+                };
+                trailing = 64u32.checked_sub(leading + significant)?;
+                value ^= bits.read(significant)? << trailing;
+            }
+        }
+        if bits.is_overrun() {
+            return None;
+        }
+        keep(at, value);
+        if at >= end {
             break;
         }
     }
@@ -162,44 +200,23 @@ pub(crate) fn decode(bytes: &[u8], mut visit: impl FnMut(i64, f64) -> ControlFlo
 
 #[inline]
 fn read_step_change(bits: &mut BitReader<'_>) -> Option<i64> {
-    let mut size = 0;
-    for candidate in [14, 17, 20, 64] {
-        if !bits.read_bit()? {
-            break;
-        }
-        size = candidate;
-    }
+    let (size, prefix) = match bits.peek(4) {
+        0b1111 => (64, 4),
+        0b1110 => (20, 4),
+        0b1100 | 0b1101 => (17, 3),
+        0b1000..=0b1011 => (14, 2),
+        _ => (0, 1),
+    };
+    bits.skip(prefix);
     if size == 0 {
         return Some(0);
     }
     let raw = bits.read(size)?;
+    // What follows is looked at without asking whether it is there.
+    bits.fill();
     // The range of n bits is one up from two's complement: its highest number is 2^(n-1), not -2^(n-1).
     let wraps = size < 64 && raw > 1 << (size - 1);
     Some(if wraps { raw as i64 - (1i64 << size) } else { raw as i64 })
-}
-
-struct Window {
-    leading: u32,
-    trailing: u32,
-}
-
-impl Window {
-    /// The next value, XORed with the one before.
-    #[inline]
-    fn read(&mut self, bits: &mut BitReader<'_>) -> Option<u64> {
-        if !bits.read_bit()? {
-            return Some(0);
-        }
-        if bits.read_bit()? {
-            self.leading = bits.read(5)? as u32;
-            let significant = match bits.read(6)? as u32 {
-                0 => 64,
-                n => n,
-            };
-            self.trailing = 64u32.checked_sub(self.leading + significant)?;
-        }
-        Some(bits.read(64 - self.leading - self.trailing)? << self.trailing)
-    }
 }
 
 #[cfg(test)]
@@ -218,11 +235,8 @@ mod tests {
 
     fn decoded(bytes: &[u8]) -> Option<Vec<(i64, u64)>> {
         let mut samples = Vec::new();
-        decode(bytes, |at, value| {
-            samples.push((at, value.to_bits()));
-            ControlFlow::Continue(())
-        })?;
-        Some(samples)
+        decode(bytes, i64::MIN, i64::MAX, &mut samples)?;
+        Some(samples.into_iter().map(|sample| (sample.at.as_millis(), sample.value.to_bits())).collect())
     }
 
     fn hex(bytes: &[u8]) -> String {
