@@ -39,7 +39,7 @@ pub use guard::{Access, LoopbackListener, Open};
 pub use json::{write_float_sample, write_sample_value, write_timestamp};
 pub use page::Assets;
 pub use params::{Params, parse_step, parse_time};
-pub use state::{Api, Control, ControlError, Queries, QueryRequest, Views};
+pub use state::{Api, Control, ControlError, Queries, QueryAnswer, QueryRequest, QueryTimings, Views};
 pub use views::{
     AlertView, AlertmanagersView, BeatView, DeliveryView, DroppedTargetView, FamilyView, GroupView,
     HealthView, PluginCallView, PluginView, RuleKindView, RuleView, RuntimeView, StoreView, TargetView,

@@ -14,7 +14,7 @@ use crate::answer::{AnswerText, respond};
 use crate::envelope::{ApiError, success};
 use crate::params::{Params, missing};
 use crate::series::TRUNCATED;
-use crate::state::{Api, QueryRequest};
+use crate::state::{Api, QueryAnswer, QueryRequest};
 use crate::tree::tree;
 
 /// Samples a series of one range query; more is a mistake in the step.
@@ -67,8 +67,10 @@ async fn answer(api: &Api, params: &Params, range: Range) -> Result<Response, Ap
         range,
         lookback: positive("lookback_delta")?.filter(|d| *d > Duration::ZERO),
         timeout: positive("timeout")?,
+        stats: false,
+        explain: false,
     };
-    let mut answer = api.queries.query(request).await?;
+    let QueryAnswer { mut answer, .. } = api.queries.query(request).await?;
     let cut = match &mut answer.value {
         Value::Vector(vector) => cut(vector, limit),
         Value::Matrix(matrix) => cut(matrix, limit),

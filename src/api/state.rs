@@ -55,12 +55,36 @@ pub struct QueryRequest {
     pub lookback: Option<Duration>,
     /// How long it may take; never longer than the server allows.
     pub timeout: Option<Duration>,
+    /// Whether samples are to be counted by step.
+    pub stats: bool,
+    /// Whether an account of each part of the expression is wanted.
+    pub explain: bool,
+}
+
+/// What a query found, and how long that took.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueryAnswer {
+    /// The answer, with its samples and, if asked for, its account.
+    pub answer: Answer,
+    /// How long it took.
+    pub timings: QueryTimings,
+}
+
+/// Where the time of a query went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueryTimings {
+    /// Waiting for other queries.
+    pub queued: Duration,
+    /// Parsing, planning and finding the series.
+    pub prepared: Duration,
+    /// Reading samples and computing.
+    pub evaluated: Duration,
 }
 
 /// Answers PromQL.
 pub trait Queries: Send + Sync {
     /// Parses, selects and evaluates.
-    fn query<'a>(&'a self, request: QueryRequest) -> BoxFuture<'a, Result<Answer, QueryError>>;
+    fn query<'a>(&'a self, request: QueryRequest) -> BoxFuture<'a, Result<QueryAnswer, QueryError>>;
 }
 
 /// The server's read side. All of it is cheap: snapshots, no locks around a request.

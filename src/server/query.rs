@@ -1,20 +1,25 @@
 //! PromQL put together: parse, plan, select, evaluate; with limits, a concurrency cap and counters.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use api::{Queries, QueryRequest};
+use api::{Queries, QueryAnswer, QueryRequest, QueryTimings};
 use futures_util::FutureExt as _;
-use model::{Matrix, Series, Timestamp, Vector, VectorSample};
+use model::{Matrix, SeriesReader, Timestamp, Vector, VectorSample};
 use ports::{BoxFuture, Query, QueryError, QueryErrorKind, Select, Steps};
-use promql::{Answer, EvalError, EvalOptions, Expr, ParseOptions, Range, Stop, Value};
+use promql::{EvalError, EvalOptions, Expr, NanoClock, ParseOptions, Range, Stop, Value};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 /// Parsed expressions that are kept; rules and dashboards ask the same ones again and again.
 const PARSED_MAX: usize = 20_000;
+
+/// So many samples and values at most are worked on at once, on the thread that asks: less than a millisecond. Larger work goes
+/// to threads that may block.
+const INLINE_MAX: usize = 40_000;
 
 /// What bounds a query.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,22 +124,21 @@ impl QueryEngine {
             lookback: lookback.unwrap_or(self.limits.lookback),
             samples_max: self.limits.samples_max,
             default_step: *self.default_step.read().unwrap_or_else(PoisonError::into_inner),
-            delayed_name_removal: self.limits.delayed_name_removal,
             ..EvalOptions::default()
         }
     }
 
-    /// One query; `timeout` is cut to what the server allows.
+    /// One query, counted; `timeout` is cut to what the server allows.
     async fn run(
         &self,
         text: &str,
         range: Range,
-        lookback: Option<Duration>,
+        options: EvalOptions,
         timeout: Option<Duration>,
-    ) -> Result<Answer, QueryError> {
+    ) -> Result<QueryAnswer, QueryError> {
         let started = Instant::now();
         self.stats.running.fetch_add(1, Ordering::Relaxed);
-        let outcome = self.bounded(text, range, lookback, timeout).await;
+        let outcome = self.bounded(text, range, options, timeout).await;
         self.stats.running.fetch_sub(1, Ordering::Relaxed);
         self.stats.done.fetch_add(1, Ordering::Relaxed);
         let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -149,36 +153,13 @@ impl QueryEngine {
         &self,
         text: &str,
         range: Range,
-        lookback: Option<Duration>,
+        options: EvalOptions,
         timeout: Option<Duration>,
-    ) -> Result<Answer, QueryError> {
-        let expr = self.parse(text)?;
-        let options = self.options(lookback);
+    ) -> Result<QueryAnswer, QueryError> {
         let stop = options.stop.clone();
         let _guard = StopOnDrop(stop.clone());
         let timeout = timeout.unwrap_or(self.limits.timeout).min(self.limits.timeout);
-        let work = async {
-            let mut data: Vec<Vec<Series>> = Vec::new();
-            for selection in promql::plan(&expr, range, &options) {
-                let set = self
-                    .store
-                    .select(&selection)
-                    .await
-                    .map_err(|error| QueryError { kind: QueryErrorKind::Internal, message: error.message })?;
-                data.push(set.series);
-            }
-            let expr = Arc::clone(&expr);
-            let evaluated =
-                tokio::task::spawn_blocking(move || promql::eval(&expr, range, &data, &options)).await;
-            match evaluated {
-                Ok(outcome) => outcome.map_err(|error| query_error(&error)),
-                Err(_) => Err(QueryError {
-                    kind: QueryErrorKind::Internal,
-                    message: "the evaluation broke off; this is a mistake in Foghorn".to_owned(),
-                }),
-            }
-        };
-        match tokio::time::timeout(timeout, work).await {
+        match tokio::time::timeout(timeout, self.evaluated(text, range, options)).await {
             Ok(outcome) => outcome,
             Err(_) => {
                 stop.time_out();
@@ -193,6 +174,43 @@ impl QueryEngine {
         }
     }
 
+    async fn evaluated(
+        &self,
+        text: &str,
+        range: Range,
+        options: EvalOptions,
+    ) -> Result<QueryAnswer, QueryError> {
+        let began = Instant::now();
+        let expr = self.parse(text)?;
+        let mut data: Vec<Arc<dyn SeriesReader>> = Vec::new();
+        for selection in promql::plan(&expr, range, &options) {
+            let found = Arc::clone(&self.store).find(selection).await;
+            data.push(
+                found
+                    .map_err(|error| QueryError { kind: QueryErrorKind::Internal, message: error.message })?,
+            );
+        }
+        let prepared = began.elapsed();
+        let inline = work_estimate(range, &data) <= INLINE_MAX;
+        let evaluate = move || {
+            let began = Instant::now();
+            let answer = promql::eval(&expr, range, &data, &options);
+            answer.map(|answer| (answer, began.elapsed())).map_err(|error| query_error(&error))
+        };
+        let outcome = if inline {
+            catch_unwind(AssertUnwindSafe(evaluate)).ok()
+        } else {
+            tokio::task::spawn_blocking(evaluate).await.ok()
+        };
+        let (answer, evaluated) = outcome.unwrap_or_else(|| {
+            Err(QueryError {
+                kind: QueryErrorKind::Internal,
+                message: "the evaluation broke off; this is a mistake in Foghorn".to_owned(),
+            })
+        })?;
+        Ok(QueryAnswer { answer, timings: QueryTimings { queued: Duration::ZERO, prepared, evaluated } })
+    }
+
     /// A query inside a template: evaluated at once, on this thread. Only for a store that answers without waiting.
     pub fn instant_now(&self, text: &str, at: Timestamp) -> Result<Vector, String> {
         let expr = self.parse(text).map_err(|error| error.message)?;
@@ -200,8 +218,8 @@ impl QueryEngine {
         let range = Range::instant(at);
         let mut data = Vec::new();
         for selection in promql::plan(&expr, range, &options) {
-            match self.store.select(&selection).now_or_never() {
-                Some(Ok(set)) => data.push(set.series),
+            match Arc::clone(&self.store).find(selection).now_or_never() {
+                Some(Ok(found)) => data.push(found),
                 Some(Err(error)) => return Err(error.message),
                 None => {
                     return Err(
@@ -215,10 +233,21 @@ impl QueryEngine {
     }
 }
 
+/// About how many samples are read and values computed.
+fn work_estimate(range: Range, data: &[Arc<dyn SeriesReader>]) -> usize {
+    let span = range.end.as_millis().saturating_sub(range.start.as_millis());
+    let steps = usize::try_from(span / range.step_ms.max(1)).unwrap_or(usize::MAX).saturating_add(1);
+    let of = |reader: &Arc<dyn SeriesReader>| {
+        reader.samples_estimate().saturating_add(reader.series_len().saturating_mul(steps))
+    };
+    data.iter().map(of).fold(steps, usize::saturating_add)
+}
+
 fn query_error(error: &EvalError) -> QueryError {
     let kind = match error {
         EvalError::TimedOut => QueryErrorKind::Timeout,
         EvalError::Canceled => QueryErrorKind::Canceled,
+        EvalError::Storage { .. } => QueryErrorKind::Internal,
         _ => QueryErrorKind::Execution,
     };
     QueryError { kind, message: error.to_string() }
@@ -241,13 +270,16 @@ fn vector_of(value: Value) -> Result<Vector, QueryError> {
 
 impl Query for QueryEngine {
     fn instant<'a>(&'a self, expr: &'a str, at: Timestamp) -> BoxFuture<'a, Result<Vector, QueryError>> {
-        Box::pin(async move { vector_of(self.run(expr, Range::instant(at), None, None).await?.value) })
+        Box::pin(async move {
+            let options = self.options(None);
+            vector_of(self.run(expr, Range::instant(at), options, None).await?.answer.value)
+        })
     }
 
     fn range<'a>(&'a self, expr: &'a str, steps: Steps) -> BoxFuture<'a, Result<Matrix, QueryError>> {
         Box::pin(async move {
             let range = Range::new(steps.start, steps.end, steps.step);
-            match self.run(expr, range, None, None).await?.value {
+            match self.run(expr, range, self.options(None), None).await?.answer.value {
                 Value::Matrix(matrix) => Ok(matrix),
                 _ => Err(QueryError {
                     kind: QueryErrorKind::BadData,
@@ -259,8 +291,9 @@ impl Query for QueryEngine {
 }
 
 impl Queries for QueryEngine {
-    fn query<'a>(&'a self, request: QueryRequest) -> BoxFuture<'a, Result<Answer, QueryError>> {
+    fn query<'a>(&'a self, request: QueryRequest) -> BoxFuture<'a, Result<QueryAnswer, QueryError>> {
         Box::pin(async move {
+            let began = Instant::now();
             // Rules never wait here: they come in through `Query`.
             let waited = tokio::time::timeout(self.limits.timeout, self.gate.acquire()).await;
             let Ok(Ok(_permit)) = waited else {
@@ -269,7 +302,19 @@ impl Queries for QueryEngine {
                     message: format!("{} queries are under way already; try again", self.limits.concurrency),
                 });
             };
-            self.run(&request.expr, request.range, request.lookback, request.timeout).await
+            let queued = began.elapsed();
+            let mut options = self.options(request.lookback);
+            options.per_step = request.stats;
+            options.explain = request.explain.then(nano_clock);
+            let mut answer = self.run(&request.expr, request.range, options, request.timeout).await?;
+            answer.timings.queued = queued;
+            Ok(answer)
         })
     }
+}
+
+/// Nanoseconds since now, for accounts.
+fn nano_clock() -> NanoClock {
+    let began = Instant::now();
+    NanoClock::new(move || u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX))
 }

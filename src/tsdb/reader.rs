@@ -119,9 +119,9 @@ impl Tsdb {
             for chunk in closed.iter() {
                 let decoded = match chunk.memory() {
                     Some(bytes) => decode(samples, chunk.encoding, bytes, start, end),
-                    None => self.chunk_bytes(chunk).and_then(|bytes| {
-                        decode(samples, chunk.encoding, &bytes, start, end)
-                    }),
+                    None => self
+                        .chunk_bytes(chunk)
+                        .and_then(|bytes| decode(samples, chunk.encoding, &bytes, start, end)),
                 };
                 if let Err(error) = decoded {
                     self.unreadable(&found.series, chunk, &error)?;
@@ -131,7 +131,8 @@ impl Tsdb {
             if let Some(encoding) = open_encoding
                 && let Err(error) = decode(samples, encoding, open, start, end)
             {
-                let message = format!("the newest samples of `{}` cannot be read: {error}", found.series.labels);
+                let message =
+                    format!("the newest samples of `{}` cannot be read: {error}", found.series.labels);
                 return Err(ReadError { message });
             }
             Ok(())
