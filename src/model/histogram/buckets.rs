@@ -198,7 +198,8 @@ impl Histogram {
 
     /// All buckets with observations, ascending.
     pub fn populated_buckets(&self) -> Vec<Bucket> {
-        let zero = (self.zero_count != 0.0).then(|| self.zero_bucket());
+        // A negative count, as a difference has it, is shown in every bucket but this one: so do others.
+        let zero = (self.zero_count > 0.0).then(|| self.zero_bucket());
         let negative = self.negative_buckets_bounded().rev();
         negative.chain(zero).chain(self.positive_buckets_bounded()).filter(|b| b.count != 0.0).collect()
     }
@@ -219,6 +220,13 @@ impl fmt::Display for Histogram {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_zero_bucket_with_a_negative_count_is_not_shown() {
+        let mut difference = Histogram { zero_threshold: 0.5, zero_count: -2.0, ..Histogram::default() };
+        difference.set_positive([(1, -3.0)]);
+        assert_eq!(difference.to_string(), "{count:0, sum:0, (1,2]:-3}");
+    }
 
     #[test]
     fn bounds_are_powers_of_two() {

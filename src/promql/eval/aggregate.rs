@@ -275,7 +275,9 @@ fn count_values(label: &str, input: &[Ser], grouping: &[String], without: bool) 
             Val::Histogram(histogram) => histogram.to_string(),
         };
         let grouped = group_labels(&input[index].labels, grouping, without);
-        let labels = grouped.with(label, &text);
+        // The value is a label like the others: `without` may name it.
+        let dropped = without && grouping.iter().any(|name| name == label);
+        let labels = if dropped { grouped } else { grouped.with(label, &text) };
         let drop_name = input[index].drop_name && labels.get(METRIC_NAME).is_some() && label != METRIC_NAME;
         let place = *places.entry(labels.clone()).or_insert_with(|| {
             out.push(Ser::new(labels, drop_name));

@@ -364,11 +364,11 @@ fn of_floats(id: FunctionId, call: &Call<'_>, window: &Window<'_>, floats: &[Flo
     })
 }
 
-/// The first sample that no other is better than; any number is better than NaN.
+/// The sample that no later one is better than; anything is better than NaN, even another NaN.
 fn extreme(floats: &[FloatSample], better: impl Fn(f64, f64) -> bool) -> FloatSample {
     let mut best = floats[0];
     for sample in &floats[1..] {
-        if better(sample.value, best.value) || (best.value.is_nan() && !sample.value.is_nan()) {
+        if better(sample.value, best.value) || best.value.is_nan() {
             best = *sample;
         }
     }
