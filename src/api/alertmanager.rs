@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use alerting::{
-    AlertDraft, AlertFilter, AlertView, AlertingView, MatcherMode, SilenceDraft, SilenceId, SilenceView,
-    parse_matcher, receiver_matches, silence_is_listed,
+    AlertDraft, AlertFilter, AlertView, AlertingView, SilenceDraft, SilenceId, SilenceView, parse_matcher,
+    receiver_matches, silence_is_listed,
 };
 use axum::Router;
 use axum::body::Bytes;
@@ -90,17 +90,17 @@ async fn status(State(api): State<Arc<Api>>) -> Response {
     }))
 }
 
-fn matchers_of<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Vec<Matcher>, Refused> {
+fn matchers_of<'a>(api: &Api, texts: impl Iterator<Item = &'a str>) -> Result<Vec<Matcher>, Refused> {
     texts
         .map(|text| {
-            parse_matcher(text, MatcherMode::default())
+            parse_matcher(text, api.matcher_mode)
                 .map_err(|error| bad(format!("bad matcher format: {text}: {error}")))
         })
         .collect()
 }
 
 async fn receivers(State(api): State<Arc<Api>>, params: Params) -> Result<Response, Refused> {
-    let wanted = matchers_of(params.all("receiver_matchers"))?;
+    let wanted = matchers_of(&api, params.all("receiver_matchers"))?;
     let view = view_of(&api).await?;
     let listed: Vec<Value> = view
         .receivers
@@ -111,7 +111,7 @@ async fn receivers(State(api): State<Arc<Api>>, params: Params) -> Result<Respon
     Ok(answer(&json!(listed)))
 }
 
-fn filter_of(params: &Params) -> Result<AlertFilter, Refused> {
+fn filter_of(api: &Api, params: &Params) -> Result<AlertFilter, Refused> {
     let receiver = params
         .get("receiver")
         .map(|pattern| {
@@ -124,9 +124,9 @@ fn filter_of(params: &Params) -> Result<AlertFilter, Refused> {
         inhibited: params.flag("inhibited", true)?,
         unprocessed: params.flag("unprocessed", true)?,
         muted: params.flag("muted", true)?,
-        matchers: matchers_of(params.all("filter"))?,
+        matchers: matchers_of(api, params.all("filter"))?,
         receiver,
-        receiver_matchers: matchers_of(params.all("receiver_matchers"))?,
+        receiver_matchers: matchers_of(api, params.all("receiver_matchers"))?,
     })
 }
 
@@ -136,7 +136,7 @@ fn annotations_json(annotations: &Annotations) -> Value {
 
 fn alert_json(view: &AlertView) -> Value {
     let alert = &view.alert;
-    json!({
+    let mut json = json!({
         "annotations": annotations_json(&alert.annotations),
         "endsAt": alert.ends_at.to_string(),
         "fingerprint": view.fingerprint.to_string(),
@@ -149,20 +149,24 @@ fn alert_json(view: &AlertView) -> Value {
             "state": view.state.as_str(),
         },
         "updatedAt": alert.updated_at.to_string(),
-        "generatorURL": alert.generator_url,
         "labels": object(alert.labels.iter()),
-    })
+    });
+    // An empty text is no address.
+    if !alert.generator_url.is_empty() {
+        json["generatorURL"] = alert.generator_url.as_str().into();
+    }
+    json
 }
 
 async fn alerts(State(api): State<Arc<Api>>, params: Params) -> Result<Response, Refused> {
-    let filter = filter_of(&params)?;
+    let filter = filter_of(&api, &params)?;
     let view = view_of(&api).await?;
     let listed: Vec<Value> = view.filtered_alerts(&filter).map(alert_json).collect();
     Ok(answer(&json!(listed)))
 }
 
 async fn groups(State(api): State<Arc<Api>>, params: Params) -> Result<Response, Refused> {
-    let filter = filter_of(&params)?;
+    let filter = filter_of(&api, &params)?;
     let view = view_of(&api).await?;
     let listed: Vec<Value> = view
         .filtered_groups(&filter)
@@ -338,7 +342,7 @@ fn silence_json(view: &SilenceView) -> Value {
 }
 
 async fn silences(State(api): State<Arc<Api>>, params: Params) -> Result<Response, Refused> {
-    let wanted = matchers_of(params.all("filter"))?;
+    let wanted = matchers_of(&api, params.all("filter"))?;
     let states = [
         ("active", params.flag("active", true)?),
         ("pending", params.flag("pending", true)?),

@@ -35,6 +35,13 @@ impl CorsOrigin {
     }
 }
 
+impl Default for CorsOrigin {
+    /// Every origin, as without the flag.
+    fn default() -> Self {
+        CorsOrigin { any: true, matcher: Matcher::equal("origin", "") }
+    }
+}
+
 /// Says who may read an answer of API v1, and answers a browser that asks beforehand.
 pub(crate) async fn cors(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     if !request.uri().path().starts_with("/api/v1/") {

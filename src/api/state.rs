@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use alerting::AlertingView;
+use alerting::{AlertingView, MatcherMode};
 use ports::{BoxFuture, Clock, QueryError, Select};
 use promql::{Answer, Range};
 use remote::Receiver;
@@ -42,6 +42,8 @@ pub struct Api {
     pub lifecycle: bool,
     /// Takes samples of other servers; `None` if that is off.
     pub receiver: Option<Arc<Receiver>>,
+    /// Which matchers and label names Alertmanager's part takes.
+    pub matcher_mode: MatcherMode,
 }
 
 /// One PromQL query.

@@ -99,7 +99,8 @@ pub(crate) struct Serve {
     /// How long ended silences and the notification log are kept.
     #[arg(long = "data.retention", value_name = "DURATION", default_value = "120h")]
     pub(crate) alert_retention: String,
-    /// `promql-experimental-functions`, `promql-extended-range-selectors`, `promql-duration-expr`, …, separated by commas.
+    /// `promql-experimental-functions`, `promql-extended-range-selectors`, `promql-duration-expr`, `classic-mode`,
+    /// `utf8-strict-mode`, …, separated by commas.
     #[arg(long = "enable-feature", value_name = "NAMES", value_delimiter = ',')]
     pub(crate) features: Vec<String>,
     /// `debug`, `info`, `warn` or `error`.
@@ -141,6 +142,9 @@ pub(crate) struct Check {
     /// Configuration files (merged) or rule files.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+    /// As for the server.
+    #[arg(long = "enable-feature", value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) features: Vec<String>,
 }
 
 #[derive(Debug, Args)]

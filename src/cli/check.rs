@@ -7,18 +7,24 @@ use config::{LoadOptions, Problems};
 use server::DiskFiles;
 
 use super::args;
+use super::serve::{matcher_mode, parse_options};
 
 /// Checks all files: configurations are merged, rule files are checked each for itself.
 pub(crate) fn run(args: &args::Check) -> anyhow::Result<()> {
     let (rules, configs): (Vec<PathBuf>, Vec<PathBuf>) =
         args.files.iter().cloned().partition(|path| is_rule_file(path));
+    let options = LoadOptions {
+        promql: parse_options(&args.features),
+        matcher_mode: matcher_mode(&args.features)?,
+        ..LoadOptions::default()
+    };
     let mut errors = 0;
     let mut show = |problems: &Problems| {
         eprintln!("{problems}");
         errors += problems.errors();
     };
     if !configs.is_empty() {
-        match config::load(&DiskFiles, &configs, &server::catalog()) {
+        match config::load_with(&DiskFiles, &configs, &server::catalog(), &options) {
             Ok(loaded) => {
                 for warning in &loaded.warnings {
                     eprintln!("{warning}");
@@ -37,7 +43,7 @@ pub(crate) fn run(args: &args::Check) -> anyhow::Result<()> {
         }
     }
     for file in &rules {
-        match config::check_rules(&DiskFiles, std::slice::from_ref(file), &LoadOptions::default()) {
+        match config::check_rules(&DiskFiles, std::slice::from_ref(file), &options) {
             Ok(loaded) => {
                 for warning in &loaded.warnings {
                     eprintln!("{warning}");

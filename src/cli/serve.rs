@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use api::{Assets, CorsOrigin, Open};
+use config::MatcherMode;
 use model::parse_duration;
 use promql::ParseOptions;
 use rules::RestoreLimits;
@@ -18,6 +19,11 @@ use super::args::{IGNORED, Serve};
 const USUAL_FILES: [&str; 2] = ["foghorn.yml", "prometheus.yml"];
 /// Where Alertmanager's API is expected.
 const ALERTMANAGER_LISTEN: &str = "127.0.0.1:9093";
+
+/// Matchers and label names as before Alertmanager 0.27.
+const CLASSIC_MODE: &str = "classic-mode";
+/// No fallback to the old matcher syntax.
+const UTF8_STRICT_MODE: &str = "utf8-strict-mode";
 
 include!(concat!(env!("OUT_DIR"), "/page_files.rs"));
 
@@ -126,6 +132,7 @@ fn options(args: &Serve) -> anyhow::Result<Options> {
             delayed_name_removal: args.features.iter().any(|name| name == "promql-delayed-name-removal"),
         },
         promql: parse_options(&args.features),
+        matcher_mode: matcher_mode(&args.features)?,
         restore: RestoreLimits {
             outage_tolerance: duration("rules.alert.for-outage-tolerance", &args.outage_tolerance)?,
             grace_period: duration("rules.alert.for-grace-period", &args.grace_period)?,
@@ -160,7 +167,7 @@ fn route_prefix(args: &Serve) -> Option<String> {
     (!path.is_empty()).then(|| format!("/{path}"))
 }
 
-fn parse_options(features: &[String]) -> ParseOptions {
+pub(crate) fn parse_options(features: &[String]) -> ParseOptions {
     let mut options = ParseOptions::default();
     for feature in features {
         match feature.as_str() {
@@ -169,11 +176,24 @@ fn parse_options(features: &[String]) -> ParseOptions {
             "promql-extended-range-selectors" => options.extended_selectors = true,
             "promql-binop-fill-modifiers" => options.fill_modifiers = true,
             // Read where they take effect.
-            "promql-delayed-name-removal" | "promql-per-step-stats" => {}
+            "promql-delayed-name-removal" | "promql-per-step-stats" | CLASSIC_MODE | UTF8_STRICT_MODE => {}
             other => tracing::warn!("--enable-feature={other} means nothing here and is ignored."),
         }
     }
     options
+}
+
+/// Which matchers and label names Alertmanager's part takes.
+pub(crate) fn matcher_mode(features: &[String]) -> anyhow::Result<MatcherMode> {
+    let has = |name: &str| features.iter().any(|feature| feature == name);
+    match (has(CLASSIC_MODE), has(UTF8_STRICT_MODE)) {
+        (true, true) => Err(anyhow!(
+            "--enable-feature={CLASSIC_MODE} and {UTF8_STRICT_MODE} exclude each other; name one of them"
+        )),
+        (true, false) => Ok(MatcherMode::Classic),
+        (false, true) => Ok(MatcherMode::Utf8),
+        (false, false) => Ok(MatcherMode::default()),
+    }
 }
 
 /// The command line as `/api/v1/status/flags` shows it.
@@ -247,5 +267,19 @@ mod tests {
         let (kept, ignored) = without_ignored(line.split(' ').map(OsString::from));
         assert_eq!(kept, ["foghorn", "--config.file=a.yml", "--log.level=warn"]);
         assert_eq!(ignored, ["web.console.libraries", "web.enable-admin-api", "cluster.listen-address"]);
+    }
+
+    #[test]
+    fn modes_of_matchers() {
+        let mode = |features: &str| {
+            let features: Vec<String> = features.split(',').map(str::to_owned).collect();
+            matcher_mode(&features).map_err(|error| error.to_string())
+        };
+        assert_eq!(mode(""), Ok(MatcherMode::Fallback));
+        assert_eq!(mode("promql-experimental-functions,classic-mode"), Ok(MatcherMode::Classic));
+        assert_eq!(mode("utf8-strict-mode"), Ok(MatcherMode::Utf8));
+        assert!(
+            mode("classic-mode,utf8-strict-mode").is_err_and(|error| error.contains("exclude each other"))
+        );
     }
 }

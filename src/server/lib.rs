@@ -20,5 +20,5 @@ pub use clock::{SystemClock, SystemRandom};
 pub use files::{DiskFiles, built_in_config};
 pub use outgoing::HttpOutgoing;
 pub use query::{QueryEngine, QueryLimits};
-pub use run::{Options, StartError, run};
+pub use run::{Options, Server, StartError, run};
 pub use running::catalog;

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
+use alerting::MatcherMode;
 use api::{Access, Api, Assets, CorsOrigin, LoopbackListener, Open};
+use config::LoadOptions;
 use journal::{DataDir, LocalCoord, LocalCoordOptions, Shutdown};
 use model::Secret;
 use notify::Outbox;
@@ -20,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tsdb::{Tsdb, TsdbOptions};
 
-use crate::alerting_task::{Deliveries, Wake, spawn_alerting};
+use crate::alerting_task::{AlertingHandle, Deliveries, Wake, spawn_alerting};
 use crate::metrics::ReloadState;
 use crate::query::{QueryEngine, QueryLimits};
 use crate::rule_task::{RuleSettings, RuleStats, RuleTasks, RuleWorld};
@@ -63,12 +65,8 @@ pub struct Options {
     pub route_prefix: Option<String>,
     /// Whether `/-/reload` and `/-/quit` may be called.
     pub lifecycle: bool,
-    /// Whether samples of other servers are taken.
-    pub remote_write: bool,
     /// Which changes need no token.
     pub open: Open,
-    /// Which pages of other sites may read.
-    pub cors: CorsOrigin,
     /// The page.
     pub assets: Assets,
     /// Where scripts are dropped.
@@ -77,8 +75,14 @@ pub struct Options {
     pub plugin_cache: PathBuf,
     /// What bounds a query.
     pub query: QueryLimits,
+    /// Whether samples of other servers are taken.
+    pub remote_write: bool,
+    /// Which pages of other sites may read.
+    pub cors: CorsOrigin,
     /// Which parts of PromQL are allowed.
     pub promql: ParseOptions,
+    /// Which matchers and label names Alertmanager's part takes.
+    pub matcher_mode: MatcherMode,
     /// How alerts come back after a restart.
     pub restore: RestoreLimits,
     /// How often a firing alert is sent again.
@@ -87,6 +91,37 @@ pub struct Options {
     pub alert_retention: Duration,
     /// The command line, to be shown.
     pub flags: Vec<(String, String)>,
+}
+
+impl Options {
+    /// What the command line gives without flags, but for the port: whichever is free, on this machine alone.
+    pub fn new(config_files: Vec<PathBuf>, data: PathBuf) -> Self {
+        Options {
+            config_files,
+            retention: None,
+            series_max: 10_000_000,
+            listen: vec!["127.0.0.1:0".to_owned()],
+            alertmanager_listen: None,
+            alertmanager_required: false,
+            external_url: None,
+            route_prefix: None,
+            lifecycle: false,
+            open: Open::Nothing,
+            assets: Assets::from_packed(std::iter::empty()),
+            scripts: data.join("scripts"),
+            plugin_cache: data.join("cache/plugins"),
+            query: QueryLimits::default(),
+            remote_write: false,
+            cors: CorsOrigin::default(),
+            promql: ParseOptions::default(),
+            matcher_mode: MatcherMode::default(),
+            restore: RestoreLimits::default(),
+            resend_delay: Duration::from_secs(60),
+            alert_retention: Duration::from_secs(120 * 3_600),
+            flags: Vec::new(),
+            data,
+        }
+    }
 }
 
 /// A server that did not start.
@@ -123,213 +158,285 @@ fn data_error(error: impl std::fmt::Display) -> StartError {
 pub async fn run(
     options: Options,
     shutdown: impl Future<Output = ()>,
-    mut reload: mpsc::Receiver<()>,
+    reload: mpsc::Receiver<()>,
 ) -> Result<(), StartError> {
-    let config =
-        read_config(&options.config_files).map_err(|problems| StartError::Config(problems.to_string()))?;
-    let listeners = bind(&options).await?;
-    let alertmanager_listener = bind_alertmanager(&options).await?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let started = clock.now();
-
-    // The past.
-    let data = DataDir::open(&options.data).map_err(data_error)?;
-    let last = data.last_shutdown();
-    let disk: Arc<dyn ports::Disk> = data.disk();
-    let retention = options.retention.or(config.storage.retention_time).unwrap_or(FIFTEEN_DAYS);
-    let tsdb_options =
-        TsdbOptions { retention, series_max: Some(options.series_max), ..TsdbOptions::default() };
-    let opened = Arc::clone(&disk);
-    let (store, replayed) = blocking(move || Tsdb::open(opened, tsdb_options)).await?.map_err(data_error)?;
-    let store = Arc::new(store);
-    let coord_disk = Arc::clone(&disk);
-    let (local, coord_replay) = blocking(move || {
-        LocalCoord::open(coord_disk, Path::new("journal/alerting"), LocalCoordOptions::default())
-    })
-    .await?
-    .map_err(data_error)?;
-    let coord: Arc<dyn Coord> = Arc::new(local);
-    let records = coord.load().map_err(data_error)?;
-    let corruptions = replayed.damaged().count() as u64 + coord_replay.damaged.len() as u64;
-    let replay = match last {
-        Shutdown::First => String::new(),
-        _ => format!(
-            "The last stop was {}clean: {} samples of {} series read back, {corruptions} damaged parts.",
-            if last == Shutdown::Unclean { "not " } else { "" },
-            replayed.samples,
-            replayed.series,
-        ),
-    };
-    tracing::info!(
-        samples = replayed.samples,
-        series = replayed.series,
-        damaged = corruptions,
-        last_stop = ?last,
-        "Stored data was read."
-    );
-
-    // The parts.
-    let random = Arc::new(SystemRandom);
-    let outgoing = Arc::new(HttpOutgoing::new());
-    let engine = Arc::new(QueryEngine::new(store.clone(), options.query.clone(), options.promql.clone()));
-    let host = PluginHost::new(
-        HostDeps {
-            outgoing: outgoing.clone(),
-            clock: clock.clone(),
-            random: random.clone(),
-            state: Some(coord.clone()),
-            cache_dir: Some(options.plugin_cache.clone()),
-        },
-        HostOptions::default(),
-    )
-    .map_err(data_error)?;
-    let running_cell: Arc<OnceLock<std::sync::Weak<Running>>> = Arc::new(OnceLock::new());
-    let scrape = scrape_manager(&store, &outgoing, &clock, &host, &running_cell);
-    let (reports_tx, reports) = mpsc::channel(REPORTS);
-    let outbox = Arc::new(Outbox::new(reports_tx, random));
-    let deliveries = Arc::new(Deliveries::default());
-    let external_url = external_url(&options, listeners.first().map(|(_, address)| *address));
-    let alerting_config = Arc::new(map::alerting_config(&config, &external_url, options.alert_retention));
-    let alerting_records: Vec<_> = records
-        .iter()
-        .filter(|(key, _)| !key.starts_with(b"rules/") && !key.starts_with(b"plugin/"))
-        .cloned()
-        .collect();
-    let mut restored = alerting::Alerting::restore(alerting_config, clock.now(), alerting_records);
-    for (key, error) in &restored.problems {
-        tracing::error!(key = %String::from_utf8_lossy(key), %error, "A record of alert state cannot be read; it is left where it is.");
+    let server = Server::start(options).await?;
+    for address in server.pages() {
+        println!("Foghorn page: http://{address}{}/", server.route_prefix);
     }
-    let first = restored.alerting.step(clock.now(), alerting::Event::Tick);
-    let (alerts_tx, mut alerts_rx) = mpsc::channel(ALERT_BATCHES);
-    let rules = RuleTasks::new(
-        RuleWorld {
-            engine: engine.clone(),
-            append: store.clone(),
-            store: store.clone(),
-            coord: coord.clone(),
-            clock: clock.clone(),
-            alerts: alerts_tx,
-            resend_delay: options.resend_delay,
-            restore: options.restore,
-            settings: RwLock::new(Arc::new(RuleSettings::default())),
-            stats: RuleStats::default(),
-        },
-        &records,
-        store.stats().newest.unwrap_or(model::Timestamp::MIN),
-    );
-    // Notifiers stand before the first message that the past asks for.
-    let (ready, _) = watch::channel(false);
-    let (quit, mut quit_asked) = watch::channel(false);
-    let (alerting, alerting_task) = spawn_alerting(
-        restored.alerting,
-        first,
-        clock.clone(),
-        coord.clone(),
-        outbox.clone(),
-        reports,
-        deliveries.clone(),
-    );
-    let to_alerting = alerting.clone();
-    let alert_feed = tokio::spawn(async move {
-        while let Some(alerts) = alerts_rx.recv().await {
-            to_alerting.send(Wake::Evaluated(alerts)).await;
-        }
-    });
-    let running = Arc::new(Running {
-        clock: clock.clone(),
-        store: store.clone(),
-        receiver: options
-            .remote_write
-            .then(|| Arc::new(remote::Receiver::new(store.clone(), remote::Limits::default()))),
-        engine,
-        scripts: Scripts::new(host.clone(), options.scripts.clone()),
-        host,
-        scrape,
-        rules,
-        alerting: alerting.clone(),
-        outbox,
-        deliveries,
-        applied: RwLock::new(Arc::new(config.clone())),
-        config_files: options.config_files.clone(),
-        external_url: external_url.clone(),
-        alert_retention: options.alert_retention,
-        flags: options.flags.clone(),
-        started,
-        replay,
-        corruptions,
-        retention,
-        reloads: ReloadState::new(started),
-        ready,
-        quit,
-        reloading: tokio::sync::Mutex::default(),
-    });
-    // The cell is new: nobody else has filled it.
-    let _ = running_cell.set(Arc::downgrade(&running));
-    running.apply(config).await.map_err(StartError::Config)?;
-
-    // The world.
-    let api = Arc::new(Api {
-        clock: clock.clone(),
-        queries: running.engine.clone(),
-        store: store.clone(),
-        views: running.clone(),
-        control: running.clone(),
-        access: Access { token: admin_token(&options.data)?, open: options.open },
-        cors: options.cors.clone(),
-        assets: options.assets.clone(),
-        external_url: external_url.clone(),
-        route_prefix: options.route_prefix.clone().unwrap_or_default(),
-        lifecycle: options.lifecycle,
-        receiver: running.receiver.clone(),
-    });
-    let (stop, stopped) = watch::channel(false);
-    let mut servers = Vec::new();
-    for (listener, address) in listeners {
-        println!("Foghorn page: http://{address}{}/", api.route_prefix);
-        servers.push(serve(listener, address, api::router(api.clone()), stopped.clone()));
-    }
-    if let Some((listener, address)) = alertmanager_listener {
+    if let Some(address) = server.alertmanager() {
         println!("Foghorn alertmanager api: http://{address}");
-        servers.push(serve(listener, address, api::alertmanager_router(api.clone()), stopped.clone()));
     }
-    let keeper = tokio::spawn(keep_house(store.clone(), clock.clone(), stopped.clone()));
-    let watcher = tokio::spawn(watch_scripts(running.clone(), stopped.clone()));
-    running.ready.send_replace(true);
-    tracing::info!(page = %external_url, "Foghorn is ready.");
+    server.run(shutdown, reload).await
+}
 
-    tokio::pin!(shutdown);
-    loop {
-        tokio::select! {
-            () = &mut shutdown => break,
-            changed = quit_asked.wait_for(|asked| *asked) => {
-                drop(changed);
-                break;
+/// A server that answers. Dropped, it ends as a process does that is killed; [`Server::run`] ends it in order.
+pub struct Server {
+    running: Arc<Running>,
+    data: DataDir,
+    pages: Vec<SocketAddr>,
+    alertmanager: Option<SocketAddr>,
+    route_prefix: String,
+    alerting: AlertingHandle,
+    alert_feed: JoinHandle<()>,
+    /// Everything that ends by itself once it is told to stop.
+    tasks: Vec<JoinHandle<()>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Server {
+    /// The addresses of the page and both APIs, in the order of the options.
+    pub fn pages(&self) -> &[SocketAddr] {
+        &self.pages
+    }
+
+    /// The address of the second listener.
+    pub fn alertmanager(&self) -> Option<SocketAddr> {
+        self.alertmanager
+    }
+
+    /// Reads the configuration and the stored data, and starts everything.
+    pub async fn start(options: Options) -> Result<Server, StartError> {
+        let load_options = LoadOptions {
+            matcher_mode: options.matcher_mode,
+            promql: options.promql.clone(),
+            ..LoadOptions::default()
+        };
+        let config = read_config(&options.config_files, &load_options)
+            .map_err(|problems| StartError::Config(problems.to_string()))?;
+        let listeners = bind(&options).await?;
+        let alertmanager_listener = bind_alertmanager(&options).await?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let started = clock.now();
+
+        // The past.
+        let data = DataDir::open(&options.data).map_err(data_error)?;
+        let last = data.last_shutdown();
+        let disk: Arc<dyn ports::Disk> = data.disk();
+        let retention = options.retention.or(config.storage.retention_time).unwrap_or(FIFTEEN_DAYS);
+        let tsdb_options =
+            TsdbOptions { retention, series_max: Some(options.series_max), ..TsdbOptions::default() };
+        let opened = Arc::clone(&disk);
+        let (store, replayed) =
+            blocking(move || Tsdb::open(opened, tsdb_options)).await?.map_err(data_error)?;
+        let store = Arc::new(store);
+        let coord_disk = Arc::clone(&disk);
+        let (local, coord_replay) = blocking(move || {
+            LocalCoord::open(coord_disk, Path::new("journal/alerting"), LocalCoordOptions::default())
+        })
+        .await?
+        .map_err(data_error)?;
+        let coord: Arc<dyn Coord> = Arc::new(local);
+        let records = coord.load().map_err(data_error)?;
+        let corruptions = replayed.damaged().count() as u64 + coord_replay.damaged.len() as u64;
+        let replay = match last {
+            Shutdown::First => String::new(),
+            _ => format!(
+                "The last stop was {}clean: {} samples of {} series read back, {corruptions} damaged parts.",
+                if last == Shutdown::Unclean { "not " } else { "" },
+                replayed.samples,
+                replayed.series,
+            ),
+        };
+        tracing::info!(
+            samples = replayed.samples,
+            series = replayed.series,
+            damaged = corruptions,
+            last_stop = ?last,
+            "Stored data was read."
+        );
+
+        // The parts.
+        let random = Arc::new(SystemRandom);
+        let outgoing = Arc::new(HttpOutgoing::new());
+        let engine = Arc::new(QueryEngine::new(store.clone(), options.query.clone(), options.promql.clone()));
+        let host = PluginHost::new(
+            HostDeps {
+                outgoing: outgoing.clone(),
+                clock: clock.clone(),
+                random: random.clone(),
+                state: Some(coord.clone()),
+                cache_dir: Some(options.plugin_cache.clone()),
+            },
+            HostOptions::default(),
+        )
+        .map_err(data_error)?;
+        let running_cell: Arc<OnceLock<std::sync::Weak<Running>>> = Arc::new(OnceLock::new());
+        let scrape = scrape_manager(&store, &outgoing, &clock, &host, &running_cell);
+        let (reports_tx, reports) = mpsc::channel(REPORTS);
+        let outbox = Arc::new(Outbox::new(reports_tx, random));
+        let deliveries = Arc::new(Deliveries::default());
+        let external_url = external_url(&options, listeners.first().map(|(_, address)| *address));
+        let alerting_config = Arc::new(map::alerting_config(&config, &external_url, options.alert_retention));
+        let alerting_records: Vec<_> = records
+            .iter()
+            .filter(|(key, _)| !key.starts_with(b"rules/") && !key.starts_with(b"plugin/"))
+            .cloned()
+            .collect();
+        let mut restored = alerting::Alerting::restore(alerting_config, clock.now(), alerting_records);
+        for (key, error) in &restored.problems {
+            tracing::error!(key = %String::from_utf8_lossy(key), %error, "A record of alert state cannot be read; it is left where it is.");
+        }
+        let first = restored.alerting.step(clock.now(), alerting::Event::Tick);
+        let (alerts_tx, mut alerts_rx) = mpsc::channel(ALERT_BATCHES);
+        let rules = RuleTasks::new(
+            RuleWorld {
+                engine: engine.clone(),
+                append: store.clone(),
+                store: store.clone(),
+                coord: coord.clone(),
+                clock: clock.clone(),
+                alerts: alerts_tx,
+                resend_delay: options.resend_delay,
+                restore: options.restore,
+                settings: RwLock::new(Arc::new(RuleSettings::default())),
+                stats: RuleStats::default(),
+            },
+            &records,
+            store.stats().newest.unwrap_or(model::Timestamp::MIN),
+        );
+        // Notifiers stand before the first message that the past asks for.
+        let (ready, _) = watch::channel(false);
+        let (quit, _) = watch::channel(false);
+        let (alerting, alerting_task) = spawn_alerting(
+            restored.alerting,
+            first,
+            clock.clone(),
+            coord.clone(),
+            outbox.clone(),
+            reports,
+            deliveries.clone(),
+        );
+        let to_alerting = alerting.clone();
+        let alert_feed = tokio::spawn(async move {
+            while let Some(alerts) = alerts_rx.recv().await {
+                to_alerting.send(Wake::Evaluated(alerts)).await;
             }
-            Some(()) = reload.recv() => {
-                // What went wrong was logged.
-                let _ = running.reload_files().await;
+        });
+        let running = Arc::new(Running {
+            clock: clock.clone(),
+            store: store.clone(),
+            receiver: options
+                .remote_write
+                .then(|| Arc::new(remote::Receiver::new(store.clone(), remote::Limits::default()))),
+            engine,
+            scripts: Scripts::new(host.clone(), options.scripts.clone()),
+            host,
+            scrape,
+            rules,
+            alerting: alerting.clone(),
+            outbox,
+            deliveries,
+            applied: RwLock::new(Arc::new(config.clone())),
+            config_files: options.config_files.clone(),
+            load_options,
+            external_url: external_url.clone(),
+            alert_retention: options.alert_retention,
+            flags: options.flags.clone(),
+            started,
+            replay,
+            corruptions,
+            retention,
+            reloads: ReloadState::new(started),
+            ready,
+            quit,
+            reloading: tokio::sync::Mutex::default(),
+        });
+        // The cell is new: nobody else has filled it.
+        let _ = running_cell.set(Arc::downgrade(&running));
+        running.apply(config).await.map_err(StartError::Config)?;
+
+        // The world.
+        let api = Arc::new(Api {
+            clock: clock.clone(),
+            queries: running.engine.clone(),
+            store: store.clone(),
+            views: running.clone(),
+            control: running.clone(),
+            access: Access { token: admin_token(&options.data)?, open: options.open },
+            assets: options.assets.clone(),
+            external_url: external_url.clone(),
+            route_prefix: options.route_prefix.clone().unwrap_or_default(),
+            lifecycle: options.lifecycle,
+            matcher_mode: options.matcher_mode,
+            cors: options.cors.clone(),
+            receiver: running.receiver.clone(),
+        });
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = Vec::new();
+        let mut pages = Vec::new();
+        for (listener, address) in listeners {
+            pages.push(address);
+            tasks.push(serve(listener, address, api::router(api.clone()), stopped.clone()));
+        }
+        let alertmanager = alertmanager_listener.as_ref().map(|(_, address)| *address);
+        if let Some((listener, address)) = alertmanager_listener {
+            tasks.push(serve(listener, address, api::alertmanager_router(api.clone()), stopped.clone()));
+        }
+        tasks.push(tokio::spawn(keep_house(store, clock, stopped.clone())));
+        tasks.push(tokio::spawn(watch_scripts(running.clone(), stopped)));
+        tasks.push(alerting_task);
+        running.ready.send_replace(true);
+        tracing::info!(page = %external_url, "Foghorn is ready.");
+        Ok(Server {
+            running,
+            data,
+            pages,
+            alertmanager,
+            route_prefix: options.route_prefix.unwrap_or_default(),
+            alerting,
+            alert_feed,
+            tasks,
+            stop,
+        })
+    }
+
+    /// Goes on until `shutdown` is done or somebody asks it to quit, then stops in order.
+    pub async fn run(
+        self,
+        shutdown: impl Future<Output = ()>,
+        mut reload: mpsc::Receiver<()>,
+    ) -> Result<(), StartError> {
+        let Server { running, data, alerting, alert_feed, tasks, stop, .. } = self;
+        let mut quit_asked = running.quit.subscribe();
+        tokio::pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                () = asked_to_quit(&mut quit_asked) => break,
+                Some(()) = reload.recv() => {
+                    // What went wrong was logged.
+                    let _ = running.reload_files().await;
+                }
             }
         }
-    }
 
-    // Back to nothing, in the direction of the flow: targets, rules, alerting, deliveries, disk.
-    tracing::info!("Stopping.");
-    running.ready.send_replace(false);
-    stop.send_replace(true);
-    running.scrape.shutdown().await;
-    running.rules.shutdown().await;
-    alert_feed.abort();
-    running.outbox.shutdown(DRAIN).await;
-    alerting.send(Wake::Stop).await;
-    for task in servers.into_iter().chain([keeper, watcher, alerting_task]) {
-        // A task that panicked has said so on its own.
-        let _ = task.await;
+        // Back to nothing, in the direction of the flow: targets, rules, alerting, deliveries, disk.
+        tracing::info!("Stopping.");
+        running.ready.send_replace(false);
+        stop.send_replace(true);
+        running.scrape.shutdown().await;
+        running.rules.shutdown().await;
+        alert_feed.abort();
+        running.outbox.shutdown(DRAIN).await;
+        alerting.send(Wake::Stop).await;
+        for task in tasks {
+            // A task that panicked has said so on its own.
+            let _ = task.await;
+        }
+        let closing = running.store.clone();
+        blocking(move || closing.close()).await?.map_err(data_error)?;
+        data.mark_clean().map_err(data_error)?;
+        tracing::info!("Stopped.");
+        Ok(())
     }
-    let closing = store.clone();
-    blocking(move || closing.close()).await?.map_err(data_error)?;
-    data.mark_clean().map_err(data_error)?;
-    tracing::info!("Stopped.");
-    Ok(())
+}
+
+/// Waits until somebody asks; forever if nobody can.
+async fn asked_to_quit(quit: &mut watch::Receiver<bool>) {
+    if quit.wait_for(|asked| *asked).await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StartError> {

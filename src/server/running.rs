@@ -12,7 +12,7 @@ use api::{
     FamilyView, GroupView, HealthView, PluginCallView, PluginView, RuleKindView, RuleView, RuntimeView,
     StoreView, TargetView, Views,
 };
-use config::{Catalog, Config, Problems};
+use config::{Catalog, Config, LoadOptions, Problems};
 use model::Timestamp;
 use notify::{IntegrationKey, Outbox};
 use plugin::{Kind, PluginHost};
@@ -48,6 +48,7 @@ pub(crate) struct Running {
     pub(crate) deliveries: Arc<Deliveries>,
     pub(crate) applied: RwLock<Arc<Config>>,
     pub(crate) config_files: Vec<PathBuf>,
+    pub(crate) load_options: LoadOptions,
     pub(crate) external_url: String,
     pub(crate) alert_retention: Duration,
     pub(crate) flags: Vec<(String, String)>,
@@ -75,8 +76,8 @@ pub fn catalog() -> Catalog {
 }
 
 /// Reads and checks a configuration, and says what it warns about.
-pub(crate) fn read_config(paths: &[PathBuf]) -> Result<Config, Problems> {
-    let loaded = config::load(&DiskFiles, paths, &catalog())?;
+pub(crate) fn read_config(paths: &[PathBuf], options: &LoadOptions) -> Result<Config, Problems> {
+    let loaded = config::load_with(&DiskFiles, paths, &catalog(), options)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
@@ -91,7 +92,7 @@ impl Running {
     /// Reads the configuration again and puts it in force. On an error everything stays as it was.
     pub(crate) async fn reload_files(&self) -> Result<(), String> {
         let _one = self.reloading.lock().await;
-        let outcome = match read_config(&self.config_files) {
+        let outcome = match read_config(&self.config_files, &self.load_options) {
             Ok(config) => self.apply(config).await,
             Err(problems) => Err(problems.to_string()),
         };

@@ -10,6 +10,8 @@
 
 #[cfg(feature = "alertmanager")]
 mod alertmanager;
+#[cfg(feature = "alertmanager-http")]
+mod alertmanager_api;
 #[cfg(feature = "config")]
 mod configuration;
 #[cfg(feature = "exposition")]
@@ -111,6 +113,8 @@ fn main() -> ExitCode {
     alertmanager::run(&corpus, &mut report);
     #[cfg(feature = "remote-write")]
     remote_write::run(&corpus, &mut report);
+    #[cfg(feature = "alertmanager-http")]
+    alertmanager_api::run(&corpus, &mut report);
     #[cfg(feature = "node-exporter")]
     node_exporter::run(&corpus, &mut report);
     #[cfg(feature = "http-api")]
