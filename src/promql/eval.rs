@@ -6,10 +6,12 @@
 
 mod aggregate;
 mod binary;
+mod buckets;
 mod call;
 mod classic;
 mod dates;
 mod elements;
+mod group;
 mod info;
 mod kahan;
 mod labels;
@@ -20,6 +22,7 @@ mod rate;
 mod recorder;
 mod select;
 mod series;
+mod sliding;
 mod started;
 mod stream;
 mod topk;

@@ -1,13 +1,10 @@
-//! Aggregations that join the series of a group into one.
-//!
-//! Groups are found once per series; each group then holds one accumulator per step.
+//! Aggregations: series are joined group by group, counted by value, or chosen.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use model::{Histogram, Labels, METRIC_NAME};
+use model::{Labels, METRIC_NAME};
 
-use super::kahan::{Kahan, Mean};
+use super::group::{Columns, GroupIndex};
 use super::native::{HistogramSum, Total};
 use super::series::{Grid, Ser, Val, describes_metric};
 use super::topk::Members;
@@ -25,97 +22,120 @@ impl Evaluator<'_> {
             let input = self.vector(inner, grid)?;
             return Ok(count_values(&label, &input, grouping, *without));
         }
-        let params = param.as_ref().map(|p| self.scalar(p, grid)).transpose()?;
-        let input = self.vector(inner, grid)?;
-        let (labels, groups) = grouped(&input, grouping, *without);
-        match (op, params) {
-            (
-                AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk | AggregateOp::LimitRatio,
-                params,
-            ) => self.chosen(*op, inner.span, &params.unwrap_or_default(), input, &groups),
-            (op, params) => {
-                let params = params.unwrap_or_default();
-                if *op == AggregateOp::Quantile {
-                    for q in params.iter().filter(|q| !(0.0..=1.0).contains(*q)) {
-                        let span = param.as_ref().map_or(expr.span, |p| p.span);
-                        self.notes.warn(span, elements::quantile_range(*q));
-                    }
+        let params = param.as_ref().map(|p| self.scalar(p, grid)).transpose()?.unwrap_or_default();
+        let mut groups = GroupIndex::new(grouping, *without);
+        if matches!(
+            op,
+            AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk | AggregateOp::LimitRatio
+        ) {
+            let input = self.vector(inner, grid)?;
+            let mut members: Vec<Members> = Vec::new();
+            for (index, series) in input.iter().enumerate() {
+                let place = groups.place(series);
+                if place == members.len() {
+                    members.push(Vec::new());
                 }
-                let mut out = Vec::with_capacity(groups.len());
-                for (labels, members) in labels.into_iter().zip(&groups) {
-                    self.options.stop.check()?;
-                    let drop_name = members.first().is_some_and(|m| input[*m].drop_name);
-                    let group = Ser::new(labels, drop_name);
-                    let members = members.iter().map(|m| &input[*m]);
-                    out.push(self.joined(*op, inner.span, &params, members, group, grid));
-                }
-                out.retain(|s| !s.is_empty());
-                Ok(out)
+                members[place].push(index);
+            }
+            return self.chosen(*op, inner.span, &params, input, &members);
+        }
+        if *op == AggregateOp::Quantile {
+            for q in params.iter().filter(|q| !(0.0..=1.0).contains(*q)) {
+                let span = param.as_ref().map_or(expr.span, |p| p.span);
+                self.notes.warn(span, elements::quantile_range(*q));
             }
         }
+        let (mut columns, mut held, mut ignored): (Vec<Columns>, usize, bool) = (Vec::new(), 0, false);
+        self.each(inner, grid, &mut |evaluator, series| {
+            let place = groups.place(series);
+            if place == columns.len() {
+                evaluator.charge(grid.len)?;
+                held += grid.len;
+                columns.push(Columns::new(*op, grid.len));
+            }
+            if *op == AggregateOp::Quantile {
+                // These keep all values.
+                evaluator.charge(series.len())?;
+                held += series.len();
+            }
+            ignored |= !columns[place].add(series, grid.len);
+            Ok(())
+        })?;
+        self.release(held);
+        if ignored {
+            self.notes.info(inner.span, format_args!("ignored histogram in {} aggregation", op.as_str()));
+        }
+        let mut out = Vec::with_capacity(columns.len());
+        for ((columns, labels), drop_name) in columns.into_iter().zip(groups.labels).zip(groups.drop_name) {
+            let series = self.finish(columns, inner.span, &params, Ser::new(labels, drop_name));
+            if !series.is_empty() {
+                out.push(series);
+            }
+        }
+        Ok(out)
     }
 
-    /// One group.
-    fn joined<'s>(
-        &mut self,
-        op: AggregateOp,
-        span: Span,
-        params: &[f64],
-        members: impl Iterator<Item = &'s Ser>,
-        mut out: Ser,
-        grid: Grid,
-    ) -> Ser {
-        let mut steps: Vec<Accumulator> = Vec::new();
-        steps.resize_with(grid.len, || Accumulator::new(op));
-        let mut ignored = false;
-        for series in members {
-            for (step, value) in &series.floats {
-                steps[*step as usize].add_float(*value);
-            }
-            for (step, histogram) in &series.histograms {
-                ignored |= !steps[*step as usize].add_histogram(histogram);
-            }
+    /// The values of a group.
+    fn finish(&mut self, columns: Columns, span: Span, params: &[f64], mut out: Ser) -> Ser {
+        fn put(out: &mut Ser, values: impl Iterator<Item = Option<f64>>) {
+            let present = |(step, value): (usize, Option<f64>)| value.map(|value| (step as u32, value));
+            out.floats.extend(values.enumerate().filter_map(present));
         }
-        if ignored {
-            self.notes.info(span, format_args!("ignored histogram in {} aggregation", op.as_str()));
-        }
-        for (step, accumulator) in steps.into_iter().enumerate() {
-            if let Some(value) = self.finish(accumulator, span, params.get(step).copied()) {
-                out.push(step, value);
+        match columns {
+            Columns::Sum { sums, counts, histograms } => {
+                let floats = sums.iter().zip(&counts).map(|(sum, count)| (*count > 0).then(|| sum.total()));
+                put(&mut out, floats);
+                self.with_histograms(&mut out, histograms, span, Total::Sum);
+            }
+            Columns::Avg { means, histograms } => {
+                put(&mut out, means.iter().map(|mean| (mean.count() > 0.0).then(|| mean.total())));
+                self.with_histograms(&mut out, histograms, span, Total::Mean);
+            }
+            Columns::Count(counts) => {
+                put(&mut out, counts.iter().map(|count| (*count > 0).then(|| f64::from(*count))));
+            }
+            Columns::Group(any) => put(&mut out, any.iter().map(|any| any.then_some(1.0))),
+            Columns::Extreme { values, present, .. } => {
+                put(&mut out, values.iter().zip(&present).map(|(value, present)| present.then_some(*value)));
+            }
+            Columns::Deviation { columns, root } => {
+                let of = |sum: f64| if root { sum.sqrt() } else { sum };
+                let value = |one: &super::group::Deviation| {
+                    (one.count > 0.0).then(|| of(one.sum.total() / one.count))
+                };
+                put(&mut out, columns.iter().map(value));
+            }
+            Columns::Quantile(values) => {
+                let q = |step: usize| params.get(step).copied().unwrap_or(f64::NAN);
+                let of = |(step, values): (usize, Vec<f64>)| {
+                    (!values.is_empty()).then(|| elements::quantile(q(step), values))
+                };
+                put(&mut out, values.into_iter().enumerate().map(of));
             }
         }
         out
     }
 
-    fn finish(&mut self, accumulator: Accumulator, span: Span, param: Option<f64>) -> Option<Val> {
-        match accumulator {
-            Accumulator::Sum { floats, histograms, count } => match (count > 0, histograms) {
-                (true, Some(_)) => self.mixed(span),
-                (true, None) => Some(floats.total().into()),
-                (false, histograms) => self.histogram_total(histograms?, span, Total::Sum),
-            },
-            Accumulator::Avg { floats, histograms } => match (floats.count() > 0.0, histograms) {
-                (true, Some(_)) => self.mixed(span),
-                (true, None) => Some(floats.total().into()),
-                (false, histograms) => self.histogram_total(histograms?, span, Total::Mean),
-            },
-            Accumulator::Count(count) => (count > 0).then_some((count as f64).into()),
-            Accumulator::Group(any) => any.then_some(1.0.into()),
-            Accumulator::Extreme { value, .. } => value.map(Val::Float),
-            Accumulator::Deviation { count, sum, root, .. } => {
-                let variance = sum.total() / count;
-                (count > 0.0).then_some(if root { variance.sqrt() } else { variance }.into())
-            }
-            Accumulator::Quantile(values) => {
-                let q = param.unwrap_or(f64::NAN);
-                (!values.is_empty()).then(|| elements::quantile(q, values).into())
+    /// The sums of histograms beside those of numbers; where there are both, there is no value.
+    fn with_histograms(&mut self, out: &mut Ser, sums: super::group::Histograms, span: Span, total: Total) {
+        for (step, sum) in sums.into_iter().enumerate() {
+            let Some(sum) = sum else { continue };
+            match out.floats.binary_search_by_key(&(step as u32), |(step, _)| *step) {
+                Ok(at) => {
+                    out.floats.remove(at);
+                    self.mixed(span);
+                }
+                Err(_) => {
+                    if let Some(Val::Histogram(histogram)) = self.histogram_total(sum, span, total) {
+                        out.histograms.push((step as u32, histogram));
+                    }
+                }
             }
         }
     }
 
-    fn mixed(&mut self, span: Span) -> Option<Val> {
+    fn mixed(&mut self, span: Span) {
         self.notes.warn(span, "encountered a mix of histograms and floats for aggregation");
-        None
     }
 
     fn histogram_total(&mut self, sum: Box<HistogramSum>, span: Span, total: Total) -> Option<Val> {
@@ -134,119 +154,6 @@ impl Evaluator<'_> {
         }
         Some(sum.finish(total).into())
     }
-}
-
-/// What one group has seen at one step.
-enum Accumulator {
-    Sum { floats: Kahan, histograms: Option<Box<HistogramSum>>, count: usize },
-    Avg { floats: Mean, histograms: Option<Box<HistogramSum>> },
-    Count(usize),
-    Group(bool),
-    Extreme { value: Option<f64>, largest: bool },
-    Deviation { count: f64, mean: Kahan, sum: Kahan, root: bool },
-    Quantile(Vec<f64>),
-}
-
-impl Accumulator {
-    fn new(op: AggregateOp) -> Self {
-        match op {
-            AggregateOp::Sum => Accumulator::Sum { floats: Kahan::default(), histograms: None, count: 0 },
-            AggregateOp::Avg => Accumulator::Avg { floats: Mean::default(), histograms: None },
-            AggregateOp::Count => Accumulator::Count(0),
-            AggregateOp::Min | AggregateOp::Max => {
-                Accumulator::Extreme { value: None, largest: op == AggregateOp::Max }
-            }
-            AggregateOp::Stddev | AggregateOp::Stdvar => Accumulator::Deviation {
-                count: 0.0,
-                mean: Kahan::default(),
-                sum: Kahan::default(),
-                root: op == AggregateOp::Stddev,
-            },
-            AggregateOp::Quantile => Accumulator::Quantile(Vec::new()),
-            _ => Accumulator::Group(false),
-        }
-    }
-
-    fn add_float(&mut self, value: f64) {
-        match self {
-            Accumulator::Sum { floats, count, .. } => {
-                floats.add(value);
-                *count += 1;
-            }
-            Accumulator::Avg { floats, .. } => floats.add(value),
-            Accumulator::Count(count) => *count += 1,
-            Accumulator::Group(any) => *any = true,
-            Accumulator::Extreme { value: best, largest } => {
-                let better = match *best {
-                    None => true,
-                    Some(best) if best.is_nan() => true,
-                    Some(best) => {
-                        if *largest {
-                            value > best
-                        } else {
-                            value < best
-                        }
-                    }
-                };
-                if better {
-                    *best = Some(value);
-                }
-            }
-            Accumulator::Deviation { count, mean, sum, .. } => {
-                *count += 1.0;
-                let delta = value - mean.total();
-                mean.add(delta / *count);
-                sum.add(delta * (value - mean.total()));
-            }
-            Accumulator::Quantile(values) => values.push(value),
-        }
-    }
-
-    /// `false` if histograms mean nothing here.
-    fn add_histogram(&mut self, histogram: &Arc<Histogram>) -> bool {
-        match self {
-            Accumulator::Sum { histograms, .. } => {
-                add_to(histograms, histogram, Total::Sum);
-                true
-            }
-            Accumulator::Avg { histograms, .. } => {
-                add_to(histograms, histogram, Total::Mean);
-                true
-            }
-            Accumulator::Count(count) => {
-                *count += 1;
-                true
-            }
-            Accumulator::Group(any) => {
-                *any = true;
-                true
-            }
-            _ => false,
-        }
-    }
-}
-
-fn add_to(sum: &mut Option<Box<HistogramSum>>, histogram: &Histogram, total: Total) {
-    match sum {
-        Some(sum) => sum.add(histogram, total),
-        None => *sum = Some(Box::new(HistogramSum::new(histogram))),
-    }
-}
-
-/// The labels of each group in order of its first series, and its members.
-fn grouped(input: &[Ser], grouping: &[String], without: bool) -> (Vec<Labels>, Vec<Members>) {
-    let mut places: HashMap<Labels, usize> = HashMap::new();
-    let (mut labels, mut groups): (Vec<Labels>, Vec<Members>) = (Vec::new(), Vec::new());
-    for (index, series) in input.iter().enumerate() {
-        let key = group_labels(&series.labels, grouping, without);
-        let place = *places.entry(key.clone()).or_insert_with(|| {
-            labels.push(key);
-            groups.push(Vec::new());
-            groups.len() - 1
-        });
-        groups[place].push(index);
-    }
-    (labels, groups)
 }
 
 fn group_labels(labels: &Labels, grouping: &[String], without: bool) -> Labels {

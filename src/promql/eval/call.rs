@@ -1,13 +1,13 @@
 //! Calls of functions.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use model::{Histogram, Labels};
 
-use super::classic::{self, ClassicBucket};
+use super::classic;
 use super::over_time::absent_series;
 use super::select::{SampleTime, Sink, WithTimes};
-use super::series::{Grid, Output, Ser, merged, without_metric};
+use super::series::{Grid, Output, Ser, merged};
 use super::{Evaluator, dates, elements, native};
 use crate::EvalError;
 use crate::ast::{Expr, Node, Selector, Span};
@@ -218,39 +218,29 @@ impl<'a> Evaluator<'a> {
         label: Option<&str>,
     ) -> Result<Vec<Ser>, EvalError> {
         let mut results = Labelled::default();
-        let labels_for = |labels: &Labels, step: usize| match label {
-            Some(label) => labels.with(label, &with_point(quantiles[step])),
-            None => labels.clone(),
-        };
         let classic = self.classic_groups(&input, span);
-        for group in &classic.groups {
-            for (step, buckets) in &group.steps {
-                if classic.native_at(&group.key, *step) {
-                    continue;
-                }
-                let found = classic::quantile(quantiles[*step], buckets.clone());
-                if let Some(repair) = found.repair {
-                    let [first, last, drop] =
-                        [repair.first, repair.last, repair.largest_drop].map(model::format_float_shortest);
-                    self.notes.info(
-                        span,
-                        format_args!(
-                            "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile){}, from buckets {first} to {last}, with a max diff of {drop}",
-                            about(&group.name)
-                        ),
-                    );
-                }
-                results.push(labels_for(&group.labels, *step), group.drop_name, *step, found.value);
+        classic.each(&input, |group, step, buckets| {
+            let q = quantiles[step as usize];
+            let found = classic::quantile(q, buckets);
+            if let Some(repair) = found.repair {
+                let [first, last, drop] =
+                    [repair.first, repair.last, repair.largest_drop].map(model::format_float_shortest);
+                self.notes.info(
+                    span,
+                    format_args!(
+                        "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile){}, from buckets {first} to {last}, with a max diff of {drop}",
+                        about(&group.name)
+                    ),
+                );
             }
-        }
+            results.push(&group.labels, label.map(|label| (label, q)), true, step, found.value);
+            Ok(())
+        })?;
         for series in input.iter().filter(|s| !s.histograms.is_empty()) {
-            let beside = classic.beside(&series.labels);
-            for (step, histogram) in &series.histograms {
-                let step = *step as usize;
-                if beside.iter().any(|group| group.is_at(step)) {
-                    continue;
-                }
-                let found = native::quantile(quantiles[step], histogram);
+            let beside = classic.beside(&series.labels, &input);
+            for (step, histogram) in series.histograms.iter().filter(|(step, _)| !beside.contains(step)) {
+                let q = quantiles[*step as usize];
+                let found = native::quantile(q, histogram);
                 if found.nan_observed {
                     let what = if found.value.is_nan() {
                         "input to histogram_quantile has NaN observations, result is NaN"
@@ -259,10 +249,11 @@ impl<'a> Evaluator<'a> {
                     };
                     self.notes.info(span, format_args!("{what}{}", about(series.labels.metric_name())));
                 }
-                results.push(labels_for(&series.labels, step), series.drop_name, step, found.value);
+                let label = label.map(|label| (label, q));
+                results.push(&series.labels, label, series.drop_name, *step, found.value);
             }
         }
-        self.warn_of_mixed(&classic, span);
+        self.warn_of_mixed(&classic, &input, span);
         self.unnamed(results.finish(span)?)
     }
 
@@ -275,122 +266,24 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Vec<Ser>, EvalError> {
         let mut results = Labelled::default();
         let classic = self.classic_groups(&input, span);
-        for group in &classic.groups {
-            for (step, buckets) in &group.steps {
-                if !classic.native_at(&group.key, *step) {
-                    let value = classic::fraction(lower[*step], upper[*step], buckets.clone());
-                    results.push(group.labels.clone(), group.drop_name, *step, value);
-                }
-            }
-        }
+        classic.each(&input, |group, step, buckets| {
+            let value = classic::fraction(lower[step as usize], upper[step as usize], buckets);
+            results.push(&group.labels, None, true, step, value);
+            Ok(())
+        })?;
         for series in input.iter().filter(|s| !s.histograms.is_empty()) {
-            let beside = classic.beside(&series.labels);
-            for (step, histogram) in &series.histograms {
-                let step = *step as usize;
-                if beside.iter().any(|group| group.is_at(step)) {
-                    continue;
-                }
-                let found = native::fraction(lower[step], upper[step], histogram);
+            let beside = classic.beside(&series.labels, &input);
+            for (step, histogram) in series.histograms.iter().filter(|(step, _)| !beside.contains(step)) {
+                let found = native::fraction(lower[*step as usize], upper[*step as usize], histogram);
                 if found.nan_observed {
                     let what = "input to histogram_fraction has NaN observations, which are excluded from all fractions";
                     self.notes.info(span, format_args!("{what}{}", about(series.labels.metric_name())));
                 }
-                results.push(series.labels.clone(), series.drop_name, step, found.value);
+                results.push(&series.labels, None, series.drop_name, *step, found.value);
             }
         }
-        self.warn_of_mixed(&classic, span);
+        self.warn_of_mixed(&classic, &input, span);
         self.unnamed(results.finish(span)?)
-    }
-
-    fn warn_of_mixed(&mut self, classic: &ClassicGroups, span: Span) {
-        for group in &classic.groups {
-            if group.steps.iter().any(|(step, _)| classic.native_at(&group.key, *step)) {
-                let message = "vector contains a mix of classic and native histograms";
-                self.notes.warn(span, format_args!("{message}{}", about(&group.name)));
-            }
-        }
-    }
-
-    /// Series with a bound in their label, joined by the other labels.
-    fn classic_groups(&mut self, input: &[Ser], span: Span) -> ClassicGroups {
-        let mut out = ClassicGroups { groups: Vec::new(), native: HashMap::new(), places: HashMap::new() };
-        for series in input {
-            if !series.histograms.is_empty() {
-                let steps = series.histograms.iter().map(|(step, _)| *step as usize);
-                out.native.entry(without_metric(&series.labels)).or_default().extend(steps);
-            }
-            if series.floats.is_empty() {
-                continue;
-            }
-            let text = series.labels.value(classic::LABEL);
-            let Some(upper) = classic::bound(text) else {
-                let message =
-                    format!("bucket label \"le\" is missing or has a malformed value of \"{text}\"");
-                self.notes.warn(span, format_args!("{message}{}", about(series.labels.metric_name())));
-                continue;
-            };
-            let labels = series.labels.filter(|name| name != classic::LABEL);
-            // With names that are dropped only at the end, two metrics' buckets stay apart until then.
-            let labels = if self.options.delayed_name_removal { labels } else { without_metric(&labels) };
-            let key = without_metric(&labels);
-            let place = *out.places.entry(labels.clone()).or_insert_with(|| {
-                out.groups.push(ClassicGroup {
-                    key,
-                    labels,
-                    name: series.labels.metric_name().to_owned(),
-                    drop_name: true,
-                    steps: Vec::new(),
-                });
-                out.groups.len() - 1
-            });
-            let steps = &mut out.groups[place].steps;
-            for (step, count) in &series.floats {
-                let bucket = ClassicBucket { upper, count: *count };
-                let step = *step as usize;
-                match steps.binary_search_by_key(&step, |(s, _)| *s) {
-                    Ok(at) => steps[at].1.push(bucket),
-                    Err(at) => steps.insert(at, (step, vec![bucket])),
-                }
-            }
-        }
-        out
-    }
-}
-
-struct ClassicGroups {
-    groups: Vec<ClassicGroup>,
-    /// Steps at which there is a native histogram, by labels without the metric.
-    native: HashMap<Labels, HashSet<usize>>,
-    places: HashMap<Labels, usize>,
-}
-
-/// The buckets of one classic histogram.
-struct ClassicGroup {
-    key: Labels,
-    labels: Labels,
-    name: String,
-    drop_name: bool,
-    steps: Vec<(usize, Vec<ClassicBucket>)>,
-}
-
-impl ClassicGroups {
-    fn native_at(&self, key: &Labels, step: usize) -> bool {
-        self.native.get(key).is_some_and(|steps| steps.contains(&step))
-    }
-
-    /// The classic histograms that a native one with these labels would meet.
-    fn beside(&self, labels: &Labels) -> Vec<&ClassicGroup> {
-        if self.groups.is_empty() {
-            return Vec::new();
-        }
-        let key = without_metric(labels);
-        self.groups.iter().filter(|g| g.key == key).collect()
-    }
-}
-
-impl ClassicGroup {
-    fn is_at(&self, step: usize) -> bool {
-        self.steps.binary_search_by_key(&step, |(s, _)| *s).is_ok()
     }
 }
 
@@ -399,15 +292,30 @@ impl ClassicGroup {
 struct Labelled {
     series: Vec<Ser>,
     places: HashMap<Labels, usize>,
+    /// The labels of the value before, as they were given, and its place: those of the next one, mostly.
+    latest: Option<(Labels, Option<u64>, usize)>,
 }
 
 impl Labelled {
-    fn push(&mut self, labels: Labels, drop_name: bool, step: usize, value: f64) {
-        let place = *self.places.entry(labels.clone()).or_insert_with(|| {
-            self.series.push(Ser::new(labels, drop_name));
-            self.series.len() - 1
-        });
-        self.series[place].floats.push((step as u32, value));
+    /// Adds a value; its labels are those given, with the number in the label of this name.
+    fn push(&mut self, labels: &Labels, with: Option<(&str, f64)>, drop_name: bool, step: u32, value: f64) {
+        let bits = with.map(|(_, number)| number.to_bits());
+        let place = match &self.latest {
+            Some((latest, number, place)) if latest == labels && *number == bits => *place,
+            _ => {
+                let own = match with {
+                    Some((name, number)) => labels.with(name, &with_point(number)),
+                    None => labels.clone(),
+                };
+                let place = *self.places.entry(own.clone()).or_insert_with(|| {
+                    self.series.push(Ser::new(own, drop_name));
+                    self.series.len() - 1
+                });
+                self.latest = Some((labels.clone(), bits, place));
+                place
+            }
+        };
+        self.series[place].floats.push((step, value));
     }
 
     fn finish(mut self, span: Span) -> Result<Vec<Ser>, EvalError> {
@@ -425,7 +333,7 @@ fn with_point(value: f64) -> String {
     if value.is_finite() && !text.contains(['.', 'e']) { format!("{text}.0") } else { text }
 }
 
-fn about(metric: &str) -> String {
+pub(super) fn about(metric: &str) -> String {
     if metric.is_empty() { String::new() } else { format!(" for metric name \"{metric}\"") }
 }
 

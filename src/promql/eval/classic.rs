@@ -35,7 +35,7 @@ pub(super) const LABEL: &str = BUCKET_LABEL;
 const TOLERANCE: f64 = 1e-12;
 
 /// The value below which the part `q` of all observations lies, taking them to be spread evenly inside of buckets.
-pub(super) fn quantile(q: f64, mut buckets: Vec<ClassicBucket>) -> ClassicQuantile {
+pub(super) fn quantile(q: f64, buckets: &mut Vec<ClassicBucket>) -> ClassicQuantile {
     let exact = |value| ClassicQuantile { value, repair: None };
     if q.is_nan() {
         return exact(f64::NAN);
@@ -46,7 +46,7 @@ pub(super) fn quantile(q: f64, mut buckets: Vec<ClassicBucket>) -> ClassicQuanti
     if q > 1.0 {
         return exact(f64::INFINITY);
     }
-    let Some(repair) = prepare(&mut buckets) else { return exact(f64::NAN) };
+    let Some(repair) = prepare(buckets) else { return exact(f64::NAN) };
     if buckets.len() < 2 {
         return exact(f64::NAN);
     }
@@ -71,8 +71,8 @@ pub(super) fn quantile(q: f64, mut buckets: Vec<ClassicBucket>) -> ClassicQuanti
 }
 
 /// Which part of all observations lies between `lower` and `upper`.
-pub(super) fn fraction(lower: f64, upper: f64, mut buckets: Vec<ClassicBucket>) -> f64 {
-    if prepare(&mut buckets).is_none() {
+pub(super) fn fraction(lower: f64, upper: f64, buckets: &mut Vec<ClassicBucket>) -> f64 {
+    if prepare(buckets).is_none() {
         return f64::NAN;
     }
     let observations = buckets[buckets.len() - 1].count;
@@ -82,7 +82,7 @@ pub(super) fn fraction(lower: f64, upper: f64, mut buckets: Vec<ClassicBucket>) 
     if lower >= upper {
         return 0.0;
     }
-    (rank_of(upper, &buckets) - rank_of(lower, &buckets)) / observations
+    (rank_of(upper, buckets) - rank_of(lower, buckets)) / observations
 }
 
 fn rank_of(value: f64, buckets: &[ClassicBucket]) -> f64 {
@@ -120,14 +120,13 @@ fn prepare(buckets: &mut Vec<ClassicBucket>) -> Option<Option<Repair>> {
     if buckets.last().is_none_or(|b| b.upper != f64::INFINITY) {
         return None;
     }
-    let mut joined: Vec<ClassicBucket> = Vec::with_capacity(buckets.len());
-    for bucket in buckets.iter() {
-        match joined.last_mut() {
-            Some(last) if last.upper == bucket.upper => last.count += bucket.count,
-            _ => joined.push(*bucket),
+    buckets.dedup_by(|next, kept| {
+        let same = next.upper == kept.upper;
+        if same {
+            kept.count += next.count;
         }
-    }
-    *buckets = joined;
+        same
+    });
     let mut repair: Option<Repair> = None;
     let mut previous = f64::NEG_INFINITY;
     for bucket in buckets {
@@ -172,16 +171,16 @@ mod tests {
         let inf = f64::INFINITY;
         let some = [(1.0, 2.0), (2.0, 4.0), (inf, 4.0)];
         for (q, wanted) in [(0.0, 0.0), (0.25, 0.5), (0.5, 1.0), (0.75, 1.5), (1.0, 2.0)] {
-            assert_eq!(quantile(q, buckets(&some)).value, wanted, "{q}");
+            assert_eq!(quantile(q, &mut buckets(&some)).value, wanted, "{q}");
         }
-        assert_eq!(quantile(0.9, buckets(&[(1.0, 1.0), (inf, 10.0)])).value, 1.0);
-        assert!(quantile(0.5, buckets(&[(1.0, 1.0)])).value.is_nan());
-        assert!(quantile(0.5, buckets(&[(inf, 1.0)])).value.is_nan());
+        assert_eq!(quantile(0.9, &mut buckets(&[(1.0, 1.0), (inf, 10.0)])).value, 1.0);
+        assert!(quantile(0.5, &mut buckets(&[(1.0, 1.0)])).value.is_nan());
+        assert!(quantile(0.5, &mut buckets(&[(inf, 1.0)])).value.is_nan());
     }
 
     #[test]
     fn repairs_counts_that_fall() {
-        let found = quantile(0.5, buckets(&[(1.0, 4.0), (2.0, 3.0), (f64::INFINITY, 4.0)]));
+        let found = quantile(0.5, &mut buckets(&[(1.0, 4.0), (2.0, 3.0), (f64::INFINITY, 4.0)]));
         assert_eq!(found.repair, Some(Repair { first: 2.0, last: 2.0, largest_drop: 1.0 }));
         assert_eq!(found.value, 0.5);
     }
@@ -189,8 +188,8 @@ mod tests {
     #[test]
     fn counts_between_values() {
         let some = [(1.0, 2.0), (2.0, 4.0), (f64::INFINITY, 8.0)];
-        assert_eq!(fraction(0.0, 1.0, buckets(&some)), 0.25);
-        assert_eq!(fraction(0.5, 1.5, buckets(&some)), 0.25);
-        assert_eq!(fraction(0.0, f64::INFINITY, buckets(&some)), 1.0);
+        assert_eq!(fraction(0.0, 1.0, &mut buckets(&some)), 0.25);
+        assert_eq!(fraction(0.5, 1.5, &mut buckets(&some)), 0.25);
+        assert_eq!(fraction(0.0, f64::INFINITY, &mut buckets(&some)), 1.0);
     }
 }

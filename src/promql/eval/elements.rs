@@ -1,5 +1,7 @@
 //! Arithmetic on single values.
 
+use std::cmp::Ordering;
+
 use model::{Combined, CounterResetHint};
 
 use super::native;
@@ -101,8 +103,24 @@ pub(super) fn quantile_range(q: f64) -> String {
     format!("quantile value should be between 0 and 1, got {}", model::format_float_shortest(q))
 }
 
+/// The order of numbers for quantiles: NaN is smallest.
+pub(super) fn ascending(a: f64, b: f64) -> Ordering {
+    match (a.is_nan(), b.is_nan()) {
+        (true, true) => Ordering::Equal,
+        (true, false) => Ordering::Less,
+        (false, true) => Ordering::Greater,
+        (false, false) => a.total_cmp(&b),
+    }
+}
+
 /// The `q`-quantile of numbers, interpolated between neighbours. NaN counts as smallest.
 pub(super) fn quantile(q: f64, mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(|a, b| ascending(*a, *b));
+    quantile_of_sorted(q, &values)
+}
+
+/// The same of numbers that are [`ascending`].
+pub(super) fn quantile_of_sorted(q: f64, values: &[f64]) -> f64 {
     if values.is_empty() || q.is_nan() {
         return f64::NAN;
     }
@@ -112,12 +130,6 @@ pub(super) fn quantile(q: f64, mut values: Vec<f64>) -> f64 {
     if q > 1.0 {
         return f64::INFINITY;
     }
-    values.sort_by(|a, b| match (a.is_nan(), b.is_nan()) {
-        (true, true) => std::cmp::Ordering::Equal,
-        (true, false) => std::cmp::Ordering::Less,
-        (false, true) => std::cmp::Ordering::Greater,
-        (false, false) => a.total_cmp(b),
-    });
     let last = values.len() - 1;
     let rank = q * last as f64;
     let lower = rank.floor();

@@ -12,6 +12,7 @@ use super::notes::Notes;
 use super::rate;
 use super::select::Sink;
 use super::series::{Grid, Ser, Val};
+use super::sliding::slide;
 use super::window::{Cursor, Times, Window};
 use crate::EvalError;
 use crate::ast::{Edges, Expr, Span};
@@ -139,6 +140,11 @@ impl<'a> Evaluator<'a> {
     /// One series; answers the size of the largest window.
     fn apply(&mut self, job: &Job<'_>, samples: &Samples, result: &mut Ser) -> usize {
         let Job { id, span, edges, time, scalars, grid } = *job;
+        // Each window by itself, if there is more in it than numbers.
+        let plain = edges == Edges::Plain && samples.histograms.is_empty() && samples.starts.is_empty();
+        if plain && let Some(widest) = slide(job, &samples.floats, &mut self.recorder, &mut result.floats) {
+            return widest;
+        }
         let notes = RefCell::new(&mut self.notes);
         let labels = result.labels.clone();
         let call = Call {
@@ -221,14 +227,14 @@ impl<'a> Evaluator<'a> {
 }
 
 /// What is done with every series of a range vector.
-struct Job<'j> {
-    id: FunctionId,
+pub(super) struct Job<'j> {
+    pub(super) id: FunctionId,
     span: Span,
     edges: Edges,
-    time: Times,
+    pub(super) time: Times,
     /// Scalar arguments, for each step.
-    scalars: &'j [Vec<f64>],
-    grid: Grid,
+    pub(super) scalars: &'j [Vec<f64>],
+    pub(super) grid: Grid,
 }
 
 /// The value 1 at every step that is not `present`.
@@ -365,7 +371,7 @@ fn of_floats(id: FunctionId, call: &Call<'_>, window: &Window<'_>, floats: &[Flo
 }
 
 /// The sample that no later one is better than; anything is better than NaN, even another NaN.
-fn extreme(floats: &[FloatSample], better: impl Fn(f64, f64) -> bool) -> FloatSample {
+pub(super) fn extreme(floats: &[FloatSample], better: impl Fn(f64, f64) -> bool) -> FloatSample {
     let mut best = floats[0];
     for sample in &floats[1..] {
         if better(sample.value, best.value) || best.value.is_nan() {

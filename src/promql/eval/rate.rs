@@ -81,7 +81,7 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    fn of(first: Timestamp, last: Timestamp, count: usize) -> Self {
+    pub(super) fn of(first: Timestamp, last: Timestamp, count: usize) -> Self {
         Ends { first: first.as_millis(), last: last.as_millis(), count, zero: None }
     }
 
@@ -93,7 +93,7 @@ impl Ends {
     /// What the change between the samples is multiplied with to be that of the whole window. `counter`: the first value
     /// and the change of a counter.
     #[inline]
-    fn extrapolation(self, start: i64, end: i64, counter: Option<(f64, f64)>) -> f64 {
+    pub(super) fn extrapolation(self, start: i64, end: i64, counter: Option<(f64, f64)>) -> f64 {
         let mut to_start = (self.first - start) as f64 / 1000.0;
         let mut to_end = (end - self.last) as f64 / 1000.0;
         let mut sampled = (self.last - self.first) as f64 / 1000.0;

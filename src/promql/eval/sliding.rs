@@ -1,0 +1,256 @@
+//! Functions over windows of numbers, from window to window.
+//!
+//! Windows of neighbouring steps overlap: what a step costs depends on how many samples come and go, not on how many
+//! the window holds. Nothing is ever subtracted again, so that no rounding error and no infinity stays behind: sums are kept
+//! as two parts that only grow, extremes and quantiles in order. Rates are those of the plain formula, bit for bit;
+//! sums may differ from it in the last place.
+
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+
+use model::FloatSample;
+
+use super::elements;
+use super::kahan::Kahan;
+use super::over_time::{Job, extreme};
+use super::rate::Ends;
+use super::recorder::Recorder;
+use super::window::advance;
+use crate::functions::FunctionId as F;
+
+/// Windows that share less than this part with the next one are computed anew.
+const OVERLAP_MIN: i64 = 4;
+/// Sums of larger numbers may overflow in one order and not in another.
+const LARGE: f64 = 1e290;
+
+/// The values of a function for all windows of a series that has numbers alone; answers the size of the largest window.
+/// `None` if the function has to see each window as a whole.
+pub(super) fn slide(
+    job: &Job<'_>,
+    floats: &[FloatSample],
+    recorder: &mut Recorder,
+    out: &mut Vec<(u32, f64)>,
+) -> Option<usize> {
+    let mut windows = Windows { job, floats, recorder, widest: 0 };
+    let overlap = job.grid.len > 1 && job.time.range >= job.grid.step.saturating_mul(OVERLAP_MIN);
+    match job.id {
+        F::Rate | F::Increase | F::Delta => rates(&mut windows, out),
+        F::Irate | F::Idelta => windows.each(|at| {
+            if at.hi - at.lo < 2 {
+                return;
+            }
+            let (before, last) = (floats[at.hi - 2], floats[at.hi - 1]);
+            let seconds = (last.at.as_millis() - before.at.as_millis()) as f64 / 1000.0;
+            let value = match job.id {
+                F::Irate if last.value < before.value => last.value / seconds,
+                F::Irate => (last.value - before.value) / seconds,
+                _ => last.value - before.value,
+            };
+            out.push((at.step, value));
+        }),
+        F::CountOverTime => windows.each(|at| out.push((at.step, (at.hi - at.lo) as f64))),
+        F::PresentOverTime => windows.each(|at| out.push((at.step, 1.0))),
+        F::LastOverTime => windows.each(|at| out.push((at.step, floats[at.hi - 1].value))),
+        F::FirstOverTime => windows.each(|at| out.push((at.step, floats[at.lo].value))),
+        F::TsOfLastOverTime => {
+            windows.each(|at| out.push((at.step, floats[at.hi - 1].at.as_millis() as f64 / 1000.0)));
+        }
+        F::TsOfFirstOverTime => {
+            windows.each(|at| out.push((at.step, floats[at.lo].at.as_millis() as f64 / 1000.0)));
+        }
+        F::Changes => {
+            let changed = |a: f64, b: f64| a != b && !(a.is_nan() && b.is_nan());
+            pairs(&mut windows, changed, out);
+        }
+        F::Resets => pairs(&mut windows, |a, b| b < a, out),
+        F::SumOverTime | F::AvgOverTime if overlap && floats.iter().all(|s| s.value.abs() < LARGE) => {
+            sums(&mut windows, out);
+        }
+        F::MaxOverTime if overlap => extremes(&mut windows, out, |new, old| new > old, |s| s.value),
+        F::MinOverTime if overlap => extremes(&mut windows, out, |new, old| new < old, |s| s.value),
+        F::TsOfMaxOverTime if overlap => {
+            extremes(&mut windows, out, |new, old| new >= old, |s| s.at.as_secs_f64());
+        }
+        F::TsOfMinOverTime if overlap => {
+            extremes(&mut windows, out, |new, old| new <= old, |s| s.at.as_secs_f64());
+        }
+        F::MaxOverTime => windows.each(|at| {
+            out.push((at.step, extreme(&floats[at.lo..at.hi], |new, best| new > best).value));
+        }),
+        F::MinOverTime => windows.each(|at| {
+            out.push((at.step, extreme(&floats[at.lo..at.hi], |new, best| new < best).value));
+        }),
+        F::QuantileOverTime if overlap => quantiles(&mut windows, out),
+        _ => return None,
+    }
+    Some(windows.widest)
+}
+
+/// A window that is not empty.
+#[derive(Clone, Copy)]
+struct At {
+    step: u32,
+    /// The first sample of it.
+    lo: usize,
+    /// Behind the last one.
+    hi: usize,
+    start: i64,
+    end: i64,
+}
+
+struct Windows<'w> {
+    job: &'w Job<'w>,
+    floats: &'w [FloatSample],
+    recorder: &'w mut Recorder,
+    widest: usize,
+}
+
+impl Windows<'_> {
+    #[inline]
+    fn each(&mut self, mut visit: impl FnMut(At)) {
+        let Job { time, grid, .. } = self.job;
+        let (mut lo, mut hi) = (0, 0);
+        for step in 0..grid.len {
+            let end = time.end(grid.time(step));
+            let start = end.saturating_sub(time.range);
+            advance(&mut hi, self.floats, |s| s.at.as_millis() <= end);
+            advance(&mut lo, self.floats, |s| s.at.as_millis() <= start);
+            if lo >= hi {
+                continue;
+            }
+            self.recorder.count_at(step, (hi - lo) as u64);
+            self.widest = self.widest.max(hi - lo);
+            visit(At { step: step as u32, lo, hi, start, end });
+        }
+    }
+}
+
+fn rates(windows: &mut Windows<'_>, out: &mut Vec<(u32, f64)>) {
+    let (job, floats) = (windows.job, windows.floats);
+    let counter = job.id != F::Delta;
+    let range_seconds = job.time.range as f64 / 1000.0;
+    // Where the counter fell. What it had before is added again in the order of samples, as the plain formula does.
+    let mut resets: Vec<usize> = Vec::new();
+    if counter {
+        resets.extend((1..floats.len()).filter(|at| floats[*at].value < floats[at - 1].value));
+    }
+    let mut passed = 0;
+    windows.each(|At { step, lo, hi, start, end }| {
+        if hi - lo < 2 {
+            return;
+        }
+        let (first, last) = (floats[lo], floats[hi - 1]);
+        let mut change = last.value - first.value;
+        while resets.get(passed).is_some_and(|reset| *reset <= lo) {
+            passed += 1;
+        }
+        for reset in resets[passed..].iter().take_while(|reset| **reset < hi) {
+            change += floats[reset - 1].value;
+        }
+        let ends = Ends::of(first.at, last.at, hi - lo);
+        let mut factor = ends.extrapolation(start, end, counter.then_some((first.value, change)));
+        if job.id == F::Rate {
+            factor /= range_seconds;
+        }
+        out.push((step, change * factor));
+    });
+}
+
+/// How many pairs of neighbours in the window are as asked.
+fn pairs(windows: &mut Windows<'_>, counts: impl Fn(f64, f64) -> bool, out: &mut Vec<(u32, f64)>) {
+    let mut until = Vec::with_capacity(windows.floats.len());
+    let mut count = 0u32;
+    for (at, sample) in windows.floats.iter().enumerate() {
+        if at > 0 && counts(windows.floats[at - 1].value, sample.value) {
+            count += 1;
+        }
+        until.push(count);
+    }
+    windows.each(|at| out.push((at.step, f64::from(until[at.hi - 1] - until[at.lo]))));
+}
+
+/// Two parts: one whose sums from each sample to its end are known, and one behind it that grows. When the first one is
+/// used up, the second one takes its place.
+fn sums(windows: &mut Windows<'_>, out: &mut Vec<(u32, f64)>) {
+    let (floats, mean) = (windows.floats, windows.job.id == F::AvgOverTime);
+    // `from[i]` is the sum of the samples from `base + i` to `middle`.
+    let (mut from, mut base, mut middle): (Vec<Kahan>, usize, usize) = (Vec::new(), 0, 0);
+    let (mut grown, mut grown_to) = (Kahan::default(), 0);
+    windows.each(|At { step, lo, hi, .. }| {
+        if lo >= middle {
+            let mut sum = Kahan::default();
+            from.clear();
+            from.extend(floats[lo..hi].iter().rev().map(|sample| {
+                sum.add(sample.value);
+                sum
+            }));
+            from.reverse();
+            (base, middle, grown, grown_to) = (lo, hi, Kahan::default(), hi);
+        }
+        floats[grown_to..hi].iter().for_each(|sample| grown.add(sample.value));
+        grown_to = hi;
+        let mut sum = from[lo - base];
+        sum.add(grown.sum);
+        sum.compensation += grown.compensation;
+        let count = (hi - lo) as f64;
+        let value = if mean { sum.sum / count + sum.compensation / count } else { sum.total() };
+        out.push((step, value));
+    });
+}
+
+/// The samples that are or may become the extreme one, best first. `beats` is asked for a new and an older one.
+fn extremes(
+    windows: &mut Windows<'_>,
+    out: &mut Vec<(u32, f64)>,
+    beats: impl Fn(f64, f64) -> bool,
+    answer: impl Fn(FloatSample) -> f64,
+) {
+    let floats = windows.floats;
+    let (mut best, mut seen): (VecDeque<usize>, usize) = (VecDeque::new(), 0);
+    windows.each(|At { step, lo, hi, .. }| {
+        for at in seen.max(lo)..hi {
+            let value = floats[at].value;
+            if value.is_nan() {
+                continue;
+            }
+            while best.back().is_some_and(|old| beats(value, floats[*old].value)) {
+                best.pop_back();
+            }
+            best.push_back(at);
+        }
+        seen = hi;
+        while best.front().is_some_and(|old| *old < lo) {
+            best.pop_front();
+        }
+        // Anything is better than NaN, even a later NaN.
+        out.push((step, answer(floats[best.front().copied().unwrap_or(hi - 1)])));
+    });
+}
+
+/// The values of the window in order.
+fn quantiles(windows: &mut Windows<'_>, out: &mut Vec<(u32, f64)>) {
+    let (floats, scalars) = (windows.floats, windows.job.scalars);
+    let (mut sorted, mut from, mut to): (Vec<f64>, usize, usize) = (Vec::new(), 0, 0);
+    let place = |sorted: &[f64], value: f64| {
+        sorted.partition_point(|other| elements::ascending(*other, value) == Ordering::Less)
+    };
+    windows.each(|At { step, lo, hi, .. }| {
+        if lo >= to || (lo - from) + (hi - to) > (hi - lo) / 2 {
+            sorted.clear();
+            sorted.extend(floats[lo..hi].iter().map(|sample| sample.value));
+            sorted.sort_unstable_by(|a, b| elements::ascending(*a, *b));
+        } else {
+            for sample in &floats[from..lo] {
+                let at = place(&sorted, sample.value);
+                sorted.remove(at);
+            }
+            for sample in &floats[to..hi] {
+                let at = place(&sorted, sample.value);
+                sorted.insert(at, sample.value);
+            }
+        }
+        (from, to) = (lo, hi);
+        let q = scalars.first().and_then(|values| values.get(step as usize)).copied().unwrap_or(f64::NAN);
+        out.push((step, elements::quantile_of_sorted(q, &sorted)));
+    });
+}
