@@ -229,8 +229,8 @@ impl<'a> Evaluator<'a> {
 /// What is done with every series of a range vector.
 pub(super) struct Job<'j> {
     pub(super) id: FunctionId,
-    span: Span,
-    edges: Edges,
+    pub(super) span: Span,
+    pub(super) edges: Edges,
     pub(super) time: Times,
     /// Scalar arguments, for each step.
     pub(super) scalars: &'j [Vec<f64>],
@@ -263,7 +263,7 @@ fn check_edges_of(function: &str, id: FunctionId, edges: Edges, span: Span) -> R
     Err(EvalError::at(span, message))
 }
 
-fn value_of(call: &Call<'_>, window: &Window<'_>) -> Option<Val> {
+pub(super) fn value_of(call: &Call<'_>, window: &Window<'_>) -> Option<Val> {
     use FunctionId as F;
     let (floats, histograms) = (window.floats(), window.histograms());
     match call.id {

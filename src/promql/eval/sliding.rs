@@ -254,3 +254,137 @@ fn quantiles(windows: &mut Windows<'_>, out: &mut Vec<(u32, f64)>) {
         out.push((step, elements::quantile_of_sorted(q, &sorted)));
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use model::{Samples, Timestamp};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ast::{Edges, Span};
+    use crate::eval::notes::Notes;
+    use crate::eval::over_time::{Call, value_of};
+    use crate::eval::series::{Grid, Val};
+    use crate::eval::window::{Cursor, Times};
+    use crate::{EvalOptions, NanoClock};
+
+    const EXACT: [F; 18] = [
+        F::Rate,
+        F::Increase,
+        F::Delta,
+        F::Irate,
+        F::Idelta,
+        F::CountOverTime,
+        F::PresentOverTime,
+        F::LastOverTime,
+        F::FirstOverTime,
+        F::TsOfLastOverTime,
+        F::TsOfFirstOverTime,
+        F::Changes,
+        F::Resets,
+        F::MaxOverTime,
+        F::MinOverTime,
+        F::TsOfMaxOverTime,
+        F::TsOfMinOverTime,
+        F::QuantileOverTime,
+    ];
+
+    fn value() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            8 => (0..6i32).prop_map(f64::from),
+            8 => -1e6..1e6,
+            1 => Just(f64::NAN),
+            1 => Just(f64::INFINITY),
+            1 => Just(f64::NEG_INFINITY),
+            1 => Just(-0.0),
+            1 => Just(1e300),
+        ]
+    }
+
+    fn samples(value: impl Strategy<Value = f64>) -> impl Strategy<Value = Samples> {
+        prop::collection::vec((1..40i64, value), 0..120).prop_map(|pairs| {
+            let mut at = 0;
+            let sample = |(gap, value): (i64, f64)| {
+                at += gap * 500;
+                FloatSample { at: Timestamp::from_millis(at), value }
+            };
+            Samples { floats: pairs.into_iter().map(sample).collect(), ..Samples::default() }
+        })
+    }
+
+    /// The values that `slide` gives, and those of the plain formula for each window by itself.
+    fn both(id: F, samples: &Samples, range: i64, grid: Grid) -> Option<[Vec<(u32, f64)>; 2]> {
+        let scalars = [(0..grid.len).map(|step| step as f64 / 20.0).collect::<Vec<f64>>()];
+        let time = Times { fixed: None, offset: 700, range, lookback: 300_000 };
+        let job = Job { id, span: Span::default(), edges: Edges::Plain, time, scalars: &scalars, grid };
+        let options = EvalOptions { explain: Some(NanoClock::none()), ..EvalOptions::default() };
+        let mut slid = Vec::new();
+        slide(&job, &samples.floats, &mut Recorder::new(&options, grid.len), &mut slid)?;
+        let mut notes = Notes::default();
+        let call = Call {
+            id,
+            span: job.span,
+            metric: "",
+            edges: job.edges,
+            range_seconds: range as f64 / 1000.0,
+            scalars: &scalars,
+            notes: &RefCell::new(&mut notes),
+        };
+        let (mut plain, mut cursor) = (Vec::new(), Cursor::default());
+        for step in 0..grid.len {
+            let window = time.window(samples, &mut cursor, step, grid.time(step));
+            if window.is_empty() {
+                continue;
+            }
+            if let Some(Val::Float(value)) = value_of(&call, &window) {
+                plain.push((step as u32, value));
+            }
+        }
+        Some([slid, plain])
+    }
+
+    fn grids() -> impl Strategy<Value = (i64, Grid)> {
+        (500..90_000i64, -5_000..5_000i64, 500..9_000i64, 1..40usize)
+            .prop_map(|(range, start, step, len)| (range, Grid { start, step, len }))
+    }
+
+    proptest! {
+        #[test]
+        fn windows_that_move_are_those_that_are_walked(samples in samples(value()), (range, grid) in grids()) {
+            for id in EXACT {
+                let Some([slid, plain]) = both(id, &samples, range, grid) else { continue };
+                let bits = |values: &[(u32, f64)]| -> Vec<(u32, u64)> {
+                    // One NaN is as good as another.
+                    let bits = |value: f64| if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() };
+                    values.iter().map(|(step, value)| (*step, bits(*value))).collect()
+                };
+                prop_assert_eq!(bits(&slid), bits(&plain), "{:?}", id);
+            }
+        }
+
+        #[test]
+        fn sums_differ_in_the_last_place_alone(samples in samples(-1e6..1e6), (range, grid) in grids()) {
+            for id in [F::SumOverTime, F::AvgOverTime] {
+                let Some([slid, plain]) = both(id, &samples, range, grid) else { continue };
+                prop_assert_eq!(slid.len(), plain.len());
+                for ((step, slid), (other, plain)) in slid.into_iter().zip(plain) {
+                    prop_assert_eq!(step, other);
+                    // Both are sums with compensation: their error is that of the last place, and of 1e-16 of what cancels.
+                    prop_assert!((slid - plain).abs() <= plain.abs() * 1e-15 + 1e-9 * 1e-6, "{} {}", slid, plain);
+                }
+            }
+        }
+
+        #[test]
+        fn sums_of_anything_are_as_infinite(samples in samples(value()), (range, grid) in grids()) {
+            for id in [F::SumOverTime, F::AvgOverTime] {
+                let Some([slid, plain]) = both(id, &samples, range, grid) else { continue };
+                for ((_, slid), (_, plain)) in slid.into_iter().zip(plain) {
+                    prop_assert_eq!(slid.is_finite(), plain.is_finite());
+                }
+            }
+        }
+    }
+}
