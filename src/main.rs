@@ -4,6 +4,7 @@ mod cli {
     pub(crate) mod args;
     pub(crate) mod check;
     pub(crate) mod plugin;
+    pub(crate) mod query;
     pub(crate) mod serve;
     pub(crate) mod sink;
 }
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
             Some(Verb::Check(args)) => cli::check::run(&args),
             Some(Verb::Sink(args)) => cli::sink::run(args).await,
             Some(Verb::Plugin(args)) => cli::plugin::run(args).await,
+            Some(Verb::Query(args)) => cli::query::run(args).await,
         }
     });
     // Work that nobody waits for any more must not hold up the end.

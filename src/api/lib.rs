@@ -21,6 +21,7 @@ mod query;
 mod rule;
 mod series;
 mod state;
+mod stats;
 mod status;
 mod target;
 mod tree;
@@ -39,7 +40,10 @@ pub use guard::{Access, LoopbackListener, Open};
 pub use json::{write_float_sample, write_sample_value, write_timestamp};
 pub use page::Assets;
 pub use params::{Params, parse_step, parse_time};
-pub use state::{Api, Control, ControlError, Queries, QueryAnswer, QueryRequest, QueryTimings, Views};
+pub use state::{
+    Api, Control, ControlError, Origin, Queries, QueryAnswer, QueryRequest, QueryTimings, Views,
+};
+pub use stats::stats_json;
 pub use views::{
     AlertView, AlertmanagersView, BeatView, DeliveryView, DroppedTargetView, FamilyView, GroupView,
     HealthView, PluginCallView, PluginView, RuleKindView, RuleView, RuntimeView, StoreView, TargetView,

@@ -1,11 +1,14 @@
 //! Parameters: from the address, and from the form that a POST carries.
 
+use std::net::SocketAddr;
+
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{ConnectInfo, FromRequest, OriginalUri, Request};
 use axum::http::{StatusCode, header};
 use model::{Matcher, Timestamp};
 
 use crate::envelope::ApiError;
+use crate::state::Origin;
 
 /// A form longer than this is refused.
 const FORM_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -17,7 +20,10 @@ const MAX_TIME_TEXT: &str = "292277025-08-18T07:12:54.999999999Z";
 ///
 /// Every reader answers with an error of kind `bad_data` that names the parameter.
 #[derive(Clone, Debug, Default)]
-pub struct Params(Vec<(String, String)>);
+pub struct Params {
+    pairs: Vec<(String, String)>,
+    origin: Origin,
+}
 
 impl Params {
     /// The parameters in a query string or form.
@@ -28,16 +34,21 @@ impl Params {
     }
 
     fn read(&mut self, text: &[u8]) {
-        self.0.extend(form_urlencoded::parse(text).into_owned());
+        self.pairs.extend(form_urlencoded::parse(text).into_owned());
     }
 
     /// The first value of `name`; an empty one counts as missing.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str()).filter(|v| !v.is_empty())
+        self.pairs.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str()).filter(|v| !v.is_empty())
     }
 
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.pairs.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    /// Where the request came from.
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     pub(crate) fn required(&self, name: &str) -> Result<&str, ApiError> {
@@ -153,7 +164,7 @@ impl<S: Send + Sync> FromRequest<S> for Params {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let mut params = Params::default();
+        let mut params = Params { pairs: Vec::new(), origin: origin_of(&request) };
         let is_form = request
             .headers()
             .get(header::CONTENT_TYPE)
@@ -174,6 +185,17 @@ impl<S: Send + Sync> FromRequest<S> for Params {
         }
         params.read(query.as_bytes());
         Ok(params)
+    }
+}
+
+fn origin_of(request: &Request) -> Origin {
+    // Behind a route prefix the path is cut; this one is not.
+    let asked = request.extensions().get::<OriginalUri>().map_or(request.uri(), |original| &original.0);
+    let client = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    Origin {
+        client: client.map(|info| info.0.ip()),
+        method: request.method().to_string(),
+        path: asked.path().to_owned(),
     }
 }
 

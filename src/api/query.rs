@@ -1,4 +1,4 @@
-//! `query`, `query_range`, `format_query`, `parse_query`, `query_exemplars`.
+//! `query`, `query_range`, `format_query`, `parse_query`, `query_exemplars`, and our `explain`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use crate::envelope::{ApiError, success};
 use crate::params::{Params, missing};
 use crate::series::TRUNCATED;
 use crate::state::{Api, QueryAnswer, QueryRequest};
+use crate::stats::{explain_json, stats_json};
 use crate::tree::tree;
 
 /// Samples a series of one range query; more is a mistake in the step.
@@ -24,6 +25,7 @@ pub(crate) fn routes() -> Router<Arc<Api>> {
     Router::new()
         .route("/api/v1/query", get(instant).post(instant))
         .route("/api/v1/query_range", get(range).post(range))
+        .route("/api/foghorn/v1/explain", get(explain).post(explain))
         .route("/api/v1/format_query", get(format).post(format))
         .route("/api/v1/parse_query", get(parse).post(parse))
         .route("/api/v1/query_exemplars", get(exemplars).post(exemplars))
@@ -34,7 +36,8 @@ async fn instant(State(api): State<Arc<Api>>, params: Params) -> Result<Response
     answer(&api, &params, Range::instant(at)).await
 }
 
-async fn range(State(api): State<Arc<Api>>, params: Params) -> Result<Response, ApiError> {
+/// The range that `start`, `end` and `step` say.
+fn steps(params: &Params) -> Result<Range, ApiError> {
     let start = params.time("start")?.ok_or_else(|| missing("start"))?;
     let end = params.time("end")?.ok_or_else(|| missing("end"))?;
     if end < start {
@@ -53,24 +56,35 @@ async fn range(State(api): State<Arc<Api>>, params: Params) -> Result<Response, 
             "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
         ));
     }
-    answer(&api, &params, Range { start, end, step_ms: step }).await
+    Ok(Range { start, end, step_ms: step })
 }
 
-async fn answer(api: &Api, params: &Params, range: Range) -> Result<Response, ApiError> {
-    let limit = params.limit("limit")?;
+async fn range(State(api): State<Arc<Api>>, params: Params) -> Result<Response, ApiError> {
+    answer(&api, &params, steps(&params)?).await
+}
+
+fn request(params: &Params, range: Range) -> Result<QueryRequest, ApiError> {
     let positive = |name| -> Result<Option<Duration>, ApiError> {
         let millis = params.duration(name)?.and_then(|millis| u64::try_from(millis).ok());
         Ok(millis.map(Duration::from_millis))
     };
-    let request = QueryRequest {
+    Ok(QueryRequest {
         expr: params.required("query")?.to_owned(),
         range,
         lookback: positive("lookback_delta")?.filter(|d| *d > Duration::ZERO),
         timeout: positive("timeout")?,
         stats: false,
         explain: false,
-    };
-    let QueryAnswer { mut answer, .. } = api.queries.query(request).await?;
+        origin: params.origin().clone(),
+    })
+}
+
+async fn answer(api: &Api, params: &Params, range: Range) -> Result<Response, ApiError> {
+    let limit = params.limit("limit")?;
+    let mut request = request(params, range)?;
+    let wanted = params.get("stats");
+    request.stats = wanted == Some("all") && api.per_step_stats;
+    let QueryAnswer { mut answer, timings } = api.queries.query(request).await?;
     let cut = match &mut answer.value {
         Value::Vector(vector) => cut(vector, limit),
         Value::Matrix(matrix) => cut(matrix, limit),
@@ -79,7 +93,33 @@ async fn answer(api: &Api, params: &Params, range: Range) -> Result<Response, Ap
     if cut {
         answer.warnings.push(TRUNCATED.to_owned());
     }
-    Ok(respond(AnswerText::new(answer.value, "", &answer.warnings, &answer.infos)))
+    let stats = wanted.map(|_| stats_json(&timings, &answer.samples, range).to_string()).unwrap_or_default();
+    Ok(respond(AnswerText::new(answer.value, &stats, &answer.warnings, &answer.infos)))
+}
+
+/// Our own: the account of an evaluation. An instant unless there is a `step`. The answer itself is left out.
+async fn explain(State(api): State<Arc<Api>>, params: Params) -> Result<Response, ApiError> {
+    let range = if params.get("step").is_some() {
+        steps(&params)?
+    } else {
+        Range::instant(params.time("time")?.unwrap_or_else(|| api.clock.now()))
+    };
+    let request = QueryRequest { explain: true, ..request(&params, range)? };
+    let QueryAnswer { answer, timings } = api.queries.query(request).await?;
+    let (kind, series) = match &answer.value {
+        Value::Scalar { .. } => ("scalar", 1),
+        Value::String { .. } => ("string", 1),
+        Value::Vector(vector) => ("vector", vector.len()),
+        Value::Matrix(matrix) => ("matrix", matrix.len()),
+    };
+    Ok(success(&json!({
+        "resultType": kind,
+        "series": series,
+        "tree": answer.explain.as_ref().map(explain_json),
+        "stats": stats_json(&timings, &answer.samples, range),
+        "warnings": answer.warnings,
+        "infos": answer.infos,
+    })))
 }
 
 fn cut<T>(items: &mut Vec<T>, limit: usize) -> bool {

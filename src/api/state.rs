@@ -1,9 +1,11 @@
 //! What the API needs from the server.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use alerting::{AlertingView, MatcherMode};
+use model::RelabelRule;
 use ports::{BoxFuture, Clock, QueryError, Select};
 use promql::{Answer, Range};
 use remote::Receiver;
@@ -40,6 +42,8 @@ pub struct Api {
     pub route_prefix: String,
     /// Whether `/-/reload` and `/-/quit` may be called.
     pub lifecycle: bool,
+    /// Whether `stats=all` counts samples by step.
+    pub per_step_stats: bool,
     /// Takes samples of other servers; `None` if that is off.
     pub receiver: Option<Arc<Receiver>>,
     /// Which matchers and label names Alertmanager's part takes.
@@ -61,6 +65,19 @@ pub struct QueryRequest {
     pub stats: bool,
     /// Whether an account of each part of the expression is wanted.
     pub explain: bool,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Where a request comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The other end of the connection.
+    pub client: Option<IpAddr>,
+    /// `GET`.
+    pub method: String,
+    /// The path that was asked for.
+    pub path: String,
 }
 
 /// What a query found, and how long that took.
@@ -85,7 +102,7 @@ pub struct QueryTimings {
 
 /// Answers PromQL.
 pub trait Queries: Send + Sync {
-    /// Parses, selects and evaluates.
+    /// Parses, selects and evaluates. Dropping the future ends the evaluation.
     fn query<'a>(&'a self, request: QueryRequest) -> BoxFuture<'a, Result<QueryAnswer, QueryError>>;
 }
 
@@ -99,6 +116,8 @@ pub trait Views: Send + Sync {
     fn targets(&self) -> Vec<TargetView>;
     /// Targets that relabelling dropped, and how many there are by pool.
     fn dropped_targets(&self) -> (Vec<DroppedTargetView>, Vec<(String, usize)>);
+    /// The relabelling rules of a scrape pool's targets, in order; `None` if there is no such pool.
+    fn relabel_rules(&self, pool: &str) -> Option<Vec<RelabelRule>>;
     /// Metric families by target.
     fn families(&self) -> Vec<FamilyView>;
     /// Plugins.

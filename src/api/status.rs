@@ -1,4 +1,4 @@
-//! `status/…`.
+//! `status/…`, `notifications`.
 
 use std::sync::Arc;
 
@@ -23,6 +23,7 @@ pub(crate) fn routes() -> Router<Arc<Api>> {
         .route("/api/v1/status/runtimeinfo", get(runtime))
         .route("/api/v1/status/tsdb", get(store))
         .route("/api/v1/status/walreplay", get(replay))
+        .route("/api/v1/notifications", get(notices))
 }
 
 async fn config(State(api): State<Arc<Api>>) -> Response {
@@ -91,6 +92,13 @@ async fn store(State(api): State<Arc<Api>>, params: Params) -> Result<Response, 
         "memoryInBytesByLabelName": list(&view.bytes_by_label),
         "seriesCountByLabelValuePair": list(&view.series_by_pair),
     })))
+}
+
+/// What an operator should know, as of now.
+async fn notices(State(api): State<Arc<Api>>) -> Response {
+    let now = api.clock.now().to_string();
+    let notice = |text: &String| json!({"text": text, "date": now, "active": true});
+    success(&api.views.health().problems.iter().map(notice).collect())
 }
 
 /// Replay is over before the first request is taken.

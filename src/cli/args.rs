@@ -23,6 +23,9 @@ pub(crate) enum Verb {
     /// Check or run a plugin.
     #[command(subcommand)]
     Plugin(Plugin),
+    /// Ask a running server.
+    #[command(subcommand)]
+    Query(super::query::Query),
 }
 
 /// Flags of the server.

@@ -131,6 +131,7 @@ fn options(args: &Serve) -> anyhow::Result<Options> {
             concurrency: args.query_concurrency,
             delayed_name_removal: args.features.iter().any(|name| name == "promql-delayed-name-removal"),
         },
+        per_step_stats: args.features.iter().any(|name| name == "promql-per-step-stats"),
         promql: parse_options(&args.features),
         matcher_mode: matcher_mode(&args.features)?,
         restore: RestoreLimits {

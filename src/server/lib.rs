@@ -11,6 +11,7 @@ mod metrics;
 mod notifiers;
 mod outgoing;
 mod query;
+mod query_log;
 mod rule_task;
 mod run;
 mod running;

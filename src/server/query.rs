@@ -9,10 +9,12 @@ use std::time::Duration;
 use api::{Queries, QueryAnswer, QueryRequest, QueryTimings};
 use futures_util::FutureExt as _;
 use model::{Matrix, SeriesReader, Timestamp, Vector, VectorSample};
-use ports::{BoxFuture, Query, QueryError, QueryErrorKind, Select, Steps};
-use promql::{EvalError, EvalOptions, Expr, NanoClock, ParseOptions, Range, Stop, Value};
+use ports::{BoxFuture, Clock, Query, QueryError, QueryErrorKind, Select, Steps};
+use promql::{EvalError, EvalOptions, Expr, NanoClock, Node, ParseOptions, Range, Stop, Value, ValueKind};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+
+use crate::query_log::{AskedBy, LoggedQuery, QueryLog};
 
 /// Parsed expressions that are kept; rules and dashboards ask the same ones again and again.
 const PARSED_MAX: usize = 20_000;
@@ -69,8 +71,51 @@ pub struct QueryEngine {
     default_step: RwLock<Duration>,
     gate: Semaphore,
     parsed: Mutex<HashMap<String, Arc<Expr>>>,
+    clock: Arc<dyn Clock>,
+    /// Where queries are written down.
+    pub(crate) log: QueryLog,
     /// How it is doing.
-    pub stats: QueryStats,
+    pub stats: Arc<QueryStats>,
+}
+
+/// One query, and who asks.
+struct Asked<'a> {
+    expr: &'a str,
+    range: Range,
+    by: AskedBy<'a>,
+    options: EvalOptions,
+    /// Cut to what the server allows.
+    timeout: Option<Duration>,
+    /// How long it has waited for its turn.
+    queued: Duration,
+}
+
+/// The engine for one that asks.
+pub(crate) struct AskedQuery<'a> {
+    engine: &'a QueryEngine,
+    by: AskedBy<'a>,
+}
+
+/// Counts a query as under way: while somebody waits for it, and until its evaluation has ended.
+struct Counted {
+    stats: Arc<QueryStats>,
+    started: Instant,
+}
+
+impl Counted {
+    fn new(stats: &Arc<QueryStats>) -> Arc<Self> {
+        stats.running.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Counted { stats: Arc::clone(stats), started: Instant::now() })
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.stats.running.fetch_sub(1, Ordering::Relaxed);
+        self.stats.done.fetch_add(1, Ordering::Relaxed);
+        let micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.stats.micros.fetch_add(micros, Ordering::Relaxed);
+    }
 }
 
 /// Stops the evaluation when the one who waits for it goes away.
@@ -84,7 +129,12 @@ impl Drop for StopOnDrop {
 
 impl QueryEngine {
     /// An engine over `store`.
-    pub fn new(store: Arc<dyn Select>, limits: QueryLimits, parse_options: ParseOptions) -> Self {
+    pub fn new(
+        store: Arc<dyn Select>,
+        limits: QueryLimits,
+        parse_options: ParseOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let gate = Semaphore::new(limits.concurrency.max(1));
         QueryEngine {
             store,
@@ -93,8 +143,15 @@ impl QueryEngine {
             default_step: RwLock::new(Duration::from_secs(60)),
             gate,
             parsed: Mutex::default(),
-            stats: QueryStats::default(),
+            clock,
+            log: QueryLog::default(),
+            stats: Arc::default(),
         }
+    }
+
+    /// Asks for a rule of this group: the query log names it.
+    pub(crate) fn for_rule<'a>(&'a self, file: &'a str, group: &'a str) -> AskedQuery<'a> {
+        AskedQuery { engine: self, by: AskedBy::Rule { file, group } }
     }
 
     /// The step of subqueries that name none: the global evaluation interval.
@@ -124,49 +181,45 @@ impl QueryEngine {
             lookback: lookback.unwrap_or(self.limits.lookback),
             samples_max: self.limits.samples_max,
             default_step: *self.default_step.read().unwrap_or_else(PoisonError::into_inner),
+            delayed_name_removal: self.limits.delayed_name_removal,
             ..EvalOptions::default()
         }
     }
 
-    /// One query, counted; `timeout` is cut to what the server allows.
-    async fn run(
-        &self,
-        text: &str,
-        range: Range,
-        options: EvalOptions,
-        timeout: Option<Duration>,
-    ) -> Result<QueryAnswer, QueryError> {
-        let started = Instant::now();
-        self.stats.running.fetch_add(1, Ordering::Relaxed);
-        let outcome = self.bounded(text, range, options, timeout).await;
-        self.stats.running.fetch_sub(1, Ordering::Relaxed);
-        self.stats.done.fetch_add(1, Ordering::Relaxed);
-        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.stats.micros.fetch_add(micros, Ordering::Relaxed);
-        if outcome.is_err() {
-            self.stats.failed.fetch_add(1, Ordering::Relaxed);
+    /// One query, counted and written down.
+    async fn run(&self, asked: Asked<'_>) -> Result<QueryAnswer, QueryError> {
+        let mut outcome = self.bounded(&asked).await;
+        match &mut outcome {
+            Ok(answer) => answer.timings.queued = asked.queued,
+            Err(_) => {
+                self.stats.failed.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        if self.log.is_on() {
+            self.log.write(&LoggedQuery {
+                at: self.clock.now(),
+                expr: asked.expr,
+                range: asked.range,
+                by: asked.by,
+                outcome: outcome.as_ref(),
+            });
         }
         outcome
     }
 
-    async fn bounded(
-        &self,
-        text: &str,
-        range: Range,
-        options: EvalOptions,
-        timeout: Option<Duration>,
-    ) -> Result<QueryAnswer, QueryError> {
-        let stop = options.stop.clone();
+    async fn bounded(&self, asked: &Asked<'_>) -> Result<QueryAnswer, QueryError> {
+        let stop = asked.options.stop.clone();
         let _guard = StopOnDrop(stop.clone());
-        let timeout = timeout.unwrap_or(self.limits.timeout).min(self.limits.timeout);
-        match tokio::time::timeout(timeout, self.evaluated(text, range, options)).await {
+        let timeout = asked.timeout.unwrap_or(self.limits.timeout).min(self.limits.timeout);
+        let rest = timeout.saturating_sub(asked.queued);
+        match tokio::time::timeout(rest, self.evaluated(asked)).await {
             Ok(outcome) => outcome,
             Err(_) => {
                 stop.time_out();
                 Err(QueryError {
                     kind: QueryErrorKind::Timeout,
                     message: format!(
-                        "the query took longer than {}; narrow its selectors or its range",
+                        "query timed out in expression evaluation: it took longer than {}; narrow its selectors or its range, or raise --query.timeout",
                         model::format_duration(timeout)
                     ),
                 })
@@ -174,14 +227,21 @@ impl QueryEngine {
         }
     }
 
-    async fn evaluated(
-        &self,
-        text: &str,
-        range: Range,
-        options: EvalOptions,
-    ) -> Result<QueryAnswer, QueryError> {
+    async fn evaluated(&self, asked: &Asked<'_>) -> Result<QueryAnswer, QueryError> {
+        let counted = Counted::new(&self.stats);
+        let (range, options) = (asked.range, asked.options.clone());
         let began = Instant::now();
-        let expr = self.parse(text)?;
+        let expr = self.parse(asked.expr)?;
+        let kind = expr.kind();
+        if !range.is_instant() && matches!(kind, ValueKind::Matrix | ValueKind::String) {
+            return Err(QueryError {
+                kind: QueryErrorKind::BadData,
+                message: format!(
+                    "invalid parameter \"query\": invalid expression type \"{}\" for range query, must be scalar or instant vector",
+                    kind.describe()
+                ),
+            });
+        }
         let mut data: Vec<Arc<dyn SeriesReader>> = Vec::new();
         for selection in promql::plan(&expr, range, &options) {
             let found = Arc::clone(&self.store).find(selection).await;
@@ -191,8 +251,9 @@ impl QueryEngine {
             );
         }
         let prepared = began.elapsed();
-        let inline = work_estimate(range, &data) <= INLINE_MAX;
+        let inline = work_estimate(&expr, range, &data) <= INLINE_MAX;
         let evaluate = move || {
+            let _counted = counted;
             let began = Instant::now();
             let answer = promql::eval(&expr, range, &data, &options);
             answer.map(|answer| (answer, began.elapsed())).map_err(|error| query_error(&error))
@@ -233,14 +294,18 @@ impl QueryEngine {
     }
 }
 
-/// About how many samples are read and values computed.
-fn work_estimate(range: Range, data: &[Arc<dyn SeriesReader>]) -> usize {
-    let span = range.end.as_millis().saturating_sub(range.start.as_millis());
-    let steps = usize::try_from(span / range.step_ms.max(1)).unwrap_or(usize::MAX).saturating_add(1);
-    let of = |reader: &Arc<dyn SeriesReader>| {
-        reader.samples_estimate().saturating_add(reader.series_len().saturating_mul(steps))
-    };
-    data.iter().map(of).fold(steps, usize::saturating_add)
+/// About how many samples are read and values computed. Where windows overlap (many steps, subqueries) nobody knows beforehand:
+/// such work is never small.
+fn work_estimate(expr: &Expr, range: Range, data: &[Arc<dyn SeriesReader>]) -> usize {
+    if !range.is_instant() || has_subquery(expr) {
+        return usize::MAX;
+    }
+    let of = |reader: &Arc<dyn SeriesReader>| reader.samples_estimate().saturating_add(reader.series_len());
+    data.iter().map(of).fold(1, usize::saturating_add)
+}
+
+fn has_subquery(expr: &Expr) -> bool {
+    matches!(expr.node, Node::Subquery { .. }) || expr.children().into_iter().any(has_subquery)
 }
 
 fn query_error(error: &EvalError) -> QueryError {
@@ -270,23 +335,42 @@ fn vector_of(value: Value) -> Result<Vector, QueryError> {
 
 impl Query for QueryEngine {
     fn instant<'a>(&'a self, expr: &'a str, at: Timestamp) -> BoxFuture<'a, Result<Vector, QueryError>> {
-        Box::pin(async move {
-            let options = self.options(None);
-            vector_of(self.run(expr, Range::instant(at), options, None).await?.answer.value)
-        })
+        Box::pin(self.instant_by(expr, at, AskedBy::Other))
     }
 
     fn range<'a>(&'a self, expr: &'a str, steps: Steps) -> BoxFuture<'a, Result<Matrix, QueryError>> {
-        Box::pin(async move {
-            let range = Range::new(steps.start, steps.end, steps.step);
-            match self.run(expr, range, self.options(None), None).await?.answer.value {
-                Value::Matrix(matrix) => Ok(matrix),
-                _ => Err(QueryError {
-                    kind: QueryErrorKind::BadData,
-                    message: "the expression gives no values over time".to_owned(),
-                }),
-            }
-        })
+        Box::pin(self.range_by(expr, steps, AskedBy::Other))
+    }
+}
+
+impl Query for AskedQuery<'_> {
+    fn instant<'a>(&'a self, expr: &'a str, at: Timestamp) -> BoxFuture<'a, Result<Vector, QueryError>> {
+        Box::pin(self.engine.instant_by(expr, at, self.by))
+    }
+
+    fn range<'a>(&'a self, expr: &'a str, steps: Steps) -> BoxFuture<'a, Result<Matrix, QueryError>> {
+        Box::pin(self.engine.range_by(expr, steps, self.by))
+    }
+}
+
+impl QueryEngine {
+    fn asked<'a>(&self, expr: &'a str, range: Range, by: AskedBy<'a>) -> Asked<'a> {
+        Asked { expr, range, by, options: self.options(None), timeout: None, queued: Duration::ZERO }
+    }
+
+    async fn instant_by(&self, expr: &str, at: Timestamp, by: AskedBy<'_>) -> Result<Vector, QueryError> {
+        vector_of(self.run(self.asked(expr, Range::instant(at), by)).await?.answer.value)
+    }
+
+    async fn range_by(&self, expr: &str, steps: Steps, by: AskedBy<'_>) -> Result<Matrix, QueryError> {
+        let range = Range::new(steps.start, steps.end, steps.step);
+        match self.run(self.asked(expr, range, by)).await?.answer.value {
+            Value::Matrix(matrix) => Ok(matrix),
+            _ => Err(QueryError {
+                kind: QueryErrorKind::BadData,
+                message: "the expression gives no values over time".to_owned(),
+            }),
+        }
     }
 }
 
@@ -294,21 +378,30 @@ impl Queries for QueryEngine {
     fn query<'a>(&'a self, request: QueryRequest) -> BoxFuture<'a, Result<QueryAnswer, QueryError>> {
         Box::pin(async move {
             let began = Instant::now();
+            let timeout = request.timeout.unwrap_or(self.limits.timeout).min(self.limits.timeout);
             // Rules never wait here: they come in through `Query`.
-            let waited = tokio::time::timeout(self.limits.timeout, self.gate.acquire()).await;
+            let waited = tokio::time::timeout(timeout, self.gate.acquire()).await;
             let Ok(Ok(_permit)) = waited else {
                 return Err(QueryError {
                     kind: QueryErrorKind::Timeout,
-                    message: format!("{} queries are under way already; try again", self.limits.concurrency),
+                    message: format!(
+                        "query timed out in query queue: {} queries are under way already; try again, or raise --query.max-concurrency",
+                        self.limits.concurrency
+                    ),
                 });
             };
-            let queued = began.elapsed();
             let mut options = self.options(request.lookback);
             options.per_step = request.stats;
             options.explain = request.explain.then(nano_clock);
-            let mut answer = self.run(&request.expr, request.range, options, request.timeout).await?;
-            answer.timings.queued = queued;
-            Ok(answer)
+            self.run(Asked {
+                expr: &request.expr,
+                range: request.range,
+                by: AskedBy::Http(&request.origin),
+                options,
+                timeout: request.timeout,
+                queued: began.elapsed(),
+            })
+            .await
         })
     }
 }

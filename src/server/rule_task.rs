@@ -352,7 +352,8 @@ impl GroupTask {
         at: Timestamp,
     ) -> Result<rules::Found, EvalError> {
         let query_at = at - group.query_offset;
-        rule.condition.evaluate(query_at, self.world.engine.as_ref()).await
+        let engine = self.world.engine.for_rule(&group.file, &group.name);
+        rule.condition.evaluate(query_at, &engine).await
     }
 
     fn store(&self, rows: Vec<ports::Row>) -> Option<ports::Appended> {

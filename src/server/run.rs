@@ -79,6 +79,8 @@ pub struct Options {
     pub remote_write: bool,
     /// Which pages of other sites may read.
     pub cors: CorsOrigin,
+    /// Whether `stats=all` counts samples by step.
+    pub per_step_stats: bool,
     /// Which parts of PromQL are allowed.
     pub promql: ParseOptions,
     /// Which matchers and label names Alertmanager's part takes.
@@ -113,6 +115,7 @@ impl Options {
             query: QueryLimits::default(),
             remote_write: false,
             cors: CorsOrigin::default(),
+            per_step_stats: false,
             promql: ParseOptions::default(),
             matcher_mode: MatcherMode::default(),
             restore: RestoreLimits::default(),
@@ -249,7 +252,12 @@ impl Server {
         // The parts.
         let random = Arc::new(SystemRandom);
         let outgoing = Arc::new(HttpOutgoing::new());
-        let engine = Arc::new(QueryEngine::new(store.clone(), options.query.clone(), options.promql.clone()));
+        let engine = Arc::new(QueryEngine::new(
+            store.clone(),
+            options.query.clone(),
+            options.promql.clone(),
+            clock.clone(),
+        ));
         let host = PluginHost::new(
             HostDeps {
                 outgoing: outgoing.clone(),
@@ -358,6 +366,7 @@ impl Server {
             external_url: external_url.clone(),
             route_prefix: options.route_prefix.clone().unwrap_or_default(),
             lifecycle: options.lifecycle,
+            per_step_stats: options.per_step_stats,
             matcher_mode: options.matcher_mode,
             cors: options.cors.clone(),
             receiver: running.receiver.clone(),
@@ -527,7 +536,7 @@ fn serve(
 ) -> JoinHandle<()> {
     let router = router.layer(axum::Extension(LoopbackListener(address.ip().is_loopback())));
     tokio::spawn(async move {
-        let service = router.into_make_service();
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let stop = async move {
             // The sender goes away only after it said so.
             let _ = stopped.wait_for(|stop| *stop).await;

@@ -124,6 +124,7 @@ impl Running {
         self.scripts.look().await;
         self.load_bundled(&config).await?;
         warn_of_other_alertmanagers(&config);
+        self.engine.log.open(config.global.query_log_file.as_deref())?;
         // From here on nothing fails.
         let config = Arc::new(config);
         *self.applied.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&config);
@@ -374,6 +375,11 @@ impl Views for Running {
                 .map(|d| DroppedTargetView { pool: pool.job.clone(), discovered: d.discovered.clone() })
         });
         (dropped.collect(), counts)
+    }
+
+    fn relabel_rules(&self, pool: &str) -> Option<Vec<model::RelabelRule>> {
+        let config = self.config();
+        config.scrape_configs.iter().find(|job| job.job_name == pool).map(|job| job.relabel_configs.clone())
     }
 
     fn families(&self) -> Vec<FamilyView> {

@@ -128,7 +128,8 @@ fn alerting() -> Alerting {
 async fn told(condition: Condition, busy: i64) -> Vec<String> {
     let (start, end) = (300, 300 + busy + 600);
     let store = Arc::new(Cpus::new(start, start + busy, end));
-    let engine = QueryEngine::new(store, QueryLimits::default(), ParseOptions::default());
+    let engine =
+        QueryEngine::new(store, QueryLimits::default(), ParseOptions::default(), Arc::new(SystemClock));
     let mut group = GroupState::new(Arc::new(group_of(condition)));
     let rule = group.group().rules[0].clone();
     let mut alerting = alerting();
