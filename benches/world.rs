@@ -12,7 +12,7 @@ use std::time::Duration;
 use journal::RealDisk;
 use model::{Labels, Selection, SeriesReader, Timestamp};
 use ports::{Append as _, Row, Select, WriteBatch};
-use promql::{Answer, EvalOptions, ParseOptions, Range};
+use promql::{Answer, EvalOptions, ParseOptions, Plan, Range};
 use tsdb::{Tsdb, TsdbOptions};
 
 /// The time of the first sample.
@@ -236,9 +236,10 @@ impl World {
             None => Range::instant(self.end),
         };
         let options = EvalOptions::default();
-        let selections = promql::plan(&expr, range, &options);
-        let data: Vec<Arc<dyn SeriesReader>> = selections.into_iter().map(|s| self.find(s)).collect();
-        promql::eval(&expr, range, &data, &options).unwrap()
+        let mut plan = Plan::new(&expr, range, &options).unwrap();
+        let data: Vec<Arc<dyn SeriesReader>> =
+            plan.take_selections().into_iter().map(|selection| self.find(selection)).collect();
+        plan.eval(&expr, &data, &options).unwrap()
     }
 }
 

@@ -71,6 +71,14 @@ fn take_str<'a>(text: &mut &'a str) -> Option<&'a str> {
     Some(taken)
 }
 
+/// The next name, and the pair as it stands in the text.
+fn take_pair<'a>(text: &mut &'a str) -> Option<(&'a str, &'a str)> {
+    let before = *text;
+    let name = take_str(text)?;
+    take_str(text)?;
+    Some((name, &before[..before.len() - text.len()]))
+}
+
 impl Labels {
     /// The set without labels.
     pub fn empty() -> Self {
@@ -140,8 +148,14 @@ impl Labels {
 
     /// Only the labels that `keep` accepts, by name.
     pub fn filter(&self, mut keep: impl FnMut(&str) -> bool) -> Labels {
-        let pairs: Vec<(&str, &str)> = self.iter().filter(|(n, _)| keep(n)).collect();
-        Labels::from_sorted(&pairs)
+        let mut text = String::with_capacity(self.0.len());
+        let mut rest = &*self.0;
+        while let Some((name, pair)) = take_pair(&mut rest) {
+            if keep(name) {
+                text.push_str(pair);
+            }
+        }
+        Labels(Arc::from(text))
     }
 
     /// Without the metric name.
@@ -151,9 +165,30 @@ impl Labels {
 
     /// With `name` set to `value`; an empty value removes the label.
     pub fn with(&self, name: &str, value: &str) -> Labels {
-        let mut builder = self.edit();
-        builder.set(name, value);
-        builder.build()
+        let mut text = String::with_capacity(self.0.len() + name.len() + value.len() + 4);
+        let mut rest = &*self.0;
+        let put = |text: &mut String| {
+            if !value.is_empty() {
+                push_len(text, name.len());
+                text.push_str(name);
+                push_len(text, value.len());
+                text.push_str(value);
+            }
+        };
+        let mut is_put = false;
+        while let Some((other, pair)) = take_pair(&mut rest) {
+            if !is_put && other >= name {
+                put(&mut text);
+                is_put = true;
+            }
+            if other != name {
+                text.push_str(pair);
+            }
+        }
+        if !is_put {
+            put(&mut text);
+        }
+        Labels(Arc::from(text))
     }
 
     /// The hash that identifies this set to people and to Alertmanager's clients.
@@ -370,6 +405,24 @@ mod tests {
         assert_eq!(labels.get("name"), Some(long.as_str()));
         assert_eq!(labels.get("z"), Some("1"));
         assert_eq!(labels.edit().build(), labels);
+    }
+
+    #[test]
+    fn changes_one_label() {
+        let labels = Labels::from([("b", "1"), ("d", "2")]);
+        for (name, value, expected) in [
+            ("a", "x", r#"{a="x", b="1", d="2"}"#),
+            ("b", "x", r#"{b="x", d="2"}"#),
+            ("c", "x", r#"{b="1", c="x", d="2"}"#),
+            ("e", "x", r#"{b="1", d="2", e="x"}"#),
+            ("b", "", r#"{d="2"}"#),
+            ("c", "", r#"{b="1", d="2"}"#),
+        ] {
+            let changed = labels.with(name, value);
+            assert_eq!(changed.to_string(), expected);
+            assert_eq!(changed, changed.edit().build());
+        }
+        assert_eq!(labels.filter(|name| name == "d"), Labels::from([("d", "2")]));
     }
 
     #[test]

@@ -52,17 +52,16 @@ pub fn eval<S: SeriesReader>(
     data: &[S],
     options: &EvalOptions,
 ) -> Result<Answer, EvalError> {
-    let data: Vec<&dyn SeriesReader> = data.iter().map(|reader| reader as &dyn SeriesReader).collect();
-    eval_with(expr, range, &data, options)
+    Plan::new(expr, range, options)?.eval(expr, data, options)
 }
 
-fn eval_with(
+pub(crate) fn eval_planned(
     expr: &Expr,
-    range: Range,
+    plan: &Plan,
     data: &[&dyn SeriesReader],
     options: &EvalOptions,
 ) -> Result<Answer, EvalError> {
-    let plan = Plan::new(expr, range, options)?;
+    let range = plan.range;
     let resolver = Resolver::new(range, options);
     let steps = Grid::of(range).len;
     // More steps than samples are allowed cannot be held; refuse before allocating them.
@@ -86,7 +85,7 @@ fn eval_with(
 }
 
 struct Evaluator<'a> {
-    plan: Plan,
+    plan: &'a Plan,
     resolver: Resolver,
     data: &'a [&'a dyn SeriesReader],
     options: &'a EvalOptions,

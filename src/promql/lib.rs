@@ -42,4 +42,4 @@ pub use functions::{Arity, Function, FunctionId, all as functions};
 pub use notation::{NotationError, SeriesDescription, format_histogram, parse_labels, parse_series};
 pub use options::{Answer, EvalOptions, ParseOptions, Range, Stop, Value, lookback_default};
 pub use parse::{parse, parse_selector};
-pub use plan::plan;
+pub use plan::{Plan, plan};

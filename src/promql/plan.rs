@@ -3,14 +3,14 @@
 //! The tree is walked with the span of times at which each part is evaluated; a selector's span, widened by its window,
 //! is what it needs. Selectors with equal matchers whose spans overlap share one selection.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use model::{METRIC_NAME, Matcher, Selection, Timestamp};
+use model::{METRIC_NAME, Matcher, Selection, SeriesReader, Timestamp};
 
 use crate::ast::{At, BinaryOp, DurationExpr, DurationNode, Edges, Expr, Node, Selector, TimeModifier};
+use crate::eval::eval_planned;
 use crate::functions::FunctionId;
-use crate::{EvalError, EvalOptions, Range};
+use crate::{Answer, EvalError, EvalOptions, Range};
 
 /// The selections that `expr` needs over `range`. [`crate::eval`] wants the series of each, in this order. Empty for an
 /// expression whose evaluation fails whatever the data are; `eval` then says why.
@@ -18,35 +18,73 @@ pub fn plan(expr: &Expr, range: Range, options: &EvalOptions) -> Vec<Selection> 
     Plan::new(expr, range, options).map(|plan| plan.selections).unwrap_or_default()
 }
 
-/// The selections, and which selector uses which.
-pub(crate) struct Plan {
-    pub(crate) selections: Vec<Selection>,
-    by_address: HashMap<Place, usize>,
+/// What an expression needs over a range: for callers that plan and evaluate, and need not plan twice.
+///
+/// ```
+/// # let options = promql::EvalOptions::default();
+/// # let range = promql::Range::instant(model::Timestamp::from_secs(600));
+/// let expr = promql::parse("up == 0", &promql::ParseOptions::default()).unwrap();
+/// let plan = promql::Plan::new(&expr, range, &options).unwrap();
+/// let data: Vec<Vec<model::Series>> = plan.selections().iter().map(|_| Vec::new()).collect();
+/// let answer = plan.eval(&expr, &data, &options).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct Plan {
+    pub(crate) range: Range,
+    selections: Vec<Selection>,
+    /// Few enough to be looked through.
+    by_address: Vec<(Place, usize)>,
 }
 
 impl Plan {
-    pub(crate) fn new(expr: &Expr, range: Range, options: &EvalOptions) -> Result<Plan, EvalError> {
+    /// Looks at the whole expression. An error is one that its evaluation would end with.
+    pub fn new(expr: &Expr, range: Range, options: &EvalOptions) -> Result<Plan, EvalError> {
         let mut planner = Planner {
             resolver: Resolver::new(range, options),
-            plan: Plan { selections: Vec::new(), by_address: HashMap::new() },
+            plan: Plan { range, selections: Vec::new(), by_address: Vec::new() },
         };
         planner.walk(expr, range.start.as_millis(), range.end.as_millis())?;
         Ok(planner.plan)
     }
 
+    /// The selections whose series [`Plan::eval`] wants, in this order.
+    pub fn selections(&self) -> &[Selection] {
+        &self.selections
+    }
+
+    /// The same, to be handed on; the plan keeps none.
+    pub fn take_selections(&mut self) -> Vec<Selection> {
+        std::mem::take(&mut self.selections)
+    }
+
+    /// Evaluates the expression that the plan was made for, which must not have moved, as [`crate::eval`] does.
+    pub fn eval<S: SeriesReader>(
+        &self,
+        expr: &Expr,
+        data: &[S],
+        options: &EvalOptions,
+    ) -> Result<Answer, EvalError> {
+        let data: Vec<&dyn SeriesReader> = data.iter().map(|reader| reader as &dyn SeriesReader).collect();
+        eval_planned(expr, self, &data, options)
+    }
+
     /// The index of the selection for a selector.
     pub(crate) fn of_selector(&self, selector: &Selector) -> Option<usize> {
-        self.by_address.get(&Place::Selector(address(selector))).copied()
+        self.index_of(Place::Selector(address(selector)))
     }
 
     /// The index of the selection for the info series of a call of `info` with these arguments.
     pub(crate) fn of_info(&self, args: &[Expr]) -> Option<usize> {
-        self.by_address.get(&Place::Info(args.as_ptr().addr())).copied()
+        self.index_of(Place::Info(args.as_ptr().addr()))
+    }
+
+    fn index_of(&self, place: Place) -> Option<usize> {
+        self.by_address.iter().find(|(other, _)| *other == place).map(|(_, index)| *index)
     }
 }
 
 /// The tree is borrowed while a plan lives, so that places in it can be told apart by their address.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Selector(usize),
     Info(usize),
@@ -198,7 +236,7 @@ impl Planner {
         let start = first.saturating_sub(window).saturating_sub(before).saturating_add(1);
         self.select(
             Place::Selector(address(selector)),
-            selector.matchers.clone(),
+            &selector.matchers,
             start,
             last.saturating_add(after),
         );
@@ -213,11 +251,11 @@ impl Planner {
             None => (first, last),
         };
         let start = first.saturating_sub(self.resolver.lookback_ms).saturating_add(1);
-        self.select(Place::Info(args.as_ptr().addr()), info_matchers(args), start, last);
+        self.select(Place::Info(args.as_ptr().addr()), &info_matchers(args), start, last);
         Ok(())
     }
 
-    fn select(&mut self, place: Place, matchers: Vec<Matcher>, start: i64, end: i64) {
+    fn select(&mut self, place: Place, matchers: &[Matcher], start: i64, end: i64) {
         let (start, end) = (Timestamp::from_millis(start), Timestamp::from_millis(end));
         let shared = self
             .plan
@@ -232,11 +270,11 @@ impl Planner {
                 index
             }
             None => {
-                self.plan.selections.push(Selection { matchers, start, end });
+                self.plan.selections.push(Selection { matchers: matchers.to_vec(), start, end });
                 self.plan.selections.len() - 1
             }
         };
-        self.plan.by_address.insert(place, index);
+        self.plan.by_address.push((place, index));
     }
 }
 

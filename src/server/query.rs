@@ -10,7 +10,9 @@ use api::{Queries, QueryAnswer, QueryRequest, QueryTimings};
 use futures_util::FutureExt as _;
 use model::{Matrix, SeriesReader, Timestamp, Vector, VectorSample};
 use ports::{BoxFuture, Clock, Query, QueryError, QueryErrorKind, Select, Steps};
-use promql::{EvalError, EvalOptions, Expr, NanoClock, Node, ParseOptions, Range, Stop, Value, ValueKind};
+use promql::{
+    EvalError, EvalOptions, Expr, NanoClock, Node, ParseOptions, Plan, Range, Stop, Value, ValueKind,
+};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -242,8 +244,9 @@ impl QueryEngine {
                 ),
             });
         }
+        let mut plan = Plan::new(&expr, range, &options).map_err(|error| query_error(&error))?;
         let mut data: Vec<Arc<dyn SeriesReader>> = Vec::new();
-        for selection in promql::plan(&expr, range, &options) {
+        for selection in plan.take_selections() {
             let found = Arc::clone(&self.store).find(selection).await;
             data.push(
                 found
@@ -255,7 +258,7 @@ impl QueryEngine {
         let evaluate = move || {
             let _counted = counted;
             let began = Instant::now();
-            let answer = promql::eval(&expr, range, &data, &options);
+            let answer = plan.eval(&expr, &data, &options);
             answer.map(|answer| (answer, began.elapsed())).map_err(|error| query_error(&error))
         };
         let outcome = if inline {
@@ -276,9 +279,9 @@ impl QueryEngine {
     pub fn instant_now(&self, text: &str, at: Timestamp) -> Result<Vector, String> {
         let expr = self.parse(text).map_err(|error| error.message)?;
         let options = self.options(None);
-        let range = Range::instant(at);
+        let mut plan = Plan::new(&expr, Range::instant(at), &options).map_err(|error| error.to_string())?;
         let mut data = Vec::new();
-        for selection in promql::plan(&expr, range, &options) {
+        for selection in plan.take_selections() {
             match Arc::clone(&self.store).find(selection).now_or_never() {
                 Some(Ok(found)) => data.push(found),
                 Some(Err(error)) => return Err(error.message),
@@ -289,7 +292,7 @@ impl QueryEngine {
                 }
             }
         }
-        let answer = promql::eval(&expr, range, &data, &options).map_err(|error| error.to_string())?;
+        let answer = plan.eval(&expr, &data, &options).map_err(|error| error.to_string())?;
         vector_of(answer.value).map_err(|error| error.message)
     }
 }

@@ -104,7 +104,7 @@ impl<'a> BitReader<'a> {
     }
 
     /// The next `count` bits, at most 64.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read(&mut self, count: u32) -> Option<u64> {
         if count > 56 {
             let high = self.read_short(count - 32)?;
@@ -114,7 +114,7 @@ impl<'a> BitReader<'a> {
     }
 
     /// The next `count` bits, at most 56.
-    #[inline]
+    #[inline(always)]
     fn read_short(&mut self, count: u32) -> Option<u64> {
         if self.held < count as i32 {
             self.fill();

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use dashmap::DashMap;
 use model::{Labels, MatchOp, Matcher};
@@ -40,25 +40,47 @@ impl Hasher for IdHasher {
 /// A map from ids.
 pub(crate) type IdMap<T> = HashMap<u64, T, BuildHasherDefault<IdHasher>>;
 
+/// Ids in ascending order. Queries share them; an id is added in place if none does at the moment.
+type Ids = Arc<Vec<u64>>;
+
 /// The ids of the series that have a label, by the label's value.
 #[derive(Default)]
-struct Values(BTreeMap<Box<str>, Vec<u64>>);
+struct Values(BTreeMap<Box<str>, Ids>);
+
+/// Series with neighbouring ids: they are mostly of one target, and mostly found together.
+type Page = Box<[Option<Arc<MemSeries>>; PAGE]>;
+const PAGE: usize = 256;
+
+/// The series by their ids, which are given in ascending order.
+#[derive(Default)]
+struct Pages {
+    pages: IdMap<Page>,
+    len: usize,
+}
 
 #[derive(Default)]
 pub(crate) struct Index {
     /// With the standard hasher: labels come from targets, which nobody need trust.
     by_labels: DashMap<Labels, Arc<MemSeries>>,
-    by_id: DashMap<u64, Arc<MemSeries>, BuildHasherDefault<IdHasher>>,
+    by_id: RwLock<Pages>,
     names: DashMap<Box<str>, Values>,
 }
 
 impl Index {
     pub(crate) fn len(&self) -> usize {
-        self.by_id.len()
+        self.pages().len
+    }
+
+    fn pages(&self) -> RwLockReadGuard<'_, Pages> {
+        self.by_id.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pages_mut(&self) -> RwLockWriteGuard<'_, Pages> {
+        self.by_id.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn by_id(&self, id: u64) -> Option<Arc<MemSeries>> {
-        self.by_id.get(&id).map(|series| Arc::clone(&series))
+        self.pages().get(id).cloned()
     }
 
     pub(crate) fn by_labels(&self, labels: &Labels) -> Option<Arc<MemSeries>> {
@@ -67,7 +89,7 @@ impl Index {
 
     /// Adds a series. Its id must be higher than all before.
     pub(crate) fn insert(&self, series: &Arc<MemSeries>) {
-        self.by_id.insert(series.id, Arc::clone(series));
+        self.pages_mut().insert(Arc::clone(series));
         self.by_labels.insert(series.labels.clone(), Arc::clone(series));
         let all = [(ALL, "")];
         for (name, value) in series.labels.iter().chain(all) {
@@ -89,7 +111,7 @@ impl Index {
         let mut ids: HashSet<u64> = HashSet::new();
         for series in gone {
             self.by_labels.remove(&series.labels);
-            self.by_id.remove(&series.id);
+            self.pages_mut().remove(series.id);
             ids.insert(series.id);
             for (name, value) in &series.labels {
                 touched.entry(name).or_default().insert(value);
@@ -117,39 +139,79 @@ impl Index {
     }
 
     /// The series that all of `matchers` accept, in order of their ids.
+    ///
+    /// Labels that must have one certain value come first, the rarest before the others. What is left is small then, mostly:
+    /// smaller than the number of values that a regular expression would have to be tried on, so that it is tried on the
+    /// series instead.
     pub(crate) fn find(&self, matchers: &[Matcher]) -> Vec<Arc<MemSeries>> {
-        self.find_ids(matchers).into_iter().filter_map(|id| self.by_id(id)).collect()
-    }
-
-    /// A matcher that refuses the empty value needs series that have the label: their lists are intersected. One that
-    /// accepts it is satisfied by everything but the series whose value it refuses: those are subtracted.
-    fn find_ids(&self, matchers: &[Matcher]) -> Vec<u64> {
-        let (without, with): (Vec<&Matcher>, Vec<&Matcher>) =
-            matchers.iter().partition(|matcher| matcher.matches_empty());
-        let mut found: Option<Vec<u64>> = None;
-        for matcher in with {
-            let accepted = self.ids_accepted(matcher);
-            let both = match found {
-                Some(found) => intersect(&found, &accepted),
-                None => accepted,
-            };
-            if both.is_empty() {
-                return both;
+        let (mut lists, mut others) = (Vec::new(), Vec::new());
+        for matcher in matchers {
+            match matcher.literals().as_deref() {
+                Some([value]) if !value.is_empty() => lists.push(self.ids_with(matcher.name(), value)),
+                _ => others.push(matcher),
             }
-            found = Some(both);
         }
-        let mut found = found.unwrap_or_else(|| self.all_ids());
-        for matcher in without {
-            let refused = self.ids_refused(matcher);
-            if !refused.is_empty() {
-                found = subtract(&found, &refused);
+        lists.sort_unstable_by_key(|ids| ids.len());
+        let mut ids: Option<Ids> = None;
+        for list in lists {
+            ids = Some(match ids {
+                Some(ids) => Arc::new(intersect(&ids, &list)),
+                None => list,
+            });
+        }
+        let mut on_series = Vec::new();
+        for matcher in others {
+            if ids.as_ref().is_some_and(|ids| ids.len() < 2 * self.values_to_try(matcher)) {
+                on_series.push(matcher);
+            } else {
+                ids = Some(Arc::new(self.narrowed(ids, matcher)));
             }
+        }
+        let ids = ids.unwrap_or_else(|| Arc::new(self.all_ids()));
+        let mut found = Vec::with_capacity(if on_series.is_empty() { ids.len() } else { 0 });
+        // The lock is let go from page to page: the appender may have new series.
+        for neighbours in ids.chunk_by(|a, b| page_of(*a) == page_of(*b)) {
+            let pages = self.pages();
+            let Some(page) = pages.pages.get(&page_of(neighbours[0])) else { continue };
+            let series = neighbours.iter().filter_map(|id| page[place_in(*id)].as_ref());
+            let fits = |series: &&Arc<MemSeries>| on_series.iter().all(|m| m.matches_labels(&series.labels));
+            found.extend(series.filter(fits).cloned());
         }
         found
     }
 
+    /// The ids that a matcher leaves; of all, if there are none before it.
+    ///
+    /// One that refuses the empty value needs series that have the label. One that accepts it is satisfied by everything but
+    /// the series whose value it refuses.
+    fn narrowed(&self, ids: Option<Ids>, matcher: &Matcher) -> Vec<u64> {
+        if !matcher.matches_empty() {
+            let accepted = self.ids_accepted(matcher);
+            return ids.map_or_else(|| accepted.clone(), |ids| intersect(&ids, &accepted));
+        }
+        let refused = self.ids_refused(matcher);
+        match ids {
+            Some(ids) => subtract(&ids, &refused),
+            None => subtract(&self.all_ids(), &refused),
+        }
+    }
+
+    /// How many values a matcher would have to be tried on.
+    fn values_to_try(&self, matcher: &Matcher) -> usize {
+        if let Some(literals) = matcher.literals() {
+            return literals.len();
+        }
+        self.names.get(matcher.name()).map_or(0, |values| values.0.len())
+    }
+
+    fn ids_with(&self, name: &str, value: &str) -> Ids {
+        // The name of no label: all series stand under it.
+        let values = if name.is_empty() { None } else { self.names.get(name) };
+        values.and_then(|values| values.0.get(value).cloned()).unwrap_or_default()
+    }
+
     fn all_ids(&self) -> Vec<u64> {
-        self.names.get(ALL).map_or_else(Vec::new, |values| union(values.0.values().map(Vec::as_slice)))
+        self.names.get(ALL).map_or_else(Vec::new, |values| union(values.0.values().map(|ids| &ids[..])))
     }
 
     fn ids_accepted(&self, matcher: &Matcher) -> Vec<u64> {
@@ -158,7 +220,7 @@ impl Index {
         }
         let Some(values) = self.names.get(matcher.name()) else { return Vec::new() };
         match matcher.literals() {
-            Some(literals) => union(literals.iter().filter_map(|l| values.0.get(*l)).map(Vec::as_slice)),
+            Some(literals) => union(literals.iter().filter_map(|l| values.0.get(*l)).map(|ids| &ids[..])),
             None => union(values.accepted(matcher)),
         }
     }
@@ -169,10 +231,8 @@ impl Index {
         }
         let Some(values) = self.names.get(matcher.name()) else { return Vec::new() };
         match matcher.op() {
-            MatchOp::NotEqual => values.0.get(matcher.pattern()).cloned().unwrap_or_default(),
-            _ => union(
-                values.0.iter().filter(|(value, _)| !matcher.matches(value)).map(|(_, ids)| ids.as_slice()),
-            ),
+            MatchOp::NotEqual => values.0.get(matcher.pattern()).map_or_else(Vec::new, |ids| ids.to_vec()),
+            _ => union(values.0.iter().filter(|(value, _)| !matcher.matches(value)).map(|(_, ids)| &ids[..])),
         }
     }
 
@@ -202,17 +262,49 @@ impl Index {
     }
 }
 
+fn page_of(id: u64) -> u64 {
+    id / PAGE as u64
+}
+
+fn place_in(id: u64) -> usize {
+    (id % PAGE as u64) as usize
+}
+
+impl Pages {
+    fn get(&self, id: u64) -> Option<&Arc<MemSeries>> {
+        self.pages.get(&page_of(id))?[place_in(id)].as_ref()
+    }
+
+    fn insert(&mut self, series: Arc<MemSeries>) {
+        let id = series.id;
+        let page = self.pages.entry(page_of(id)).or_insert_with(|| Box::new([const { None }; PAGE]));
+        if page[place_in(id)].replace(series).is_none() {
+            self.len += 1;
+        }
+    }
+
+    fn remove(&mut self, id: u64) {
+        let Some(page) = self.pages.get_mut(&page_of(id)) else { return };
+        if page[place_in(id)].take().is_some() {
+            self.len -= 1;
+        }
+        if page.iter().all(Option::is_none) {
+            self.pages.remove(&page_of(id));
+        }
+    }
+}
+
 impl Values {
     fn add(&mut self, value: &str, id: u64) {
         if let Some(ids) = self.0.get_mut(value) {
-            ids.push(id);
+            Arc::make_mut(ids).push(id);
         } else {
-            self.0.insert(Box::from(value), vec![id]);
+            self.0.insert(Box::from(value), Arc::new(vec![id]));
         }
     }
 
     fn remove(&mut self, value: &str, gone: &HashSet<u64>) {
-        let Some(ids) = self.0.get_mut(value) else { return };
+        let Some(ids) = self.0.get_mut(value).map(Arc::make_mut) else { return };
         ids.retain(|id| !gone.contains(id));
         if ids.is_empty() {
             self.0.remove(value);
@@ -222,6 +314,6 @@ impl Values {
     }
 
     fn accepted<'a>(&'a self, matcher: &'a Matcher) -> impl Iterator<Item = &'a [u64]> {
-        self.0.iter().filter(|(value, _)| matcher.matches(value)).map(|(_, ids)| ids.as_slice())
+        self.0.iter().filter(|(value, _)| matcher.matches(value)).map(|(_, ids)| &ids[..])
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use journal::simulated::SimDisk;
-use model::{Labels, MatchOp, Matcher, Selection, Timestamp};
-use ports::{Append, Rejected, Row, WriteBatch};
+use model::{Labels, MatchOp, Matcher, Samples, Selection, SeriesReader as _, Timestamp};
+use ports::{Append, Rejected, Row, Select, WriteBatch};
 
 use crate::model_tests::{all, options, row, samples};
 use crate::{Tsdb, TsdbOptions};
@@ -261,4 +261,75 @@ fn what_was_appended_is_seen_through_the_port() {
     let port: Arc<dyn Append> = Arc::clone(&tsdb) as Arc<dyn Append>;
     port.append(&WriteBatch { rows: vec![row(&Labels::from([("__name__", "up")]), 1, 1.0)] }).unwrap();
     assert_eq!(tsdb.select_now(&all(1, 1)).unwrap().series.len(), 1);
+}
+
+#[test]
+fn a_reader_sees_what_was_there_when_it_was_made() {
+    let tsdb = Arc::new(store(options()));
+    let up = Labels::from([("__name__", "up")]);
+    let append_at = |at: i64| append(&tsdb, vec![row(&up, at, at as f64)]);
+    (1..=500).for_each(|second| drop(append_at(second * 1000)));
+    let found = Select::find(Arc::clone(&tsdb), all(0, i64::MAX));
+    let reader = futures_ready(found).unwrap();
+    assert_eq!((reader.series_len(), reader.labels(0)), (1, &up));
+    assert_eq!(reader.samples_estimate(), 500);
+    let newest = Some((Timestamp::from_secs(500), 500_000.0.into()));
+    assert_eq!(reader.newest(0, Timestamp::from_secs(500)), newest);
+    assert_eq!(reader.newest(0, Timestamp::from_secs(499)), None);
+    // Later samples, which also close the chunk that was open.
+    (501..=900).for_each(|second| drop(append_at(second * 1000)));
+    let mut samples = Samples::default();
+    for (start, end, expected) in [
+        (0, 900, 1..=500),
+        (100, 200, 100..=200),
+        (490, 600, 490..=500),
+        (120, 120, 120..=120),
+        (600, 900, 1..=0),
+        (20, 10, 1..=0),
+    ] {
+        reader.read(0, Timestamp::from_secs(start), Timestamp::from_secs(end), &mut samples).unwrap();
+        let seconds: Vec<i64> = samples.floats.iter().map(|s| s.at.as_millis() / 1000).collect();
+        assert_eq!(seconds, expected.collect::<Vec<i64>>(), "{start} to {end}");
+    }
+    assert_eq!(reader.newest(0, Timestamp::from_secs(900)), newest, "what came later is another selection's");
+}
+
+/// What a future has that is ready.
+fn futures_ready<T>(future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    match future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+        std::task::Poll::Ready(value) => value,
+        std::task::Poll::Pending => panic!("the store answers at once"),
+    }
+}
+
+#[test]
+fn rare_labels_first_and_the_rest_on_series() {
+    let tsdb = store(options());
+    let labels = |number: usize| {
+        let (name, instance) = (format!("m{}", number % 3), format!("node-{:03}", number / 3));
+        Labels::from([("__name__", name.as_str()), ("instance", &instance), ("job", "x")])
+    };
+    append(&tsdb, (0..900).map(|number| row(&labels(number), 1000, number as f64)).collect());
+    for (text, expected) in [
+        (r#"job="x" __name__="m1""#, 300),
+        (r#"__name__="m1" instance="node-007""#, 1),
+        (r#"__name__="m1" instance=~"node-0[0-4].""#, 50),
+        (r#"__name__=~"m.*" instance=~"node-00.|node-299" job="x""#, 33),
+        (r#"__name__="m1" instance!~"node-0.*""#, 200),
+        (r#"__name__="m1" instance!="node-007" instance=~"node-00.""#, 9),
+        (r#"__name__!="m1" instance=~"node-007""#, 2),
+        (r#"__name__="m1" instance="node-007" owner="""#, 1),
+        (r#"__name__="m1" instance="node-007" owner!="""#, 0),
+        (r#"__name__="m9" instance=~".*""#, 0),
+    ] {
+        let selection = Selection {
+            matchers: matchers(text),
+            start: Timestamp::EPOCH,
+            end: Timestamp::from_millis(2000),
+        };
+        let found = tsdb.select_now(&selection).unwrap().series;
+        assert_eq!(found.len(), expected, "{{{text}}}");
+        assert!(found.iter().all(|s| selection.matchers.iter().all(|m| m.matches_labels(&s.labels))));
+    }
 }

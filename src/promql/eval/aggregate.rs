@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use model::{Labels, METRIC_NAME};
 
-use super::group::{Columns, GroupIndex};
+use super::group::{Columns, GroupIndex, Keep};
 use super::native::{HistogramSum, Total};
 use super::series::{Grid, Ser, Val, describes_metric};
 use super::topk::Members;
@@ -23,7 +23,7 @@ impl Evaluator<'_> {
             return Ok(count_values(&label, &input, grouping, *without));
         }
         let params = param.as_ref().map(|p| self.scalar(p, grid)).transpose()?.unwrap_or_default();
-        let mut groups = GroupIndex::new(grouping, *without);
+        let mut groups = GroupIndex::new(if *without { Keep::Without(grouping) } else { Keep::By(grouping) });
         if matches!(
             op,
             AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk | AggregateOp::LimitRatio

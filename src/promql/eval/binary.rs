@@ -5,10 +5,11 @@
 
 use std::collections::HashMap;
 
-use model::{Labels, METRIC_NAME};
+use model::Labels;
 
 use super::Evaluator;
 use super::elements::{self, Computed};
+use super::group::{GroupIndex, Keep};
 use super::select::Sink;
 use super::series::{Grid, Output, Ser, Val, without_metric};
 use crate::EvalError;
@@ -338,11 +339,15 @@ impl Job<'_> {
             }
             return labels.build();
         };
-        let mut labels = if self.operation.drops_name() { without_metric(many) } else { many.clone() };
         if self.matching.cardinality == Cardinality::OneToOne {
+            // What the two sides have in common, but for what describes the metric.
+            if self.operation.drops_name() {
+                return without_metric(key);
+            }
             let names = &self.matching.labels;
-            return labels.filter(|name| names.iter().any(|n| n == name) == self.matching.on);
+            return many.filter(|name| names.iter().any(|n| n == name) == self.matching.on);
         }
+        let mut labels = if self.operation.drops_name() { without_metric(many) } else { many.clone() };
         for name in &self.matching.include {
             labels = labels.with(name, one.unwrap_or(key).value(name));
         }
@@ -386,38 +391,33 @@ struct MatchGroup {
 }
 
 fn match_groups(many: &[Ser], one: &[Ser], matching: &Matching) -> Vec<MatchGroup> {
-    let mut places: HashMap<Labels, usize> = HashMap::new();
-    let mut groups: Vec<MatchGroup> = Vec::new();
-    let mut place_of = |labels: &Labels, groups: &mut Vec<MatchGroup>| {
-        let key = match_key(labels, matching);
-        *places.entry(key.clone()).or_insert_with(|| {
-            groups.push(MatchGroup { key, many: Vec::new(), one: Vec::new() });
-            groups.len() - 1
-        })
-    };
-    for (index, series) in many.iter().enumerate() {
-        let place = place_of(&series.labels, &mut groups);
-        groups[place].many.push(index);
+    let mut index = GroupIndex::new(keep(matching));
+    let mut groups: Vec<(Vec<usize>, Vec<usize>)> = Vec::new();
+    for (number, series) in many.iter().enumerate() {
+        let place = index.place(series);
+        groups.resize_with(groups.len().max(place + 1), Default::default);
+        groups[place].0.push(number);
     }
-    for (index, series) in one.iter().enumerate() {
-        let place = place_of(&series.labels, &mut groups);
-        groups[place].one.push(index);
+    for (number, series) in one.iter().enumerate() {
+        let place = index.place(series);
+        groups.resize_with(groups.len().max(place + 1), Default::default);
+        groups[place].1.push(number);
     }
-    groups
+    let group = |(key, (many, one))| MatchGroup { key, many, one };
+    index.labels.into_iter().zip(groups).map(group).collect()
 }
 
 /// The labels that have to be equal.
-fn match_key(labels: &Labels, matching: &Matching) -> Labels {
-    let listed = |name: &str| matching.labels.iter().any(|l| l == name);
-    if matching.on {
-        labels.filter(listed)
-    } else {
-        labels.filter(|name| name != METRIC_NAME && !listed(name))
-    }
+fn keep(matching: &Matching) -> Keep<'_> {
+    if matching.on { Keep::On(&matching.labels) } else { Keep::Ignoring(&matching.labels) }
 }
 
 /// At which steps any of the series has a value.
 fn presence(series: &[Ser], grid: Grid) -> Vec<bool> {
+    presence_of(series.iter(), grid)
+}
+
+fn presence_of<'s>(series: impl Iterator<Item = &'s Ser>, grid: Grid) -> Vec<bool> {
     let mut present = vec![false; grid.len];
     for one in series {
         one.floats.iter().for_each(|(step, _)| present[*step as usize] = true);
@@ -441,19 +441,16 @@ fn duplicates(span: Span, matching: &Matching, side: &str, group: &MatchGroup, p
 
 /// The values of `left` at steps at which `right` has a partner, or has none.
 fn kept_where(left: Vec<Ser>, right: &[Ser], matching: &Matching, wanted: bool, grid: Grid) -> Vec<Ser> {
-    let mut partners: HashMap<Labels, Vec<&Ser>> = HashMap::new();
+    let mut index = GroupIndex::new(keep(matching));
+    let mut partners: Vec<Vec<&Ser>> = Vec::new();
     for series in right {
-        partners.entry(match_key(&series.labels, matching)).or_default().push(series);
+        let place = index.place(series);
+        partners.resize_with(partners.len().max(place + 1), Vec::new);
+        partners[place].push(series);
     }
     let mut out = Vec::with_capacity(left.len());
     for mut series in left {
-        let present = partners.get(&match_key(&series.labels, matching)).map(|partners| {
-            let mut present = vec![false; grid.len];
-            for one in partners {
-                one.values().for_each(|(step, _)| present[step] = true);
-            }
-            present
-        });
+        let present = index.find(&series).map(|place| presence_of(partners[place].iter().copied(), grid));
         let keep = |step: u32| present.as_ref().is_some_and(|p| p[step as usize]) == wanted;
         series.floats.retain(|(step, _)| keep(*step));
         series.histograms.retain(|(step, _)| keep(*step));

@@ -6,17 +6,41 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 
-use model::{Histogram, Labels};
+use model::{Histogram, Labels, METRIC_NAME};
 
 use super::kahan::{Kahan, Mean};
 use super::native::{HistogramSum, Total};
 use super::series::{Ser, describes_metric};
 use crate::ast::AggregateOp;
 
+/// Which labels of a series are those of its group.
+#[derive(Clone, Copy)]
+pub(super) enum Keep<'g> {
+    /// Those of an aggregation `by`.
+    By(&'g [String]),
+    /// All but those of an aggregation `without`, and but those that describe the metric.
+    Without(&'g [String]),
+    /// Those that a matching is `on`.
+    On(&'g [String]),
+    /// All but the name and those that a matching is `ignoring`.
+    Ignoring(&'g [String]),
+}
+
+impl Keep<'_> {
+    fn accepts(self, name: &str, unnamed: bool) -> bool {
+        let listed = |names: &[String]| names.iter().any(|listed| listed == name);
+        match self {
+            Keep::By(names) => listed(names) && !(unnamed && describes_metric(name)),
+            Keep::Without(names) => !listed(names) && !describes_metric(name),
+            Keep::On(names) => listed(names),
+            Keep::Ignoring(names) => name != METRIC_NAME && !listed(names),
+        }
+    }
+}
+
 /// Finds the group of a series without building its labels.
 pub(super) struct GroupIndex<'g> {
-    grouping: &'g [String],
-    without: bool,
+    keep: Keep<'g>,
     /// Groups by the hash of their labels; labels come from targets, so the hash is a secret.
     places: HashMap<u64, Vec<usize>>,
     hasher: RandomState,
@@ -29,10 +53,9 @@ pub(super) struct GroupIndex<'g> {
 }
 
 impl<'g> GroupIndex<'g> {
-    pub(super) fn new(grouping: &'g [String], without: bool) -> Self {
+    pub(super) fn new(keep: Keep<'g>) -> Self {
         GroupIndex {
-            grouping,
-            without,
+            keep,
             places: HashMap::new(),
             hasher: RandomState::new(),
             labels: Vec::new(),
@@ -43,24 +66,14 @@ impl<'g> GroupIndex<'g> {
 
     /// The group of a series. A number that is one higher than all before is a new group.
     pub(super) fn place(&mut self, series: &Ser) -> usize {
-        if !self.without && self.grouping.is_empty() && !self.labels.is_empty() {
+        if matches!(self.keep, Keep::By([])) && !self.labels.is_empty() {
             return 0;
         }
         if self.labels.get(self.latest).is_some_and(|labels| self.kept(series).eq(labels.iter())) {
             return self.latest;
         }
-        let mut hasher = self.hasher.build_hasher();
-        for (name, value) in self.kept(series) {
-            hasher.write(name.as_bytes());
-            hasher.write_u8(0xff);
-            hasher.write(value.as_bytes());
-            hasher.write_u8(0xff);
-        }
-        let hash = hasher.finish();
-        let known = self.places.get(&hash).and_then(|places| {
-            places.iter().copied().find(|place| self.kept(series).eq(self.labels[*place].iter()))
-        });
-        self.latest = known.unwrap_or_else(|| {
+        let hash = self.hash(series);
+        self.latest = self.known(series, hash).unwrap_or_else(|| {
             let pairs: Vec<(&str, &str)> = self.kept(series).collect();
             let place = self.labels.len();
             self.labels.push(Labels::from_sorted(&pairs));
@@ -71,17 +84,31 @@ impl<'g> GroupIndex<'g> {
         self.latest
     }
 
+    /// The group of a series, if it has one already.
+    pub(super) fn find(&self, series: &Ser) -> Option<usize> {
+        self.known(series, self.hash(series))
+    }
+
+    fn hash(&self, series: &Ser) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        for (name, value) in self.kept(series) {
+            hasher.write(name.as_bytes());
+            hasher.write_u8(0xff);
+            hasher.write(value.as_bytes());
+            hasher.write_u8(0xff);
+        }
+        hasher.finish()
+    }
+
+    fn known(&self, series: &Ser, hash: u64) -> Option<usize> {
+        let places = self.places.get(&hash)?;
+        places.iter().copied().find(|place| self.kept(series).eq(self.labels[*place].iter()))
+    }
+
     /// The labels of a series that are its group's.
     fn kept<'s>(&self, series: &'s Ser) -> impl Iterator<Item = (&'s str, &'s str)> + use<'s, 'g> {
-        let (grouping, without, unnamed) = (self.grouping, self.without, series.unnamed);
-        series.labels.iter().filter(move |(name, _)| {
-            let listed = grouping.iter().any(|g| g == name);
-            if without {
-                !listed && !describes_metric(name)
-            } else {
-                listed && !(unnamed && describes_metric(name))
-            }
-        })
+        let (keep, unnamed) = (self.keep, series.unnamed);
+        series.labels.iter().filter(move |(name, _)| keep.accepts(name, unnamed))
     }
 }
 
