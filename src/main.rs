@@ -7,6 +7,7 @@ mod cli {
     pub(crate) mod query;
     pub(crate) mod serve;
     pub(crate) mod sink;
+    pub(crate) mod test;
 }
 
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
             Some(Verb::Sink(args)) => cli::sink::run(args).await,
             Some(Verb::Plugin(args)) => cli::plugin::run(args).await,
             Some(Verb::Query(args)) => cli::query::run(args).await,
+            Some(Verb::Test(verb)) => cli::test::run(verb).await,
         }
     });
     // Work that nobody waits for any more must not hold up the end.

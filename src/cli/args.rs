@@ -20,6 +20,9 @@ pub(crate) enum Verb {
     Check(Check),
     /// Receive messages as Discord does, print and keep them: for trying things out.
     Sink(Sink),
+    /// Run tests of rules.
+    #[command(subcommand)]
+    Test(Test),
     /// Check or run a plugin.
     #[command(subcommand)]
     Plugin(Plugin),
@@ -145,6 +148,31 @@ pub(crate) struct Check {
     /// Configuration files (merged) or rule files.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+    /// As for the server.
+    #[arg(long = "enable-feature", value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) features: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Test {
+    /// Run files of rule tests, in promtool's form; rules may be scripts and components, too.
+    Rules(TestRules),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TestRules {
+    /// Files of rule tests.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Only tests whose name matches this regular expression; may be given several times.
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) run: Vec<String>,
+    /// Write the outcomes into this file, in JUnit's form.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Only warn about keys that nobody knows.
+    #[arg(long = "ignore-unknown-fields")]
+    pub(crate) ignore_unknown: bool,
     /// As for the server.
     #[arg(long = "enable-feature", value_name = "NAMES", value_delimiter = ',')]
     pub(crate) features: Vec<String>,

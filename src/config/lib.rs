@@ -26,6 +26,7 @@ mod receiver;
 mod relabel;
 mod remote;
 mod route;
+mod rule_tests;
 mod rules;
 mod schema;
 mod scrape;
@@ -56,12 +57,13 @@ pub use crate::catalog::Catalog;
 pub use crate::config::{Config, Global, Sources, TemplateFile};
 pub use crate::discovery::{Discovery, DiscoveryKind};
 pub use crate::files::{Files, MemoryFiles};
-pub use crate::load::{LoadOptions, Loaded, LoadedRules, check_rules, load, load_with};
+pub use crate::load::{LoadOptions, Loaded, LoadedRules, check_rules, load, load_with, read_rule_tests};
 pub use crate::optional::OtlpConfig;
 pub use crate::plugins::{Grants, PluginConfig, PluginFile, PluginLimits, SecretSource};
 pub use crate::problem::{Place, Problem, Problems, Severity, Snippet};
 pub use crate::receiver::{Integration, Receiver};
 pub use crate::remote::{RemoteMetadataConfig, RemoteQueueConfig, RemoteReadConfig, RemoteWriteConfig};
+pub use crate::rule_tests::{ExpectedAlerts, ExpectedSamples, RuleTest, RuleTestFile};
 pub use crate::rules::{RuleAction, RuleConfig, RuleGroupConfig, ScriptRule};
 pub use crate::scrape::{
     EscapingScheme, NameScheme, PluginName, ScrapeConfig, ScrapeLimits, ScrapeProtocol, StaticConfig,

@@ -17,9 +17,9 @@ use crate::shown::Shown;
 use crate::source::{Marked, Report, Span, looks_secret};
 use crate::tree::{self, Key, Node, Yaml};
 use crate::{
-    Catalog, Config, Files, NameScheme, Place, Problem, Problems, RuleGroupConfig, ScrapeConfig, ScriptRule,
-    Severity, Sources, TemplateFile, alertmanagers, inhibit, optional, receiver, remote, route, rules,
-    schema, scrape, storage, time_interval,
+    Catalog, Config, Files, NameScheme, Place, Problem, Problems, RuleGroupConfig, RuleTestFile,
+    ScrapeConfig, ScriptRule, Severity, Sources, TemplateFile, alertmanagers, inhibit, optional, receiver,
+    remote, route, rule_tests, rules, schema, scrape, storage, time_interval,
 };
 
 /// What a configuration is read against, other than the catalog. The default is what a server without flags has.
@@ -114,6 +114,24 @@ pub fn check_rules(
         return Err(Problems(cx.into_problems()));
     }
     Ok(LoadedRules { groups, warnings: cx.into_problems() })
+}
+
+/// Reads a file of rule tests and the rule files that it names. The answer's second part is warnings.
+pub fn read_rule_tests(
+    files: &dyn Files,
+    path: &FilePath,
+    catalog: &Catalog,
+    options: &LoadOptions,
+) -> Result<(RuleTestFile, Vec<Problem>), Problems> {
+    let cx = Context::new(files, catalog, options);
+    let tree = read_tree(&cx, path);
+    let file = tree.filter(|tree| !matches!(tree.yaml, Yaml::Broken)).and_then(|tree| {
+        rule_tests::read_file(&At::root(&cx, &tree), |fields| read_rule_files(fields, NameScheme::Utf8))
+    });
+    match (file, cx.has_errors()) {
+        (Some(file), false) => Ok((file, cx.into_problems())),
+        _ => Err(Problems(cx.into_problems())),
+    }
 }
 
 /// The text of a file, or a problem.

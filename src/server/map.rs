@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use alerting::{AlertingConfig, Receiver, RouteSpec, RouteTree};
-use config::{Config, Global, PluginConfig, PluginFile, RuleAction, RuleGroupConfig, ScriptRule};
+use config::{Config, PluginConfig, PluginFile, RuleAction, RuleGroupConfig, ScriptRule};
 use exposition::{Family, group_families};
 use model::{Labels, Metadata};
 use plugin::{PluginSpec, Source};
@@ -16,7 +16,7 @@ use template::RuleTemplate;
 pub(crate) const SELF_COLLECTOR: &str = "foghorn";
 
 /// A group of a rule file as the rules room wants it. Its texts were checked when they were read.
-pub(crate) fn rule_group(config: &RuleGroupConfig, global: &Global) -> RuleGroup {
+pub(crate) fn rule_group(config: &RuleGroupConfig, interval: Duration, offset: Duration) -> RuleGroup {
     let rules = config.rules.iter().map(|rule| {
         let (name, action) = match &rule.action {
             RuleAction::Record { name } => (name, Action::Record),
@@ -44,8 +44,8 @@ pub(crate) fn rule_group(config: &RuleGroupConfig, global: &Global) -> RuleGroup
     RuleGroup {
         name: config.name.clone(),
         file: config.file.to_string_lossy().into_owned(),
-        interval: config.interval.unwrap_or(global.evaluation_interval),
-        query_offset: config.query_offset.unwrap_or(global.rule_query_offset),
+        interval: config.interval.unwrap_or(interval),
+        query_offset: config.query_offset.unwrap_or(offset),
         limit: usize::try_from(config.limit).unwrap_or(usize::MAX),
         labels: config.labels.clone(),
         rules: rules.collect(),

@@ -191,8 +191,9 @@ impl Running {
 
     async fn apply_rules(&self, config: &Config) {
         let interval = config.global.evaluation_interval;
+        let offset = config.global.rule_query_offset;
         let mut groups: Vec<RuleGroup> =
-            config.rule_groups.iter().map(|group| map::rule_group(group, &config.global)).collect();
+            config.rule_groups.iter().map(|group| map::rule_group(group, interval, offset)).collect();
         groups.extend(self.scripts.groups(interval));
         let settings = RuleSettings {
             external: External {

@@ -178,7 +178,7 @@ fn stamp_of(source: &Source) -> Option<Stamp> {
 }
 
 /// The rule of a script or component as a group of its own.
-fn group_of(plugin: &Arc<Plugin>, interval: Duration) -> Option<RuleGroup> {
+pub(crate) fn group_of(plugin: &Arc<Plugin>, interval: Duration) -> Option<RuleGroup> {
     let (meta, evaluate) = plugin.rule()?;
     let templates = |pairs: &mut dyn Iterator<Item = (&str, &str)>| {
         pairs

@@ -15,5 +15,6 @@ mod page;
 mod peers;
 mod plugins;
 mod query;
+mod rule_tests;
 mod sandbox;
 mod wrong_input;

@@ -1,18 +1,15 @@
 //! Unit tests of rules, and rule files as the command line checks them.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::{Files, LoadOptions, MemoryFiles, RuleAction};
-use model::Timestamp;
 use promql::ParseOptions;
-use rules::unit_test::{AlertTest, ExpectedSample, ExprTest, TestGroup, run as run_test};
-use rules::{External, Place, Rule, RuleGroup};
+use rules::{Place, Rule, RuleGroup};
 use serde_json::Value;
 
-use super::{block_on, duration, labels, pairs, text};
+use super::{block_on, text};
 use crate::{Report, read_json};
 
 /// The folder of the corpus.
@@ -129,91 +126,12 @@ fn unit_test_case(path: &Path, case: &Value) -> Result<(), String> {
 
 /// Runs a file of unit tests; only tests whose name matches one of `only`, unless that is empty.
 fn run_file(path: &Path, only: &[String], options: &LoadOptions) -> Result<(), String> {
-    let path = &std::fs::canonicalize(path).map_err(|error| error.to_string())?;
-    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-    let file: Value = serde_yaml::from_str(&text).map_err(|error| error.to_string())?;
-    let evaluation_interval = span(&file["evaluation_interval"])?.unwrap_or(Duration::from_secs(60));
-    let order = file["group_eval_order"].as_array().into_iter().flatten();
-    let order: Vec<String> = order.filter_map(Value::as_str).map(str::to_owned).collect();
-    let mut failures = String::new();
-    for test in file["tests"].as_array().into_iter().flatten() {
-        let mut group = test_group(test, evaluation_interval)?;
-        let chosen = only.iter().any(|name| group.name.contains(name.as_str()));
-        if !only.is_empty() && !chosen {
-            continue;
-        }
-        group.fuzzy_compare = file["fuzzy_compare"].as_bool().unwrap_or(false);
-        group.group_order.clone_from(&order);
-        group.promql = options.promql.clone();
-        let mut groups = Vec::new();
-        for pattern in file["rule_files"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            let pattern = path.parent().unwrap_or(Path::new(".")).join(pattern);
-            for file in Disk.glob(&pattern).map_err(|error| error.to_string())? {
-                groups.extend(load(&file, options, group.interval)?);
-            }
-        }
-        for failure in block_on(run_test(&group, &groups)) {
-            failures.push_str(&format!("{failure}\n"));
-        }
-    }
-    if failures.is_empty() { Ok(()) } else { Err(failures) }
-}
-
-/// A duration that YAML may have read as a number.
-fn span(value: &Value) -> Result<Option<Duration>, String> {
-    match value {
-        Value::String(text) => duration(text).map(Some),
-        Value::Number(number) => duration(&number.to_string()).map(Some),
-        _ => Ok(None),
-    }
-}
-
-fn scalar(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
-    }
-}
-
-fn test_group(json: &Value, evaluation_interval: Duration) -> Result<TestGroup, String> {
-    let list = |name: &str| json[name].as_array().cloned().unwrap_or_default();
-    let alert_test = |test: &Value| -> Result<AlertTest, String> {
-        let map = |json: &Value| pairs(json).into_iter().collect::<BTreeMap<_, _>>();
-        let expected = test["exp_alerts"].as_array().into_iter().flatten();
-        Ok(AlertTest {
-            eval_time: span(&test["eval_time"])?.unwrap_or_default(),
-            alertname: text(test, "alertname").to_owned(),
-            expected: expected.map(|e| (map(&e["exp_labels"]), map(&e["exp_annotations"]))).collect(),
-        })
-    };
-    let expr_test = |test: &Value| -> Result<ExprTest, String> {
-        let sample = |sample: &Value| ExpectedSample {
-            labels: text(sample, "labels").to_owned(),
-            value: sample["value"].as_f64().unwrap_or_default(),
-            histogram: text(sample, "histogram").to_owned(),
-        };
-        Ok(ExprTest {
-            expr: scalar(&test["expr"]),
-            eval_time: span(&test["eval_time"])?.unwrap_or_default(),
-            expected: test["exp_samples"].as_array().into_iter().flatten().map(sample).collect(),
-        })
-    };
-    Ok(TestGroup {
-        name: text(json, "name").to_owned(),
-        interval: span(&json["interval"])?.unwrap_or(evaluation_interval),
-        evaluation_interval,
-        start: Timestamp::EPOCH,
-        input_series: list("input_series")
-            .iter()
-            .map(|s| (scalar(&s["series"]), scalar(&s["values"])))
-            .collect(),
-        alert_tests: list("alert_rule_test").iter().map(alert_test).collect::<Result<_, _>>()?,
-        expr_tests: list("promql_expr_test").iter().map(expr_test).collect::<Result<_, _>>()?,
-        external: External {
-            labels: labels(&json["external_labels"]),
-            url: text(json, "external_url").to_owned(),
-        },
-        ..TestGroup::default()
-    })
+    let chosen = |name: &str| only.is_empty() || only.iter().any(|part| name.contains(part.as_str()));
+    let outcomes = block_on(server::test_rules(path, options, &chosen))?;
+    let failures: Vec<String> = outcomes
+        .into_iter()
+        .filter(|test| !test.failures.is_empty())
+        .map(|test| format!("{}: {}", test.name, test.failures.join("\n")))
+        .collect();
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
 }
