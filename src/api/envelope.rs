@@ -3,9 +3,10 @@
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ports::{QueryError, QueryErrorKind};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::answer::write_notes;
+use crate::json::write_string;
 
 /// A failed request, as API v1 writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +49,10 @@ impl From<QueryError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = json!({"status": "error", "errorType": self.kind, "error": self.message});
-        json_response(self.status, body.to_string())
+        let mut body = format!(r#"{{"status":"error","errorType":"{}","error":"#, self.kind);
+        write_string(&mut body, &self.message);
+        body.push('}');
+        json_response(self.status, body)
     }
 }
 
@@ -80,4 +83,30 @@ pub(crate) async fn not_found() -> Response {
 /// A path that exists, and does not take this method.
 pub(crate) async fn method_not_allowed() -> Response {
     (StatusCode::METHOD_NOT_ALLOWED, "405 method not allowed\n").into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use ports::QueryErrorKind;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_error_says_of_what_kind_it_is() {
+        for (kind, status, name) in [
+            (QueryErrorKind::BadData, 400, "bad_data"),
+            (QueryErrorKind::Execution, 422, "execution"),
+            (QueryErrorKind::Canceled, 499, "canceled"),
+            (QueryErrorKind::Internal, 500, "internal"),
+            (QueryErrorKind::Timeout, 503, "timeout"),
+        ] {
+            let error = QueryError { kind, message: "not \"this\"".to_owned() };
+            let response = ApiError::from(error).into_response();
+            assert_eq!(response.status(), status);
+            assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
+            let body = axum::body::to_bytes(response.into_body(), 1000).await.unwrap();
+            let wanted = format!(r#"{{"status":"error","errorType":"{name}","error":"not \"this\""}}"#);
+            assert_eq!(body, wanted);
+        }
+    }
 }

@@ -22,6 +22,7 @@ pub(crate) fn routes() -> Router<Arc<Api>> {
         .route("/api/v1/status/buildinfo", get(build))
         .route("/api/v1/status/runtimeinfo", get(runtime))
         .route("/api/v1/status/tsdb", get(store))
+        .route("/api/v1/status/tsdb/blocks", get(blocks))
         .route("/api/v1/status/walreplay", get(replay))
         .route("/api/v1/notifications", get(notices))
 }
@@ -99,6 +100,11 @@ async fn notices(State(api): State<Arc<Api>>) -> Response {
     let now = api.clock.now().to_string();
     let notice = |text: &String| json!({"text": text, "date": now, "active": true});
     success(&api.views.health().problems.iter().map(notice).collect())
+}
+
+/// There are none: what the head lets go is in the chunk log.
+async fn blocks() -> Response {
+    success(&json!({"blocks": []}))
 }
 
 /// Replay is over before the first request is taken.

@@ -197,7 +197,9 @@ impl QueryEngine {
                 self.stats.failed.fetch_add(1, Ordering::Relaxed);
             }
         }
-        if self.log.is_on() {
+        // What cannot be understood is not a query yet: it would fill the log with somebody's typing.
+        let understood = !outcome.as_ref().is_err_and(|error| error.kind == QueryErrorKind::BadData);
+        if self.log.is_on() && understood {
             self.log.write(&LoggedQuery {
                 at: self.clock.now(),
                 expr: asked.expr,

@@ -12,7 +12,7 @@ use crate::world::{Answer, Foghorn, Target, escape, eventually, http};
 
 /// Operations that are not here: the streaming search is experimental; what concerns blocks, remote read and OTLP needs stores
 /// and receivers of their own.
-const ABSENT: [&str; 9] = [
+const ABSENT: [&str; 8] = [
     "/search/",
     "/scrape_pools/config",
     "/status/self_metrics",
@@ -21,7 +21,6 @@ const ABSENT: [&str; 9] = [
     "/write",
     "/otlp/",
     "/features",
-    "/status/tsdb/blocks",
 ];
 
 /// Properties that we add to documented objects: clients pass over what they do not know.
