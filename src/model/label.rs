@@ -113,7 +113,8 @@ impl Labels {
 
     /// The value of `name`, or `None` if the label is absent.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(n, _)| *n == name).map(|(_, v)| v)
+        // Names ascend: behind the place of `name` it cannot come any more.
+        self.iter().take_while(|(n, _)| *n <= name).find(|(n, _)| *n == name).map(|(_, v)| v)
     }
 
     /// The value of `name`, or the empty string if the label is absent: what matchers see.

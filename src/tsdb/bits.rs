@@ -42,105 +42,63 @@ impl BitWriter {
     }
 }
 
-/// Takes bits from bytes.
+/// Takes bits from bytes. All it knows is its place, so that little has to be kept while a chunk is read.
 #[derive(Clone, Debug)]
 pub(crate) struct BitReader<'a> {
     bytes: &'a [u8],
-    /// The next bits, the first of them highest.
-    buffer: u64,
-    /// How many bits the buffer holds. Below zero after more were skipped than there are.
-    held: i32,
+    /// The next bit.
+    at: usize,
 }
 
 impl<'a> BitReader<'a> {
+    /// So many of the bits that [`BitReader::peek`] shows are certain.
+    pub(crate) const PEEKED: u32 = 57;
+
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        BitReader { bytes, buffer: 0, held: 0 }
+        BitReader { bytes, at: 0 }
     }
 
-    /// Brings the buffer to 56 bits at least, as long as there are bytes.
-    #[inline]
-    pub(crate) fn fill(&mut self) {
-        if self.held >= 56 || self.held < 0 {
-            return;
-        }
-        if let Some(eight) = self.bytes.first_chunk::<8>() {
-            // Bits beyond those that are counted are written again with the same values by the next fill.
-            self.buffer |= u64::from_be_bytes(*eight) >> self.held;
-            let taken = (63 - self.held) / 8;
-            self.bytes = &self.bytes[taken as usize..];
-            self.held += taken * 8;
-            return;
-        }
-        self.fill_from_rest();
+    /// The next bits without taking them, the first of them highest. Behind the end there are zeros.
+    #[inline(always)]
+    pub(crate) fn peek(&self) -> u64 {
+        let rest = self.bytes.get(self.at / 8..).unwrap_or_default();
+        let word = match rest.first_chunk::<8>() {
+            Some(eight) => u64::from_be_bytes(*eight),
+            None => peek_end(rest),
+        };
+        word << (self.at % 8)
     }
 
-    #[cold]
-    fn fill_from_rest(&mut self) {
-        while self.held <= 56 {
-            let Some((byte, rest)) = self.bytes.split_first() else { return };
-            self.buffer |= u64::from(*byte) << (56 - self.held);
-            self.held += 8;
-            self.bytes = rest;
-        }
-    }
-
-    /// The next bits without taking them: `count` from 1 to 64. What the buffer does not hold is zero.
-    #[inline]
-    pub(crate) fn peek(&self, count: u32) -> u64 {
-        self.buffer >> (64 - count)
-    }
-
-    /// Takes bits, fewer than 64, that were looked at.
-    #[inline]
+    /// Takes bits that were looked at.
+    #[inline(always)]
     pub(crate) fn skip(&mut self, count: u32) {
-        self.buffer <<= count;
-        self.held -= count as i32;
+        self.at += count as usize;
     }
 
-    /// Whether more bits were skipped than there are.
-    #[inline]
+    /// Whether more bits were taken than there are.
+    #[inline(always)]
     pub(crate) fn is_overrun(&self) -> bool {
-        self.held < 0
+        self.at > self.bytes.len() * 8
     }
 
-    /// The next `count` bits, at most 64.
-    #[inline(always)]
-    pub(crate) fn read(&mut self, count: u32) -> Option<u64> {
-        if count > 56 {
-            let high = self.read_short(count - 32)?;
-            return Some(high << 32 | self.read_short(32)?);
+    /// The next `count` bits, from 1 to 64; zeros behind the end.
+    #[inline]
+    pub(crate) fn read(&mut self, count: u32) -> u64 {
+        if count > Self::PEEKED {
+            let high = self.read(count - 32);
+            return high << 32 | self.read(32);
         }
-        self.read_short(count)
+        let value = self.peek() >> (64 - count);
+        self.skip(count);
+        value
     }
+}
 
-    /// The next `count` bits, at most 56.
-    #[inline(always)]
-    fn read_short(&mut self, count: u32) -> Option<u64> {
-        if self.held < count as i32 {
-            self.fill();
-            if self.held < count as i32 {
-                return None;
-            }
-        }
-        // Two shifts, since a shift by all 64 bits is none.
-        let value = self.buffer >> 1 >> (63 - count);
-        self.buffer <<= count;
-        self.held -= count as i32;
-        Some(value)
-    }
-
-    /// A variable-length integer whose bytes are taken from the bits.
-    pub(crate) fn read_uvarint(&mut self) -> Option<u64> {
-        let mut value = 0u64;
-        for shift in (0..70).step_by(7) {
-            let byte = self.read(8)?;
-            value |= (byte & 0x7f).checked_shl(shift).unwrap_or(0);
-            if byte & 0x80 == 0 {
-                return Some(value);
-            }
-        }
-        None
-    }
+#[cold]
+fn peek_end(rest: &[u8]) -> u64 {
+    let mut eight = [0; 8];
+    eight[..rest.len()].copy_from_slice(rest);
+    u64::from_be_bytes(eight)
 }
 
 /// LEB128.
@@ -207,17 +165,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bits_come_back(parts in prop::collection::vec((any::<u64>(), 0u32..=64), 0..100)) {
+        fn bits_come_back(parts in prop::collection::vec((any::<u64>(), 1u32..=64), 0..100)) {
             let mut writer = BitWriter::default();
             for (value, count) in &parts {
                 writer.write(*value, *count);
             }
             let mut reader = BitReader::new(writer.bytes());
             for (value, count) in &parts {
-                let expected = if *count == 0 { 0 } else { value & (u64::MAX >> (64 - count)) };
-                prop_assert_eq!(reader.read(*count), Some(expected));
+                prop_assert_eq!(reader.read(*count), value & (u64::MAX >> (64 - count)));
+                prop_assert!(!reader.is_overrun());
             }
-            prop_assert_eq!(reader.read(8), None);
+            prop_assert_eq!(reader.peek() >> 56, 0);
+            reader.skip(8);
+            prop_assert!(reader.is_overrun());
         }
 
         #[test]

@@ -21,7 +21,7 @@
 
 use model::{FloatSample, Timestamp};
 
-use crate::bits::{BitReader, BitWriter, put_ivarint, put_uvarint, unzigzag};
+use crate::bits::{BitReader, BitWriter, put_ivarint, put_uvarint, take_f64, take_ivarint, take_uvarint};
 
 /// No window yet: fewer leading zeros than any value has are needed to use one.
 const NO_WINDOW: u32 = 0xff;
@@ -136,56 +136,62 @@ impl XorEncoder {
 
 /// Appends the samples from `start` to `end`, both included. `None` if the bytes are not a chunk.
 ///
-/// The bits of one sample are mostly in the reader's buffer at once: it is filled once a sample, and looked at in place.
+/// A sample's bits are mostly in one word, which is looked at in place.
 pub(crate) fn decode(bytes: &[u8], start: i64, end: i64, out: &mut Vec<FloatSample>) -> Option<()> {
-    let (head, rest) = bytes.split_first_chunk::<2>()?;
+    let (head, mut rest) = bytes.split_first_chunk::<2>()?;
     let samples = u16::from_be_bytes(*head);
     if samples == 0 {
         return Some(());
     }
-    let mut bits = BitReader::new(rest);
-    let mut at = unzigzag(bits.read_uvarint()?);
-    let mut value = bits.read(64)?;
+    let mut at = take_ivarint(&mut rest)?;
+    let mut value = take_f64(&mut rest)?.to_bits();
     let mut keep = |at: i64, value: u64| {
         if at >= start && at <= end {
             out.push(FloatSample { at: Timestamp::from_millis(at), value: f64::from_bits(value) });
         }
     };
     keep(at, value);
-    if samples == 1 || at > end {
+    if samples == 1 || at >= end {
         return Some(());
     }
-    let mut step = bits.read_uvarint()?;
-    let (mut leading, mut trailing) = (0u32, 0u32);
+    let mut step = take_uvarint(&mut rest)?;
+    let mut bits = BitReader::new(rest);
+    // The window of the values' bits: how many there are, and how many zeros follow.
+    let (mut significant, mut trailing) = (64u32, 0u32);
     for number in 1..samples {
-        bits.fill();
+        let mut word = bits.peek();
+        let mut seen = 0;
         if number > 1 {
-            let change = if bits.peek(1) == 0 {
-                bits.skip(1);
-                0
+            if word >> 63 == 0 {
+                (word, seen) = (word << 1, 1);
             } else {
-                read_step_change(&mut bits)?
-            };
-            step = step.wrapping_add(change as u64);
+                step = step.wrapping_add(read_step_change(&mut bits, word) as u64);
+                word = bits.peek();
+            }
         }
         at = at.wrapping_add(step as i64);
-        match bits.peek(2) {
-            0b00 | 0b01 => bits.skip(1),
-            0b10 => {
-                bits.skip(2);
-                value ^= bits.read(64 - leading - trailing)? << trailing;
-            }
-            _ => {
-                bits.skip(2);
-                let window = bits.read(11)? as u32;
-                leading = window >> 6;
-                let significant = match window & 63 {
+        if word >> 63 == 0 {
+            bits.skip(seen + 1);
+        } else {
+            let control = if word >> 62 == 0b10 {
+                2
+            } else {
+                let leading = (word << 2 >> 59) as u32;
+                significant = match (word << 7 >> 58) as u32 {
                     0 => 64,
                     n => n,
                 };
                 trailing = 64u32.checked_sub(leading + significant)?;
-                value ^= bits.read(significant)? << trailing;
-            }
+                13
+            };
+            bits.skip(seen + control);
+            let xor = if significant + seen + control <= BitReader::PEEKED {
+                bits.skip(significant);
+                word << control >> (64 - significant)
+            } else {
+                bits.read(significant)
+            };
+            value ^= xor << trailing;
         }
         if bits.is_overrun() {
             return None;
@@ -198,25 +204,20 @@ pub(crate) fn decode(bytes: &[u8], start: i64, end: i64, out: &mut Vec<FloatSamp
     Some(())
 }
 
+/// The change of the step that `word` begins with, whose first bit is 1.
 #[inline]
-fn read_step_change(bits: &mut BitReader<'_>) -> Option<i64> {
-    let (size, prefix) = match bits.peek(4) {
+fn read_step_change(bits: &mut BitReader<'_>, word: u64) -> i64 {
+    let (size, prefix) = match word >> 60 {
         0b1111 => (64, 4),
         0b1110 => (20, 4),
         0b1100 | 0b1101 => (17, 3),
-        0b1000..=0b1011 => (14, 2),
-        _ => (0, 1),
+        _ => (14, 2),
     };
     bits.skip(prefix);
-    if size == 0 {
-        return Some(0);
-    }
-    let raw = bits.read(size)?;
-    // What follows is looked at without asking whether it is there.
-    bits.fill();
+    let raw = bits.read(size);
     // The range of n bits is one up from two's complement: its highest number is 2^(n-1), not -2^(n-1).
     let wraps = size < 64 && raw > 1 << (size - 1);
-    Some(if wraps { raw as i64 - (1i64 << size) } else { raw as i64 })
+    if wraps { raw as i64 - (1i64 << size) } else { raw as i64 }
 }
 
 #[cfg(test)]

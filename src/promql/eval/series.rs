@@ -149,9 +149,12 @@ impl Output {
     }
 }
 
+/// The last, in order of names, of the labels that describe a metric.
+pub(crate) const UNIT: &str = "__unit__";
+
 /// Labels that say what a metric is, and so no longer fit once its values are computed with.
 pub(crate) fn describes_metric(name: &str) -> bool {
-    matches!(name, METRIC_NAME | "__type__" | "__unit__")
+    matches!(name, METRIC_NAME | "__type__" | UNIT)
 }
 
 /// Without the labels that describe the metric.

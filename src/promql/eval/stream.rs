@@ -5,7 +5,7 @@
 //! and nothing is kept of it.
 
 use super::select::{Sink, WithTimes};
-use super::series::{Grid, Output, Ser, describes_metric, merged, without_metric};
+use super::series::{Grid, Output, Ser, UNIT, describes_metric, merged, without_metric};
 use super::{Evaluator, repeats};
 use crate::EvalError;
 use crate::ast::{Expr, Node, Selector, ValueKind};
@@ -123,7 +123,8 @@ impl<'a> Evaluator<'a> {
         };
         let mut metric: Option<&str> = None;
         (0..source.series_len()).all(|index| {
-            let labels = source.labels(index).iter();
+            // Labels are sorted by name; those in question come early.
+            let labels = source.labels(index).iter().take_while(|(name, _)| *name <= UNIT);
             let mut described = labels.filter(|(name, _)| describes_metric(name));
             match (described.next(), described.next()) {
                 (Some((model::METRIC_NAME, name)), None) => *metric.get_or_insert(name) == name,
