@@ -185,6 +185,10 @@ impl GroupState {
         let interval = self.group.interval;
         let mut alerts = Vec::new();
         let mut send = |rule: &Rule, tracker: &mut AlertTracker| {
+            // Most rules have nothing to tell, and a link takes longer than the look.
+            if !tracker.is_due(now, resend_delay) {
+                return;
+            }
             let source = link::generator_url(&external.url, rule);
             alerts.extend(tracker.alerts_to_send(now, resend_delay, interval, &source));
         };
@@ -263,34 +267,19 @@ impl GroupState {
 
     /// The group as people see it.
     pub fn view(&self) -> GroupView {
-        let rules = self.group.rules.iter().zip(&self.rules).map(|(rule, state)| rule_view(rule, state));
         GroupView {
-            name: self.group.name.clone(),
-            file: self.group.file.clone(),
-            interval: self.group.interval,
-            query_offset: self.group.query_offset,
-            limit: self.group.limit,
-            rules: rules.collect(),
+            group: Arc::clone(&self.group),
+            rules: self.rules.iter().map(rule_view).collect(),
             last_evaluation: self.last_evaluation,
             evaluation_duration: self.evaluation_duration,
         }
     }
 }
 
-fn rule_view(rule: &Rule, state: &RuleState) -> RuleView {
+fn rule_view(state: &RuleState) -> RuleView {
     let (alerts, furthest) = match &state.work {
         Work::Alert(tracker) => (tracker.active().cloned().collect(), tracker.state()),
         Work::Record(_) => (Vec::new(), "inactive"),
     };
-    RuleView {
-        name: rule.name.clone(),
-        query: rule.condition.describe(),
-        labels: rule.plain_labels(),
-        annotations: rule.annotations.iter().map(|(n, v)| (n.clone(), v.source().to_owned())).collect(),
-        action: rule.action,
-        place: rule.place.clone(),
-        state: furthest,
-        alerts,
-        status: state.status.clone(),
-    }
+    RuleView { state: furthest, alerts, status: state.status.clone() }
 }

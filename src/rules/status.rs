@@ -1,10 +1,11 @@
 //! What people see of rules: health, timing, alerts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Labels, Timestamp};
+use model::Timestamp;
 
-use crate::{Action, ActiveAlert, Place};
+use crate::{ActiveAlert, RuleGroup};
 
 /// Whether a rule works.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -42,21 +43,9 @@ pub struct RuleStatus {
     pub evaluation_duration: Duration,
 }
 
-/// A rule as people see it.
+/// What a rule found, and how it is doing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuleView {
-    /// The recorded metric, or the alert's name.
-    pub name: String,
-    /// The condition.
-    pub query: String,
-    /// Labels as written.
-    pub labels: Labels,
-    /// Annotations as written, in name order.
-    pub annotations: Vec<(String, String)>,
-    /// Whether it records or alerts, and its times.
-    pub action: Action,
-    /// Where it is written.
-    pub place: Place,
     /// `inactive`, `pending` or `firing`; of a recording rule `inactive`.
     pub state: &'static str,
     /// Pending and firing alerts.
@@ -65,20 +54,12 @@ pub struct RuleView {
     pub status: RuleStatus,
 }
 
-/// A group as people see it.
+/// A group as people see it. Made after each evaluation: what is written is shared, not copied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupView {
-    /// Its name.
-    pub name: String,
-    /// Its file.
-    pub file: String,
-    /// From one evaluation to the next.
-    pub interval: Duration,
-    /// How far back it looks.
-    pub query_offset: Duration,
-    /// Its limit; 0 is none.
-    pub limit: usize,
-    /// Its rules, in order.
+    /// The group as written.
+    pub group: Arc<RuleGroup>,
+    /// One for each of its rules, in order.
     pub rules: Vec<RuleView>,
     /// When the last evaluation began.
     pub last_evaluation: Option<Timestamp>,

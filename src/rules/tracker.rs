@@ -158,6 +158,13 @@ impl AlertTracker {
         .collect()
     }
 
+    /// Whether [`AlertTracker::alerts_to_send`] would have anything to say.
+    pub(crate) fn is_due(&self, now: Timestamp, resend_delay: Duration) -> bool {
+        self.alerts.values().any(|tracked| {
+            !matches!(tracked.alert.state, AlertState::Pending { .. }) && tracked.is_due(now, resend_delay)
+        })
+    }
+
     /// Pending and firing alerts, in label order.
     pub fn active(&self) -> impl Iterator<Item = &ActiveAlert> {
         self.all().filter(|alert| alert.state.is_active())

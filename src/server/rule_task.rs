@@ -26,7 +26,7 @@ pub(crate) struct RuleSettings {
     pub(crate) relabel: Vec<RelabelRule>,
 }
 
-/// Counters over all groups, and by group.
+/// Counters of one group.
 #[derive(Debug, Default)]
 pub(crate) struct RuleStats {
     pub(crate) evaluations: AtomicU64,
@@ -34,6 +34,37 @@ pub(crate) struct RuleStats {
     pub(crate) iterations: AtomicU64,
     pub(crate) missed: AtomicU64,
     pub(crate) template_errors: AtomicU64,
+    /// Time of all evaluations of rules, in microseconds.
+    pub(crate) rule_micros: AtomicU64,
+    /// Time of all iterations.
+    pub(crate) group_micros: AtomicU64,
+    /// Samples that the last iteration stored.
+    pub(crate) last_samples: AtomicU64,
+    /// Time of the rules in the last iteration, without what lies between them.
+    pub(crate) last_rules_micros: AtomicU64,
+}
+
+impl RuleStats {
+    fn add(counter: &AtomicU64, by: u64) {
+        counter.fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// Adds what another one has counted.
+    fn absorb(&self, other: &RuleStats) {
+        for (mine, other) in [
+            (&self.evaluations, &other.evaluations),
+            (&self.iterations, &other.iterations),
+            (&self.template_errors, &other.template_errors),
+            (&self.rule_micros, &other.rule_micros),
+            (&self.group_micros, &other.group_micros),
+        ] {
+            RuleStats::add(mine, other.load(Ordering::Relaxed));
+        }
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Where alerts go, and what else a group needs.
@@ -47,7 +78,6 @@ pub(crate) struct RuleWorld {
     pub(crate) resend_delay: Duration,
     pub(crate) restore: RestoreLimits,
     pub(crate) settings: RwLock<Arc<RuleSettings>>,
-    pub(crate) stats: RuleStats,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,6 +106,7 @@ struct Running {
     group: Arc<RuleGroup>,
     commands: mpsc::Sender<Command>,
     view: watch::Receiver<Arc<GroupView>>,
+    stats: Arc<RuleStats>,
     task: JoinHandle<()>,
 }
 
@@ -84,6 +115,8 @@ pub(crate) struct RuleTasks {
     world: Arc<RuleWorld>,
     running: Mutex<BTreeMap<GroupKey, Running>>,
     ending: Mutex<Vec<JoinHandle<()>>>,
+    /// What groups counted that are gone: totals never fall.
+    retired: RuleStats,
     stop: watch::Sender<bool>,
     /// What the last process kept, until a group takes it.
     kept: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
@@ -99,14 +132,11 @@ impl RuleTasks {
             world: Arc::new(world),
             running: Mutex::default(),
             ending: Mutex::default(),
+            retired: RuleStats::default(),
             stop: watch::channel(false).0,
             kept: Mutex::new(kept),
             alive_until,
         }
-    }
-
-    pub(crate) fn world(&self) -> &RuleWorld {
-        &self.world
     }
 
     /// The groups from now on. Groups that did not change go on untouched; changed ones keep what their rules know.
@@ -124,6 +154,7 @@ impl RuleTasks {
             for key in gone {
                 if let Some(group) = running.remove(&key) {
                     commands.push((group.commands, Command::End));
+                    self.retired.absorb(&group.stats);
                     ending.push(group.task);
                 }
             }
@@ -152,7 +183,9 @@ impl RuleTasks {
         let (view_tx, view) = watch::channel(Arc::new(state.view()));
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(&key.state_key());
+        let stats = Arc::new(RuleStats::default());
         let task = GroupTask {
+            stats: Arc::clone(&stats),
             world: Arc::clone(&self.world),
             key: key.clone(),
             state,
@@ -161,13 +194,21 @@ impl RuleTasks {
             stop: self.stop.subscribe(),
             alive_until: self.alive_until,
         };
-        Running { group, commands, view, task: tokio::spawn(task.run(kept)) }
+        Running { group, commands, view, stats, task: tokio::spawn(task.run(kept)) }
     }
 
     /// All groups, in order of file and name.
-    pub(crate) fn views(&self) -> Vec<Arc<GroupView>> {
+    pub(crate) fn views(&self) -> Vec<(Arc<GroupView>, Arc<RuleStats>)> {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.values().map(|group| Arc::clone(&group.view.borrow())).collect()
+        running.values().map(|group| (Arc::clone(&group.view.borrow()), Arc::clone(&group.stats))).collect()
+    }
+
+    /// The totals over all groups that there are or were.
+    pub(crate) fn totals(&self) -> RuleStats {
+        let totals = RuleStats::default();
+        totals.absorb(&self.retired);
+        self.views().iter().for_each(|(_, stats)| totals.absorb(stats));
+        totals
     }
 
     /// Ends all tasks after the rule they are at. Nothing is resolved: the next start goes on.
@@ -197,6 +238,7 @@ struct GroupTask {
     commands: mpsc::Receiver<Command>,
     stop: watch::Receiver<bool>,
     alive_until: Timestamp,
+    stats: Arc<RuleStats>,
 }
 
 /// The first evaluation time after `now`: times are multiples of the interval, shifted by a hash of the group, so that
@@ -252,7 +294,7 @@ impl GroupTask {
             return if next.since(now) > interval { next_time(&self.key, interval, now) } else { next };
         }
         let skipped = now.since(next).as_millis() / interval.as_millis().max(1) + 1;
-        self.world.stats.missed.fetch_add(u64::try_from(skipped).unwrap_or(u64::MAX), Ordering::Relaxed);
+        RuleStats::add(&self.stats.missed, u64::try_from(skipped).unwrap_or(u64::MAX));
         next_time(&self.key, interval, now)
     }
 
@@ -294,6 +336,7 @@ impl GroupTask {
         let settings = Arc::clone(&self.world.settings.read().unwrap_or_else(PoisonError::into_inner));
         let group = Arc::clone(self.state.group());
         let mut changed = false;
+        let (mut samples, mut rules_micros) = (0, 0);
         for (index, rule) in group.rules.iter().enumerate() {
             if *self.stop.borrow() {
                 return;
@@ -305,12 +348,16 @@ impl GroupTask {
             let mut query = |text: &str| engine.instant_now(text, query_at);
             let outcome =
                 self.state.apply(index, found, at, rule_started.elapsed(), &settings.external, &mut query);
-            self.world.stats.evaluations.fetch_add(1, Ordering::Relaxed);
+            let took = micros(rule_started.elapsed());
+            rules_micros += took;
+            RuleStats::add(&self.stats.rule_micros, took);
+            RuleStats::add(&self.stats.evaluations, 1);
             match outcome {
                 Ok(evaluated) => {
+                    samples += evaluated.rows.len() as u64;
                     changed |= !evaluated.changes.is_empty();
                     for error in &evaluated.template_errors {
-                        self.world.stats.template_errors.fetch_add(1, Ordering::Relaxed);
+                        RuleStats::add(&self.stats.template_errors, 1);
                         tracing::warn!(file = %group.file, group = %group.name, rule = %rule.name, %error, "A template failed; the alert is raised with the error in its place.");
                     }
                     for change in &evaluated.changes {
@@ -319,7 +366,7 @@ impl GroupTask {
                     self.store_of(index, evaluated.rows);
                 }
                 Err(error) => {
-                    self.world.stats.failures.fetch_add(1, Ordering::Relaxed);
+                    RuleStats::add(&self.stats.failures, 1);
                     tracing::warn!(file = %group.file, group = %group.name, rule = %rule.name, %error, "Rule evaluation failed; its alerts stay as they are.");
                 }
             }
@@ -339,7 +386,10 @@ impl GroupTask {
             // The alerting task ends last.
             let _ = self.world.alerts.send(alerts).await;
         }
-        self.world.stats.iterations.fetch_add(1, Ordering::Relaxed);
+        RuleStats::add(&self.stats.iterations, 1);
+        RuleStats::add(&self.stats.group_micros, micros(started.elapsed()));
+        self.stats.last_samples.store(samples, Ordering::Relaxed);
+        self.stats.last_rules_micros.store(rules_micros, Ordering::Relaxed);
         self.state.finish(at, started.elapsed());
         self.view.send_replace(Arc::new(self.state.view()));
     }

@@ -25,7 +25,7 @@ use tsdb::{Tsdb, TsdbOptions};
 use crate::alerting_task::{AlertingHandle, Deliveries, Wake, spawn_alerting};
 use crate::metrics::ReloadState;
 use crate::query::{QueryEngine, QueryLimits};
-use crate::rule_task::{RuleSettings, RuleStats, RuleTasks, RuleWorld};
+use crate::rule_task::{RuleSettings, RuleTasks, RuleWorld};
 use crate::running::{Running, read_config};
 use crate::scripts::{LOOK_EVERY, Scripts};
 use crate::{HttpOutgoing, SystemClock, SystemRandom, map};
@@ -298,7 +298,6 @@ impl Server {
                 resend_delay: options.resend_delay,
                 restore: options.restore,
                 settings: RwLock::new(Arc::new(RuleSettings::default())),
-                stats: RuleStats::default(),
             },
             &records,
             store.stats().newest.unwrap_or(model::Timestamp::MIN),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -287,42 +287,46 @@ impl Running {
     }
 
     fn rule_points(&self, points: &mut Points) {
-        let stats = &self.rules.world().stats;
-        points.count("prometheus_rule_evaluations_total", &[], stats.evaluations.load(Ordering::Relaxed));
-        points.count(
-            "prometheus_rule_evaluation_failures_total",
-            &[],
-            stats.failures.load(Ordering::Relaxed),
-        );
-        points.count("prometheus_rule_group_iterations_total", &[], stats.iterations.load(Ordering::Relaxed));
-        points.count(
-            "prometheus_rule_group_iterations_missed_total",
-            &[],
-            stats.missed.load(Ordering::Relaxed),
-        );
-        points.count(
-            "prometheus_template_text_expansion_failures_total",
-            &[],
-            stats.template_errors.load(Ordering::Relaxed),
-        );
-        for group in self.rules.views() {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let seconds = |micros: &AtomicU64| Duration::from_micros(of(micros)).as_secs_f64();
+        for (view, stats) in self.rules.views() {
+            let group = &view.group;
             let key = format!("{};{}", group.file, group.name);
             let labels = [("rule_group", key.as_str())];
-            points.count("prometheus_rule_group_rules", &labels, group.rules.len() as u64);
-            points.add("prometheus_rule_group_interval_seconds", &labels, group.interval.as_secs_f64());
-            points.add(
-                "prometheus_rule_group_last_duration_seconds",
-                &labels,
-                group.evaluation_duration.as_secs_f64(),
-            );
-            if let Some(at) = group.last_evaluation {
-                points.add(
-                    "prometheus_rule_group_last_evaluation_timestamp_seconds",
-                    &labels,
-                    at.as_secs_f64(),
-                );
+            let counts = [
+                ("prometheus_rule_evaluations_total", of(&stats.evaluations)),
+                ("prometheus_rule_evaluation_failures_total", of(&stats.failures)),
+                ("prometheus_rule_group_iterations_total", of(&stats.iterations)),
+                ("prometheus_rule_group_iterations_missed_total", of(&stats.missed)),
+                ("prometheus_rule_group_rules", group.rules.len() as u64),
+                ("prometheus_rule_group_last_evaluation_samples", of(&stats.last_samples)),
+            ];
+            for (name, count) in counts {
+                points.count(name, &labels, count);
+            }
+            let gauges = [
+                ("prometheus_rule_group_interval_seconds", group.interval.as_secs_f64()),
+                ("prometheus_rule_group_last_duration_seconds", view.evaluation_duration.as_secs_f64()),
+                ("prometheus_rule_group_last_rule_duration_sum_seconds", seconds(&stats.last_rules_micros)),
+            ];
+            for (name, value) in gauges {
+                points.add(name, &labels, value);
+            }
+            if let Some(at) = view.last_evaluation {
+                let name = "prometheus_rule_group_last_evaluation_timestamp_seconds";
+                points.add(name, &labels, at.as_secs_f64());
             }
         }
+        let totals = self.rules.totals();
+        for (name, times, time) in [
+            ("prometheus_rule_evaluation_duration_seconds", &totals.evaluations, &totals.rule_micros),
+            ("prometheus_rule_group_duration_seconds", &totals.iterations, &totals.group_micros),
+        ] {
+            points.add(&format!("{name}_sum"), &[], seconds(time));
+            points.count(&format!("{name}_count"), &[], of(times));
+        }
+        let failed = of(&totals.template_errors);
+        points.count("prometheus_template_text_expansion_failures_total", &[], failed);
     }
 
     fn notify_points(&self, points: &mut Points) {
@@ -360,7 +364,7 @@ impl Views for Running {
     }
 
     fn groups(&self) -> Vec<GroupView> {
-        self.rules.views().iter().map(|group| group_view(group)).collect()
+        self.rules.views().iter().map(|(view, _)| group_view(view)).collect()
     }
 
     fn targets(&self) -> Vec<TargetView> {
@@ -508,43 +512,49 @@ fn write_points(
     exposition::write_page(&map::families(points, describe), accept)
 }
 
-fn group_view(group: &rules::GroupView) -> GroupView {
+fn group_view(view: &rules::GroupView) -> GroupView {
+    let group = &view.group;
     GroupView {
         name: group.name.clone(),
         file: group.file.clone(),
         interval: group.interval,
         limit: group.limit,
-        evaluation_time: group.evaluation_duration,
-        last_evaluation: group.last_evaluation,
-        rules: group.rules.iter().map(rule_view).collect(),
+        evaluation_time: view.evaluation_duration,
+        last_evaluation: view.last_evaluation,
+        rules: group.rules.iter().zip(&view.rules).map(|(rule, view)| rule_view(rule, view)).collect(),
     }
 }
 
-fn rule_view(rule: &rules::RuleView) -> RuleView {
+fn rule_view(rule: &rules::Rule, view: &rules::RuleView) -> RuleView {
     let kind = match rule.action {
         rules::Action::Record => RuleKindView::Recording,
         rules::Action::Alert { hold, keep_firing } => RuleKindView::Alerting {
             hold,
             keep_firing,
-            annotations: rule.annotations.clone(),
-            alerts: rule.alerts.iter().filter_map(alert_view).collect(),
+            annotations: rule
+                .annotations
+                .iter()
+                .map(|(name, text)| (name.clone(), text.source().to_owned()))
+                .collect(),
+            alerts: view.alerts.iter().filter_map(alert_view).collect(),
         },
     };
-    let language = match rule.query.rsplit_once('.').map(|(_, ending)| ending) {
+    let query = rule.condition.describe();
+    let language = match query.rsplit_once('.').map(|(_, ending)| ending) {
         Some("rhai") => "rhai",
         Some("wasm") => "wasm",
-        _ if rule.query.starts_with("bundled:") => "wasm",
+        _ if query.starts_with("bundled:") => "wasm",
         _ => "promql",
     };
     RuleView {
         name: rule.name.clone(),
-        query: rule.query.clone(),
+        query,
         language,
-        labels: rule.labels.clone(),
-        health: rule.status.health.as_str(),
-        last_error: rule.status.last_error.clone().unwrap_or_default(),
-        evaluation_time: rule.status.evaluation_duration,
-        last_evaluation: rule.status.last_evaluation,
+        labels: rule.plain_labels(),
+        health: view.status.health.as_str(),
+        last_error: view.status.last_error.clone().unwrap_or_default(),
+        evaluation_time: view.status.evaluation_duration,
+        last_evaluation: view.status.last_evaluation,
         kind,
     }
 }
