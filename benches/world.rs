@@ -179,7 +179,7 @@ fn add_app(add: &mut impl FnMut(&'static str, &[(&'static str, &str)], Walk), ap
     }
     let handler = HANDLERS[(app % 8) as usize];
     let service = format!("svc-{}", app / 8);
-    let method = if app % 3 == 0 { "POST" } else { "GET" };
+    let method = if app.is_multiple_of(3) { "POST" } else { "GET" };
     let of_service = [("handler", handler), ("method", method), ("service", service.as_str())];
     let with = |name: &'static str, value: &'static str| {
         [of_service[0], of_service[1], of_service[2], (name, value)]

@@ -280,12 +280,12 @@ fn a_reader_sees_what_was_there_when_it_was_made() {
     (501..=900).for_each(|second| drop(append_at(second * 1000)));
     let mut samples = Samples::default();
     for (start, end, expected) in [
-        (0, 900, 1..=500),
-        (100, 200, 100..=200),
-        (490, 600, 490..=500),
-        (120, 120, 120..=120),
-        (600, 900, 1..=0),
-        (20, 10, 1..=0),
+        (0, 900, 1..501),
+        (100, 200, 100..201),
+        (490, 600, 490..501),
+        (120, 120, 120..121),
+        (600, 900, 0..0),
+        (20, 10, 0..0),
     ] {
         reader.read(0, Timestamp::from_secs(start), Timestamp::from_secs(end), &mut samples).unwrap();
         let seconds: Vec<i64> = samples.floats.iter().map(|s| s.at.as_millis() / 1000).collect();

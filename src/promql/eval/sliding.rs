@@ -22,6 +22,8 @@ use crate::functions::FunctionId as F;
 const OVERLAP_MIN: i64 = 4;
 /// Sums of larger numbers may overflow in one order and not in another.
 const LARGE: f64 = 1e290;
+/// Squares and products of larger numbers may.
+const FINE: f64 = 1e140;
 
 /// The values of a function for all windows of a series that has numbers alone; answers the size of the largest window.
 /// `None` if the function has to see each window as a whole.
@@ -65,6 +67,12 @@ pub(super) fn slide(
         F::Resets => pairs(&mut windows, |a, b| b < a, out),
         F::SumOverTime | F::AvgOverTime if overlap && floats.iter().all(|s| s.value.abs() < LARGE) => {
             sums(&mut windows, out);
+        }
+        F::StddevOverTime | F::StdvarOverTime if overlap && floats.iter().all(|s| s.value.abs() < FINE) => {
+            spreads(&mut windows, out);
+        }
+        F::Deriv | F::PredictLinear if overlap && floats.iter().all(|s| s.value.abs() < FINE) => {
+            lines(&mut windows, out);
         }
         F::MaxOverTime if overlap => extremes(&mut windows, out, |new, old| new > old, |s| s.value),
         F::MinOverTime if overlap => extremes(&mut windows, out, |new, old| new < old, |s| s.value),
@@ -169,32 +177,168 @@ fn pairs(windows: &mut Windows<'_>, counts: impl Fn(f64, f64) -> bool, out: &mut
     windows.each(|at| out.push((at.step, f64::from(until[at.hi - 1] - until[at.lo]))));
 }
 
-/// Two parts: one whose sums from each sample to its end are known, and one behind it that grows. When the first one is
-/// used up, the second one takes its place.
-fn sums(windows: &mut Windows<'_>, out: &mut Vec<(u32, f64)>) {
-    let (floats, mean) = (windows.floats, windows.job.id == F::AvgOverTime);
-    // `from[i]` is the sum of the samples from `base + i` to `middle`.
-    let (mut from, mut base, mut middle): (Vec<Kahan>, usize, usize) = (Vec::new(), 0, 0);
-    let (mut grown, mut grown_to) = (Kahan::default(), 0);
-    windows.each(|At { step, lo, hi, .. }| {
+/// What is known of samples, and can be put together with what is known of others.
+trait Part: Copy + Default {
+    /// With one more sample; the time is in milliseconds since some moment near the window.
+    fn with(self, since: i64, value: f64) -> Self;
+    fn and(self, other: Self) -> Self;
+}
+
+/// Two parts: one of which is known what lies from each sample to its end, and one behind it that grows. When the first one
+/// is used up, the second one takes its place. `show` is given what is known of the window, and since when times count.
+fn in_two_parts<P: Part>(windows: &mut Windows<'_>, mut show: impl FnMut(At, P, i64)) {
+    let floats = windows.floats;
+    // `from[i]` is what is known of the samples from `base + i` to `middle`.
+    let (mut from, mut base, mut middle): (Vec<P>, usize, usize) = (Vec::new(), 0, 0);
+    let (mut grown, mut grown_to, mut origin) = (P::default(), 0, 0);
+    windows.each(|at| {
+        let At { lo, hi, .. } = at;
         if lo >= middle {
-            let mut sum = Kahan::default();
+            origin = floats[lo].at.as_millis();
+            let mut part = P::default();
             from.clear();
             from.extend(floats[lo..hi].iter().rev().map(|sample| {
-                sum.add(sample.value);
-                sum
+                part = part.with(sample.at.as_millis() - origin, sample.value);
+                part
             }));
             from.reverse();
-            (base, middle, grown, grown_to) = (lo, hi, Kahan::default(), hi);
+            (base, middle, grown, grown_to) = (lo, hi, P::default(), hi);
         }
-        floats[grown_to..hi].iter().for_each(|sample| grown.add(sample.value));
+        for sample in &floats[grown_to..hi] {
+            grown = grown.with(sample.at.as_millis() - origin, sample.value);
+        }
         grown_to = hi;
-        let mut sum = from[lo - base];
-        sum.add(grown.sum);
-        sum.compensation += grown.compensation;
+        show(at, from[lo - base].and(grown), origin);
+    });
+}
+
+impl Part for Kahan {
+    #[inline]
+    fn with(mut self, _: i64, value: f64) -> Self {
+        self.add(value);
+        self
+    }
+
+    #[inline]
+    fn and(mut self, other: Self) -> Self {
+        self.add(other.sum);
+        self.compensation += other.compensation;
+        self
+    }
+}
+
+fn sums(windows: &mut Windows<'_>, out: &mut Vec<(u32, f64)>) {
+    let mean = windows.job.id == F::AvgOverTime;
+    in_two_parts(windows, |At { step, lo, hi, .. }, sum: Kahan, _| {
         let count = (hi - lo) as f64;
         let value = if mean { sum.sum / count + sum.compensation / count } else { sum.total() };
         out.push((step, value));
+    });
+}
+
+/// How far samples lie from their mean. Source: Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for
+/// computing sample variances".
+#[derive(Clone, Copy, Default)]
+struct Spread {
+    count: f64,
+    mean: Kahan,
+    squares: Kahan,
+}
+
+impl Part for Spread {
+    #[inline]
+    fn with(mut self, _: i64, value: f64) -> Self {
+        self.count += 1.0;
+        let delta = value - self.mean.total();
+        self.mean.add(delta / self.count);
+        self.squares.add(delta * (value - self.mean.total()));
+        self
+    }
+
+    #[inline]
+    fn and(mut self, other: Self) -> Self {
+        if self.count == 0.0 || other.count == 0.0 {
+            return if self.count == 0.0 { other } else { self };
+        }
+        let count = self.count + other.count;
+        // Means are near each other and may be large: their last digits count.
+        let delta = (other.mean.sum - self.mean.sum) + (other.mean.compensation - self.mean.compensation);
+        self.mean.add(delta * other.count / count);
+        self.squares = self.squares.and(other.squares);
+        self.squares.add(delta * delta * self.count * other.count / count);
+        self.count = count;
+        self
+    }
+}
+
+fn spreads(windows: &mut Windows<'_>, out: &mut Vec<(u32, f64)>) {
+    let root = windows.job.id == F::StddevOverTime;
+    in_two_parts(windows, |At { step, .. }, spread: Spread, _| {
+        let variance = spread.squares.total() / spread.count;
+        out.push((step, if root { variance.sqrt() } else { variance }));
+    });
+}
+
+/// Sums for a line through samples by least squares; times in seconds.
+#[derive(Clone, Copy, Default)]
+struct Line {
+    x: Kahan,
+    y: Kahan,
+    xy: Kahan,
+    xx: Kahan,
+}
+
+impl Part for Line {
+    #[inline]
+    fn with(mut self, since: i64, value: f64) -> Self {
+        let x = since as f64 / 1000.0;
+        self.x.add(x);
+        self.y.add(value);
+        self.xy.add(x * value);
+        self.xx.add(x * x);
+        self
+    }
+
+    #[inline]
+    fn and(self, other: Self) -> Self {
+        Line {
+            x: self.x.and(other.x),
+            y: self.y.and(other.y),
+            xy: self.xy.and(other.xy),
+            xx: self.xx.and(other.xx),
+        }
+    }
+}
+
+/// Slopes, and values at a distance from the step.
+fn lines(windows: &mut Windows<'_>, out: &mut Vec<(u32, f64)>) {
+    let (job, floats) = (windows.job, windows.floats);
+    // How often the value has changed until each sample: no rounding error may tilt a constant.
+    let mut changes = Vec::with_capacity(floats.len());
+    let mut count = 0u32;
+    for (at, sample) in floats.iter().enumerate() {
+        count += u32::from(at > 0 && floats[at - 1].value != sample.value);
+        changes.push(count);
+    }
+    in_two_parts(windows, |At { step, lo, hi, .. }, line: Line, origin| {
+        if hi - lo < 2 {
+            return;
+        }
+        let (n, first) = ((hi - lo) as f64, floats[lo].value);
+        let (slope, at_origin) = if changes[lo] == changes[hi - 1] {
+            (0.0, first)
+        } else {
+            let (x, y, xy, xx) = (line.x.total(), line.y.total(), line.xy.total(), line.xx.total());
+            let slope = (xy - x * y / n) / (xx - x * x / n);
+            (slope, y / n - slope * x / n)
+        };
+        if job.id == F::Deriv {
+            out.push((step, slope));
+            return;
+        }
+        let ahead = job.scalars.first().and_then(|values| values.get(step as usize)).copied();
+        let now = (job.grid.time(step as usize) - origin) as f64 / 1000.0;
+        out.push((step, at_origin + slope * (now + ahead.unwrap_or(f64::NAN))));
     });
 }
 
@@ -378,8 +522,33 @@ mod tests {
         }
 
         #[test]
+        fn spreads_and_lines_are_as_good_as_those_that_are_walked(
+            samples in samples(-1e3..1e3), (range, grid) in grids(),
+        ) {
+            for id in [F::StddevOverTime, F::StdvarOverTime, F::Deriv, F::PredictLinear] {
+                let Some([slid, plain]) = both(id, &samples, range, grid) else { continue };
+                prop_assert_eq!(slid.len(), plain.len());
+                for ((step, slid), (other, plain)) in slid.into_iter().zip(plain) {
+                    prop_assert_eq!(step, other);
+                    let near = (slid - plain).abs() <= 1e-11 * (1.0 + plain.abs());
+                    prop_assert!(near || (slid.is_nan() && plain.is_nan()), "{:?} {} {}", id, slid, plain);
+                }
+            }
+        }
+
+        #[test]
+        fn spreads_of_large_numbers_keep_their_digits(
+            samples in samples((-1e3..1e3).prop_map(|small| 1e9 + small)), (range, grid) in grids(),
+        ) {
+            let Some([slid, plain]) = both(F::StdvarOverTime, &samples, range, grid) else { return Ok(()) };
+            for ((_, slid), (_, plain)) in slid.into_iter().zip(plain) {
+                prop_assert!((slid - plain).abs() <= 1e-6 * (1.0 + plain.abs()), "{} {}", slid, plain);
+            }
+        }
+
+        #[test]
         fn sums_of_anything_are_as_infinite(samples in samples(value()), (range, grid) in grids()) {
-            for id in [F::SumOverTime, F::AvgOverTime] {
+            for id in [F::SumOverTime, F::AvgOverTime, F::StddevOverTime, F::Deriv] {
                 let Some([slid, plain]) = both(id, &samples, range, grid) else { continue };
                 for ((_, slid), (_, plain)) in slid.into_iter().zip(plain) {
                     prop_assert_eq!(slid.is_finite(), plain.is_finite());
