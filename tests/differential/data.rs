@@ -98,8 +98,8 @@ pub(crate) const METRICS: &[Metric] = &[
 
 /// One series with its samples, in order of time.
 pub(crate) struct Generated {
-    labels: Vec<(String, String)>,
-    samples: Vec<(i64, SampleValue)>,
+    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) samples: Vec<(i64, SampleValue)>,
 }
 
 /// All series of a seed.
