@@ -7,7 +7,8 @@ use model::{
 };
 
 use crate::ast::{
-    At, Cardinality, DurationExpr, DurationNode, Edges, Expr, Matching, Node, Selector, TimeModifier,
+    At, BinaryOp, Cardinality, DurationExpr, DurationNode, Edges, Expr, Matching, Node, Selector,
+    TimeModifier,
 };
 
 /// A line longer than this is split.
@@ -36,9 +37,24 @@ impl Display for Expr {
                 }
                 write!(f, "{expr})")
             }
+            Node::Binary { op: BinaryOp::Pow, lhs, rhs, .. } => {
+                write!(f, "{} {} {}", PowerOperand(lhs), self.head(), PowerOperand(rhs))
+            }
             Node::Binary { lhs, rhs, .. } => write!(f, "{lhs} {} {rhs}", self.head()),
             Node::Unary { expr, .. } => write!(f, "{}{expr}", self.head()),
             Node::Paren(expr) => write!(f, "({expr})"),
+        }
+    }
+}
+
+/// A power binds stronger than a sign: the plus of `+Inf` would become the sign of the whole power.
+struct PowerOperand<'a>(&'a Expr);
+
+impl Display for PowerOperand<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0.node {
+            Node::Number { value: f64::INFINITY, duration: false } => f.write_str("Inf"),
+            _ => write!(f, "{}", self.0),
         }
     }
 }

@@ -227,6 +227,15 @@ fn expression() -> impl Strategy<Value = String> {
     })
 }
 
+#[test]
+fn an_infinity_in_a_power_is_printed_without_its_sign() {
+    // With it, the plus would be the sign of the power: it binds less.
+    for text in ["-2 ^ Inf ^ x", "Inf ^ x", "x ^ Inf"] {
+        let expr = parse(text, &ParseOptions::all()).unwrap();
+        assert_eq!(expr.to_string(), text);
+    }
+}
+
 proptest! {
     #[test]
     fn printed_expressions_mean_the_same(text in expression()) {
