@@ -73,7 +73,9 @@ impl Tsdb {
         if !accepted.contains(&at) {
             return Err(Rejected::OutOfBounds);
         }
-        let series = match self.find_series(&row.labels, row.hint) {
+        // What remote write brings is several samples of one series in a row: it is looked for once.
+        let last = admitted.last().map(|admitted| &admitted.series).filter(|last| last.labels == row.labels);
+        let series = match last.map(Arc::clone).or_else(|| self.find_series(&row.labels, row.hint)) {
             Some(series) => series,
             None => {
                 let series = self.create_series(&row.labels)?;
