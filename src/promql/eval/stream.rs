@@ -50,12 +50,15 @@ impl<'a> Evaluator<'a> {
         self.each_node(expr, grid, &mut |evaluator, one| {
             evaluator.charge(one.len())?;
             held += one.len();
-            let mut one = std::mem::take(one);
-            if std::mem::take(&mut one.unnamed) {
-                one.labels = without_metric(&one.labels);
-            }
-            one.floats.shrink_to_fit();
-            all.push(one);
+            let labels = if one.unnamed { without_metric(&one.labels) } else { one.labels.clone() };
+            // Copied to fit; the space stays for the next series.
+            all.push(Ser {
+                labels,
+                drop_name: one.drop_name,
+                unnamed: false,
+                floats: one.floats.as_slice().to_vec(),
+                histograms: std::mem::take(&mut one.histograms),
+            });
             Ok(())
         })?;
         self.release(held);
