@@ -5,13 +5,17 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use dashmap::DashMap;
-use model::{Labels, MatchOp, Matcher};
+use model::{Labels, MatchOp, Matcher, Needed};
 
 use crate::postings::{intersect, subtract, union};
 use crate::series::MemSeries;
+
+/// So many values are tried one by one before it is worth it to ask what a pattern needs.
+const TRIED_MIN: usize = 128;
 
 /// The name under which all series stand; no label has it.
 const ALL: &str = "";
@@ -313,7 +317,30 @@ impl Values {
         }
     }
 
-    fn accepted<'a>(&'a self, matcher: &'a Matcher) -> impl Iterator<Item = &'a [u64]> {
-        self.0.iter().filter(|(value, _)| matcher.matches(value)).map(|(_, ids)| &ids[..])
+    /// The ids under each value that the matcher accepts. Of many values, only those are tried that have what its pattern
+    /// needs.
+    fn accepted<'a>(&'a self, matcher: &Matcher) -> Vec<&'a [u64]> {
+        let needed = if self.0.len() > TRIED_MIN { matcher.needed() } else { None };
+        let fits = |(value, _): &(&Box<str>, &Ids)| matcher.matches(value);
+        match needed {
+            Some(Needed::Values(values)) => {
+                let values = values.iter().filter_map(|value| std::str::from_utf8(value).ok());
+                values
+                    .filter_map(|value| self.0.get_key_value(value))
+                    .filter(fits)
+                    .map(|(_, i)| &i[..])
+                    .collect()
+            }
+            // A prefix may end inside a character: then it is no text to look for.
+            Some(Needed::Prefixes(prefixes)) if prefixes.iter().all(|p| std::str::from_utf8(p).is_ok()) => {
+                let texts = prefixes.iter().filter_map(|prefix| std::str::from_utf8(prefix).ok());
+                let with = |prefix| {
+                    let from = (Bound::Included(prefix), Bound::Unbounded);
+                    self.0.range::<str, _>(from).take_while(move |(value, _)| value.starts_with(prefix))
+                };
+                texts.flat_map(with).filter(fits).map(|(_, ids)| &ids[..]).collect()
+            }
+            _ => self.0.iter().filter(fits).map(|(_, ids)| &ids[..]).collect(),
+        }
     }
 }

@@ -322,6 +322,12 @@ fn rare_labels_first_and_the_rest_on_series() {
         (r#"__name__="m1" instance="node-007" owner="""#, 1),
         (r#"__name__="m1" instance="node-007" owner!="""#, 0),
         (r#"__name__="m9" instance=~".*""#, 0),
+        // Patterns alone: what they need is looked up, and then they are tried.
+        (r#"instance=~"node-0(07|99)""#, 6),
+        (r#"instance=~"node-00[12].*|node-01.""#, 36),
+        (r#"instance=~"node-(1..|10.)""#, 300),
+        (r#"instance=~".*-299""#, 3),
+        (r#"instance=~"ö.*|node-000""#, 3),
     ] {
         let selection = Selection {
             matchers: matchers(text),
