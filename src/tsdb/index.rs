@@ -321,26 +321,23 @@ impl Values {
     /// needs.
     fn accepted<'a>(&'a self, matcher: &Matcher) -> Vec<&'a [u64]> {
         let needed = if self.0.len() > TRIED_MIN { matcher.needed() } else { None };
-        let fits = |(value, _): &(&Box<str>, &Ids)| matcher.matches(value);
+        let fitting = |(value, ids): (&str, &'a Ids)| matcher.matches(value).then_some(&ids[..]);
         match needed {
             Some(Needed::Values(values)) => {
                 let values = values.iter().filter_map(|value| std::str::from_utf8(value).ok());
-                values
-                    .filter_map(|value| self.0.get_key_value(value))
-                    .filter(fits)
-                    .map(|(_, i)| &i[..])
-                    .collect()
+                values.filter_map(|value| Some((value, self.0.get(value)?))).filter_map(fitting).collect()
             }
             // A prefix may end inside a character: then it is no text to look for.
             Some(Needed::Prefixes(prefixes)) if prefixes.iter().all(|p| std::str::from_utf8(p).is_ok()) => {
                 let texts = prefixes.iter().filter_map(|prefix| std::str::from_utf8(prefix).ok());
                 let with = |prefix| {
                     let from = (Bound::Included(prefix), Bound::Unbounded);
-                    self.0.range::<str, _>(from).take_while(move |(value, _)| value.starts_with(prefix))
+                    let range = self.0.range::<str, _>(from).map(|(value, ids)| (&**value, ids));
+                    range.take_while(move |(value, _)| value.starts_with(prefix))
                 };
-                texts.flat_map(with).filter(fits).map(|(_, ids)| &ids[..]).collect()
+                texts.flat_map(with).filter_map(fitting).collect()
             }
-            _ => self.0.iter().filter(fits).map(|(_, ids)| &ids[..]).collect(),
+            _ => self.0.iter().map(|(value, ids)| (&**value, ids)).filter_map(fitting).collect(),
         }
     }
 }
