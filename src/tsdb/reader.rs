@@ -116,18 +116,17 @@ impl Tsdb {
         NOTED.with_borrow_mut(|Noted { closed, open }| {
             closed.clear();
             let open_encoding = note(&found.series.state(), start, end, closed, open);
-            for chunk in closed.iter() {
+            for chunk in closed.drain(..) {
                 let decoded = match chunk.memory() {
                     Some(bytes) => decode(samples, chunk.encoding, bytes, start, end),
                     None => self
-                        .chunk_bytes(chunk)
+                        .chunk_bytes(&chunk)
                         .and_then(|bytes| decode(samples, chunk.encoding, &bytes, start, end)),
                 };
                 if let Err(error) = decoded {
-                    self.unreadable(&found.series, chunk, &error)?;
+                    self.unreadable(&found.series, &chunk, &error)?;
                 }
             }
-            closed.clear();
             if let Some(encoding) = open_encoding
                 && let Err(error) = decode(samples, encoding, open, start, end)
             {
