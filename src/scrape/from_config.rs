@@ -42,7 +42,11 @@ impl From<&ScrapeConfig> for PoolConfig {
                 .iter()
                 .map(|group| TargetGroup::of(&group.targets, group.labels.clone()))
                 .collect(),
-            discoveries: job.discoveries.iter().map(|discovery| discovery_config(&discovery.kind)).collect(),
+            discoveries: job
+                .discoveries
+                .iter()
+                .map(|discovery| DiscoveryConfig::from(&discovery.kind))
+                .collect(),
         }
     }
 }
@@ -70,22 +74,24 @@ fn limits(limits: &ScrapeLimits) -> Limits {
     }
 }
 
-fn discovery_config(kind: &DiscoveryKind) -> DiscoveryConfig {
-    match kind {
-        DiscoveryKind::File { files, refresh_interval } => {
-            DiscoveryConfig::File { patterns: files.clone(), refresh: *refresh_interval }
+impl From<&DiscoveryKind> for DiscoveryConfig {
+    fn from(kind: &DiscoveryKind) -> Self {
+        match kind {
+            DiscoveryKind::File { files, refresh_interval } => {
+                DiscoveryConfig::File { patterns: files.clone(), refresh: *refresh_interval }
+            }
+            DiscoveryKind::Http { url, refresh_interval, http } => DiscoveryConfig::Http {
+                url: url.clone(),
+                refresh: *refresh_interval,
+                http: Arc::new(http.as_ref().clone()),
+            },
+            DiscoveryKind::Dns { names, refresh_interval, record_type, port } => DiscoveryConfig::Dns {
+                names: names.clone(),
+                record_type: record_type.clone(),
+                port: *port,
+                refresh: *refresh_interval,
+            },
+            DiscoveryKind::Other { name, .. } => DiscoveryConfig::Unsupported { name: name.clone() },
         }
-        DiscoveryKind::Http { url, refresh_interval, http } => DiscoveryConfig::Http {
-            url: url.clone(),
-            refresh: *refresh_interval,
-            http: Arc::new(http.as_ref().clone()),
-        },
-        DiscoveryKind::Dns { names, refresh_interval, record_type, port } => DiscoveryConfig::Dns {
-            names: names.clone(),
-            record_type: record_type.clone(),
-            port: *port,
-            refresh: *refresh_interval,
-        },
-        DiscoveryKind::Other { name, .. } => DiscoveryConfig::Unsupported { name: name.clone() },
     }
 }

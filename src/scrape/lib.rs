@@ -18,6 +18,7 @@ mod from_config;
 mod pool_config;
 mod stats;
 
+mod discovered;
 mod discovery;
 mod target_address;
 mod target_labels;
@@ -38,6 +39,7 @@ mod scrape_time;
 mod scrape_manager;
 mod target_view;
 
+pub use discovered::Discovered;
 pub use http_exposition::HttpExposition;
 pub use pool_config::{CollectorKind, DiscoveryConfig, Limits, PoolConfig, TargetGroup};
 pub use scrape_manager::{Collectors, ScrapeManager};

@@ -9,6 +9,7 @@ mod mail;
 mod map;
 mod metrics;
 mod notifiers;
+mod others;
 mod outgoing;
 mod query;
 mod query_log;

@@ -24,6 +24,7 @@ use tsdb::{Tsdb, TsdbOptions};
 
 use crate::alerting_task::{AlertingHandle, Deliveries, Wake, spawn_alerting};
 use crate::metrics::ReloadState;
+use crate::others::OtherAlertmanagers;
 use crate::query::{QueryEngine, QueryLimits};
 use crate::rule_task::{RuleSettings, RuleTasks, RuleWorld};
 use crate::running::{Running, read_config};
@@ -315,8 +316,12 @@ impl Server {
             deliveries.clone(),
         );
         let to_alerting = alerting.clone();
+        let own = listeners.iter().chain(&alertmanager_listener).map(|(_, address)| *address).collect();
+        let others = Arc::new(OtherAlertmanagers::new(outgoing.clone(), own));
+        let to_others = Arc::clone(&others);
         let alert_feed = tokio::spawn(async move {
             while let Some(alerts) = alerts_rx.recv().await {
+                to_others.send(&alerts);
                 to_alerting.send(Wake::Evaluated(alerts)).await;
             }
         });
@@ -334,6 +339,7 @@ impl Server {
             alerting: alerting.clone(),
             outbox,
             deliveries,
+            others,
             applied: RwLock::new(Arc::new(config.clone())),
             config_files: options.config_files.clone(),
             load_options,
@@ -426,7 +432,7 @@ impl Server {
         running.scrape.shutdown().await;
         running.rules.shutdown().await;
         alert_feed.abort();
-        running.outbox.shutdown(DRAIN).await;
+        tokio::join!(running.outbox.shutdown(DRAIN), running.others.drain(DRAIN));
         alerting.send(Wake::Stop).await;
         for task in tasks {
             // A task that panicked has said so on its own.

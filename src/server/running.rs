@@ -29,6 +29,7 @@ use crate::files::DiskFiles;
 use crate::map;
 use crate::metrics::{self, Points, ReloadState};
 use crate::notifiers::IntegrationNotifier;
+use crate::others::OtherAlertmanagers;
 use crate::query::QueryEngine;
 use crate::rule_task::{RuleSettings, RuleTasks};
 use crate::scripts::{self, Scripts};
@@ -46,6 +47,7 @@ pub(crate) struct Running {
     pub(crate) alerting: AlertingHandle,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) deliveries: Arc<Deliveries>,
+    pub(crate) others: Arc<OtherAlertmanagers>,
     pub(crate) applied: RwLock<Arc<Config>>,
     pub(crate) config_files: Vec<PathBuf>,
     pub(crate) load_options: LoadOptions,
@@ -123,13 +125,13 @@ impl Running {
         // The user's own plugins first: one of them may take the name of a bundled one.
         self.scripts.look().await;
         self.load_bundled(&config).await?;
-        warn_of_other_alertmanagers(&config);
         self.engine.log.open(config.global.query_log_file.as_deref())?;
         // From here on nothing fails.
         let config = Arc::new(config);
         *self.applied.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&config);
         self.engine.set_default_step(config.global.evaluation_interval);
         self.outbox.set_notifiers(self.notifiers(&config, &templates));
+        self.others.apply(&config.alertmanagers, config.alerting.is_some());
         let alerting = map::alerting_config(&config, &self.external_url, self.alert_retention);
         self.alerting.send(Wake::Reload(Arc::new(alerting))).await;
         self.scrape.apply(config.scrape_configs.iter().map(PoolConfig::from).collect());
@@ -245,6 +247,7 @@ impl Running {
         self.store_points(&mut points);
         self.rule_points(&mut points);
         self.notify_points(&mut points);
+        self.others.points(&mut points);
         let stats = &self.engine.stats;
         points.count("prometheus_engine_queries", &[], stats.running.load(Ordering::Relaxed));
         points.count("foghorn_query_done_total", &[], stats.done.load(Ordering::Relaxed));
@@ -404,8 +407,10 @@ impl Views for Running {
     }
 
     fn alertmanagers(&self) -> AlertmanagersView {
-        let active = vec![format!("{}/api/v2/alerts", self.external_url)];
-        AlertmanagersView { active, dropped: Vec::new() }
+        let (others, dropped) = self.others.addresses();
+        let mut active = vec![format!("{}/api/v2/alerts", self.external_url)];
+        active.extend(others);
+        AlertmanagersView { active, dropped }
     }
 
     fn deliveries(&self) -> Vec<DeliveryView> {
@@ -488,21 +493,6 @@ impl Views for Running {
 
 /// Receivers are told from here, and from nowhere else: a configuration that expects more is told so. The usual address of
 /// an Alertmanager on this machine is ours.
-fn warn_of_other_alertmanagers(config: &Config) {
-    const OURS: [&str; 4] = ["localhost:9093", "127.0.0.1:9093", "[::1]:9093", "alertmanager:9093"];
-    for alertmanager in &config.alertmanagers {
-        let addresses = alertmanager.static_configs.iter().flat_map(|group| &group.targets);
-        let others: Vec<&str> =
-            addresses.map(String::as_str).filter(|address| !OURS.contains(address)).collect();
-        if !others.is_empty() || !alertmanager.discoveries.is_empty() {
-            tracing::warn!(
-                place = %alertmanager.place, addresses = others.join(", "),
-                "Alerts are not sent to other Alertmanagers; Foghorn routes them by `route` and `receivers` of its own configuration."
-            );
-        }
-    }
-}
-
 /// Points as a page, in the format that the client prefers.
 fn write_points(
     points: Vec<ports::Point>,

@@ -11,6 +11,7 @@ mod crash;
 mod grading;
 mod lab;
 mod openapi;
+mod others;
 mod page;
 mod peers;
 mod plugins;
