@@ -9,7 +9,8 @@
 //! kind 2  an entry of a snapshot: key, value
 //! ```
 //!
-//! Keys and values are a length (LEB128) and bytes. Start at [`LocalCoord::open`].
+//! Keys and values are a length (LEB128) and bytes. Start at [`LocalCoord::open`]; at [`StateLog`] for the same without
+//! a thread.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -72,22 +73,12 @@ impl LocalCoord {
         dir: &Path,
         options: LocalCoordOptions,
     ) -> Result<(LocalCoord, Replay), JournalError> {
-        let mut state = State::new();
-        let (log, replay) = Log::open(Arc::clone(&disk), dir, LogOptions::default(), &mut |record| {
-            restore(&mut state, record);
-        })?;
-        let state = Arc::new(Mutex::new(state));
-        let committer = Committer {
-            logged_bytes: log.bytes(),
-            state: Arc::clone(&state),
-            reserve: Reserve { disk, path: dir.join(RESERVE_FILE), bytes: options.reserve_bytes },
-            log,
-            options,
-        };
+        let (log, replay) = StateLog::open(disk, dir, options)?;
+        let state = Arc::clone(&log.state);
         let (commits, queue) = sync_channel(WAITING_MAX);
         let committer = std::thread::Builder::new()
             .name("state-commit".to_owned())
-            .spawn(move || committer.run(&queue))
+            .spawn(move || commit_all(log, &queue))
             .map_err(JournalError::at(dir, "starting the thread that commits"))?;
         Ok((LocalCoord { state, commits: Some(commits), committer: Some(committer) }, replay))
     }
@@ -161,7 +152,20 @@ impl Drop for LocalCoord {
 }
 
 /// The thread that writes.
-struct Committer {
+fn commit_all(mut log: StateLog, queue: &Receiver<Commit>) {
+    while let Ok(first) = queue.recv() {
+        let group: Vec<Commit> = std::iter::once(first).chain(queue.try_iter()).take(GROUP_MAX).collect();
+        let (changes, replies): (Vec<_>, Vec<_>) =
+            group.into_iter().map(|commit| (commit.changes, commit.reply)).unzip();
+        for (reply, result) in replies.into_iter().zip(log.commit(changes)) {
+            answer(reply, result);
+        }
+        log.tidy();
+    }
+}
+
+/// The log and the state that it adds up to. Whoever owns it waits for the disk.
+pub struct StateLog {
     log: Log,
     state: Arc<Mutex<State>>,
     options: LocalCoordOptions,
@@ -170,32 +174,41 @@ struct Committer {
     logged_bytes: u64,
 }
 
-impl Committer {
-    fn run(mut self, queue: &Receiver<Commit>) {
-        self.reserve.take();
-        while let Ok(first) = queue.recv() {
-            let group: Vec<Commit> = std::iter::once(first).chain(queue.try_iter()).take(GROUP_MAX).collect();
-            let (changes, replies): (Vec<_>, Vec<_>) =
-                group.into_iter().map(|commit| (commit.changes, commit.reply)).unzip();
-            self.commit_group(changes, replies);
-            self.snapshot_if_grown();
-        }
+impl StateLog {
+    /// Opens the state in `dir`, whatever happened to it; see [`Log::open`].
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        options: LocalCoordOptions,
+    ) -> Result<(StateLog, Replay), JournalError> {
+        let mut state = State::new();
+        let (log, replay) = Log::open(Arc::clone(&disk), dir, LogOptions::default(), &mut |record| {
+            restore(&mut state, record);
+        })?;
+        let reserve = Reserve { disk, path: dir.join(RESERVE_FILE), bytes: options.reserve_bytes };
+        reserve.take();
+        let (state, logged_bytes) = (Arc::new(Mutex::new(state)), log.bytes());
+        Ok((StateLog { log, state, options, reserve, logged_bytes }, replay))
     }
 
-    fn commit_group(
-        &mut self,
-        changes: Vec<Vec<Change>>,
-        replies: Vec<oneshot::Sender<Result<(), CoordError>>>,
-    ) {
+    /// Everything that is committed, in the order of keys.
+    pub fn entries(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
+    /// Makes these commits durable, each of them all or none, with one fsync. The answers are in their order.
+    pub fn commit(&mut self, commits: Vec<Vec<Change>>) -> Vec<Result<(), CoordError>> {
         let mut batch = Batch::new();
-        let mut accepted = Vec::new();
-        for (changes, reply) in changes.into_iter().zip(replies) {
-            if changes_bytes(&changes) > RECORD_BYTES_MAX {
-                answer(reply, Err(CoordError::Failed("the change is larger than 256 MiB".to_owned())));
-                continue;
+        let mut answers = Vec::with_capacity(commits.len());
+        for changes in &commits {
+            answers.push(match changes_bytes(changes) > RECORD_BYTES_MAX {
+                true => Err(CoordError::Failed("the change is larger than 256 MiB".to_owned())),
+                false => Ok(()),
+            });
+            if answers.last().is_some_and(Result::is_ok) {
+                batch.push_with(KIND_CHANGES, |bytes| encode_changes(changes, bytes));
             }
-            batch.push_with(KIND_CHANGES, |bytes| encode_changes(&changes, bytes));
-            accepted.push((changes, reply));
         }
         let result = self.write(&batch).or_else(|error| match error {
             // Nothing is in the log, and giving up the reserve may make room.
@@ -205,16 +218,15 @@ impl Committer {
         if result.is_ok() {
             self.logged_bytes += batch.len() as u64;
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            for change in accepted.iter().flat_map(|(changes, _)| changes) {
-                match &change.value {
-                    Some(value) => drop(state.insert(change.key.clone(), value.clone())),
+            let accepted = commits.into_iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
+            for change in accepted.flat_map(|(changes, _)| changes) {
+                match change.value {
+                    Some(value) => drop(state.insert(change.key, value)),
                     None => drop(state.remove(&change.key)),
                 }
             }
         }
-        for (_, reply) in accepted {
-            answer(reply, result.clone());
-        }
+        answers.into_iter().map(|answer| answer.and_then(|()| result.clone())).collect()
     }
 
     fn write(&self, batch: &Batch) -> Result<(), CoordError> {
@@ -225,8 +237,9 @@ impl Committer {
         })
     }
 
-    /// A snapshot that fails is tried again when the log has grown as much once more; the log is complete without it.
-    fn snapshot_if_grown(&mut self) {
+    /// Writes a snapshot if the log has grown enough. One that fails is tried again when the log has grown as much once
+    /// more; the log is complete without it.
+    pub fn tidy(&mut self) {
         if self.logged_bytes < self.options.snapshot_bytes {
             return;
         }

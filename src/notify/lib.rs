@@ -5,8 +5,9 @@
 //! Start at [`Outbox`].
 
 mod backoff;
+mod lineup;
 mod outbox;
 mod queue;
 
+pub use lineup::{AttemptId, Failure, Lineup, Report, Start, Step};
 pub use outbox::{IntegrationKey, Outbox, QueueStatus};
-pub use queue::{Failure, Report};

@@ -11,7 +11,8 @@ use ports::{BoxFuture, Deadline, Notifier, NotifyError, Random};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::queue::{Counters, Queue, Report};
+use crate::lineup::Report;
+use crate::queue::{Counters, Queue};
 
 /// Notifications that may wait for one integration. A full queue makes the alerting task wait, and with it nobody
 /// else: at most one notification of a group is under way.
