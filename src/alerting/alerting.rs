@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::Timestamp;
+use model::{PlantedBug, Timestamp};
 
-use crate::alert_store::AlertStore;
+use crate::alert_store::{AlertId, AlertStore};
 use crate::commits::{Commits, Sealed, Then};
 use crate::decision::Decisions;
 use crate::delivery::Delivery;
 use crate::group::Groups;
 use crate::inhibition::Inhibitor;
+use crate::intake::after_clock_went_back;
 use crate::notification_log::NotificationLog;
 use crate::silence::Silences;
 use crate::silence_commands::SilenceCommands;
@@ -45,6 +46,8 @@ pub struct Alerting {
     pub(crate) commits: Commits,
     /// Notifications that were decided on and not answered, by id.
     pub(crate) deliveries: HashMap<String, Delivery>,
+    /// Those that were no longer waited for. An answer that comes all the same counts.
+    pub(crate) overdue: HashMap<String, Delivery>,
     pub(crate) decisions: Decisions,
     pub(crate) stats: Stats,
     pub(crate) version: u64,
@@ -69,6 +72,7 @@ impl Alerting {
             timers,
             commits: Commits::default(),
             deliveries: HashMap::new(),
+            overdue: HashMap::new(),
             decisions: Decisions::default(),
             stats: Stats::default(),
             version: 0,
@@ -152,10 +156,11 @@ impl Alerting {
             Timer::Silence(id) => self.silence_edge(&id),
             Timer::Forget(alert) => self.forget_alert(alert),
             Timer::Commit(id) => self.commit_failed(id, CommitFailure::Unknown, "storage does not answer"),
-            Timer::Delivery(id) => self.delivered(&id, Err("delivery does not answer".to_owned())),
+            Timer::Delivery(id) => self.no_longer_wait(&id),
             Timer::Rewrite => self.rewrite(),
             Timer::PruneLog => {
                 self.prune_log();
+                self.overdue.clear();
                 self.timers.set(Timer::PruneLog, self.now + PRUNE_EVERY);
             }
         }
@@ -177,7 +182,9 @@ impl Alerting {
 
     /// Nothing may wait for the time that was taken back, and nothing lies in the future that did not before.
     fn clock_went_back(&mut self, now: Timestamp, millis: i64) {
-        self.timers.shift(-millis);
+        if !PlantedBug::TimersStayWhenTheClockGoesBack.is_planted() {
+            self.timers.shift(-millis);
+        }
         self.quiet_until = self.quiet_until.plus_millis(-millis);
         for id in self.groups.ids() {
             let group = self.groups.get_mut(id);
@@ -189,16 +196,19 @@ impl Alerting {
             }
         }
         for id in self.alerts.ids() {
-            let entry = self.alerts.get_mut(id);
-            // A silence that was over may be active again.
-            entry.silences = Default::default();
-            if entry.alert.updated_at > now {
-                Arc::make_mut(&mut entry.alert).updated_at = now;
-            }
+            self.alert_follows_clock(id, now);
         }
-        let silences: Vec<_> = self.silences.iter().cloned().collect();
-        for silence in silences {
-            self.watch_silence(&silence);
+        self.silences_follow_clock(now);
+    }
+
+    fn alert_follows_clock(&mut self, id: AlertId, now: Timestamp) {
+        let entry = self.alerts.get_mut(id);
+        // What silences it may have changed with the time.
+        entry.silences = Default::default();
+        let alert = after_clock_went_back(&entry.alert, entry.ended, self.now, now);
+        if alert != *entry.alert {
+            self.replace(id, alert);
+            self.write_alert(id);
         }
     }
 

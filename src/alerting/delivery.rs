@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{Notification, Receipt};
+use model::{Notification, PlantedBug, Receipt};
 
 use crate::alerting::Alerting;
 use crate::flush::keep_for;
@@ -12,8 +12,9 @@ use crate::timers::Timer;
 use crate::{Decision, Effect};
 use std::time::Duration;
 
-/// Delivery answers on its own when its time is over; this is for when it does not.
-const DELIVERY_PATIENCE: Duration = Duration::from_secs(60);
+/// Delivery answers on its own when its time is over, and may have to wait before that for as long as the other side asks;
+/// this is for when it does not answer at all.
+const DELIVERY_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// A notification that was decided on and not answered.
 #[derive(Debug)]
@@ -55,15 +56,47 @@ impl Alerting {
         self.answered(id, outcome);
     }
 
+    pub(crate) fn no_longer_wait(&mut self, id: &str) {
+        if let Some(Delivery { group, destination, .. }) = self.deliveries.get(id) {
+            let late = Delivery { group: group.clone(), destination: destination.clone(), message: None };
+            self.overdue.insert(id.to_owned(), late);
+        }
+        self.answered(id, Err("delivery does not answer".to_owned()));
+    }
+
+    /// A message that counts as given up was delivered after all: it need not go out again.
+    fn delivered_late(&mut self, id: &str, receipt: Receipt) {
+        let Some(Delivery { group: key, destination: to, .. }) = self.overdue.remove(id) else { return };
+        let Some(entry) = self.log.get_mut(&key, &to) else { return };
+        if entry.attempt.is_none() && entry.failed.is_some() && entry.notification_id(&key, &to) == id {
+            entry.attempt = entry.failed.take();
+            let group = self.groups.find(&key);
+            self.accepted(id, &key, &to, group, receipt);
+        }
+    }
+
     fn answered(&mut self, id: &str, outcome: Result<Receipt, String>) {
-        // A late answer, after the wait for it was given up, finds nothing.
-        let Some(Delivery { group: key, destination: to, .. }) = self.deliveries.remove(id) else { return };
+        let Some(Delivery { group: key, destination: to, .. }) = self.deliveries.remove(id) else {
+            if let Ok(receipt) = outcome {
+                self.delivered_late(id, receipt);
+            }
+            return;
+        };
         let group = self.groups.find(&key);
         match outcome {
             Ok(receipt) => self.accepted(id, &key, &to, group, receipt),
             Err(message) => {
+                if PlantedBug::FailureCountsAsDelivered.is_planted() {
+                    return self.accepted(id, &key, &to, group, Receipt::default());
+                }
                 if let Some(entry) = self.log.get_mut(&key, &to) {
                     entry.failed = entry.attempt.take();
+                    if PlantedBug::EndIsLostWhenDeliveryFails.is_planted() {
+                        let ended = entry.failed.clone().map_or(Vec::new(), |failed| failed.resolved);
+                        for alert in ended {
+                            entry.forget(alert);
+                        }
+                    }
                     self.write_log(&key, &to);
                 }
                 self.stats.notifications.entry(to.kind.clone()).or_default().failed += 1;
@@ -112,7 +145,9 @@ impl Alerting {
         let is_member = |alert| members.binary_search(&alert).is_ok();
         if let Some(entry) = self.log.get_mut(key, to) {
             entry.accept(self.now, receipt.remember, keep, is_member);
-            self.write_log(key, to);
+            if !PlantedBug::ToldIsNotWritten.is_planted() {
+                self.write_log(key, to);
+            }
         }
         self.decide(key, to, Vec::new(), Decision::Delivered { notification: id.to_owned() });
     }

@@ -1,11 +1,13 @@
 //! A flush: one attempt to tell about a group. What is muted is left out; each integration is compared with what it was
 //! told; alerts that ended leave when nobody has to hear of them any more.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::{
-    AlertStatus, Annotations, Fingerprint, Labels, Notification, NotifiedAlert, NotifyReason, Timestamp,
+    AlertStatus, Annotations, Fingerprint, Labels, Notification, NotifiedAlert, NotifyReason, PlantedBug,
+    Timestamp,
 };
 
 use crate::alert_store::{AlertEntry, AlertId};
@@ -63,6 +65,9 @@ pub(crate) fn muting_intervals(config: &AlertingConfig, route: &Route, now: Time
     let holds = |name: &&String| {
         config.time_intervals.get(*name).is_some_and(|intervals| intervals.iter().any(|i| i.contains(now)))
     };
+    if PlantedBug::TimeIntervalsAreIgnored.is_planted() {
+        return Vec::new();
+    }
     let active = &route.active_time_intervals;
     if !active.is_empty() && !active.iter().any(|name| holds(&name)) {
         return active.clone();
@@ -216,7 +221,8 @@ impl Alerting {
             return;
         }
         let entry = self.log.get(&key, &to);
-        if entry.is_some_and(|entry| entry.attempt.is_some()) {
+        let under_way = entry.is_some_and(|entry| entry.attempt.is_some());
+        if under_way && !PlantedBug::SecondMessageWhileUnderWay.is_planted() {
             let missed = &mut self.groups.get_mut(id).missed;
             if !missed.contains(&to) {
                 missed.push(to.clone());
@@ -226,7 +232,8 @@ impl Alerting {
         if visible.is_empty() {
             return self.skip(&key, &to, SkipReason::AllMuted);
         }
-        let told = entry.and_then(|entry| entry.told.as_ref());
+        let certain = entry.and_then(LogEntry::certain);
+        let told = certain.as_deref();
         let (firing, resolved) = (fingerprints(&visible.firing), fingerprints(&visible.resolved));
         let repeat = route.repeat_interval;
         match plan_flush(told, &firing, &resolved, integration.send_resolved, repeat, self.now) {
@@ -260,6 +267,9 @@ impl Alerting {
         attempt.firing.retain(|alert| visible.find(*alert).is_some());
         attempt.resolved.retain(|alert| visible.find(*alert).is_some());
         attempt.recovered = false;
+        if PlantedBug::NewIdAfterRestart.is_planted() {
+            entry.sequence += 1;
+        }
         if !attempt.tells_more_than(entry.told.as_ref()) {
             entry.attempt = None;
             self.write_log(&key, to);
@@ -292,6 +302,10 @@ impl Alerting {
         // The same content again after it was given up is the same message: it may have arrived after all.
         if !entry.failed.as_ref().is_some_and(same) {
             entry.sequence = now_millis.max(entry.sequence + 1);
+        }
+        // What is doubtful now stays so, whatever becomes of this message.
+        if let Some(Cow::Owned(certain)) = entry.certain() {
+            entry.told = Some(certain);
         }
         entry.failed = None;
         entry.skipped = None;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{ALERT_NAME, Alert, AlertStatus, Labels, Timestamp};
+use model::{ALERT_NAME, Alert, AlertStatus, Labels, PlantedBug, Timestamp};
 
 use crate::alert_store::{AlertEntry, AlertId};
 use crate::alerting::Alerting;
@@ -128,6 +128,22 @@ impl Alerting {
             self.join(id, group);
             self.hurry(id, group);
         }
+        self.write_if_new(id);
+    }
+
+    /// Puts a firing alert into those groups of its routes in which it is not yet.
+    pub(crate) fn join_new_groups(&mut self, id: AlertId) {
+        for route in self.alerts.get(id).routes.clone() {
+            let group = self.group_of(id, route);
+            if !self.alerts.get(id).groups.contains(&group) {
+                self.join(id, group);
+                self.hurry(id, group);
+            }
+        }
+        self.write_if_new(id);
+    }
+
+    fn write_if_new(&mut self, id: AlertId) {
         if self.alerts.get(id).written_end.is_none() {
             self.write_alert(id);
         }
@@ -238,7 +254,7 @@ impl Alerting {
     /// Writes an alert down that somebody may have to hear of.
     pub(crate) fn write_alert(&mut self, id: AlertId) {
         let entry = self.alerts.get_mut(id);
-        if entry.groups.is_empty() {
+        if entry.groups.is_empty() || PlantedBug::AlertIsNotWritten.is_planted() {
             return;
         }
         entry.written_end = Some(entry.alert.ends_at);
@@ -285,6 +301,22 @@ impl Alerting {
             }
         }
     }
+}
+
+/// An alert after the clock went back, from `before` to `now`: it did not begin in the future, is not over later than it
+/// was, and fires on for as long as it would have.
+pub(crate) fn after_clock_went_back(known: &Alert, ended: bool, before: Timestamp, now: Timestamp) -> Alert {
+    let until = match known.status(before) {
+        AlertStatus::Firing if !ended => now + known.ends_at.since(before),
+        _ => now,
+    };
+    let back = before.as_millis().saturating_sub(now.as_millis());
+    let starts_at = match known.starts_at > now {
+        true => known.starts_at.plus_millis(-back).min(now),
+        false => known.starts_at,
+    };
+    let updated_at = known.updated_at.min(now);
+    Alert { starts_at, ends_at: known.ends_at.min(until), updated_at, ..known.clone() }
 }
 
 /// Until when an alert may at least be taken to fire if its sender could not be heard until `now`.

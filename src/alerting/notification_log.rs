@@ -4,11 +4,12 @@
 //! An entry outlives its group for a while, so that a group that comes back is not told twice.
 //! Start at [`plan_flush`].
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Fingerprint, NotifyReason, Timestamp};
+use model::{Fingerprint, NotifyReason, PlantedBug, Timestamp};
 
 use crate::SkipReason;
 use crate::group_key::sha256_hex;
@@ -22,6 +23,15 @@ pub struct Destination {
     pub kind: String,
     /// Its position among the receiver's integrations of that kind.
     pub index: usize,
+}
+
+impl Destination {
+    fn is(&self, other: &Destination) -> bool {
+        match PlantedBug::IntegrationsShareTheLog.is_planted() {
+            true => self.receiver == other.receiver,
+            false => self == other,
+        }
+    }
 }
 
 /// What an integration was last told about a group. Sets of fingerprints are sorted.
@@ -92,6 +102,22 @@ impl LogEntry {
         let Destination { receiver, kind, index } = destination;
         let text = format!("{group}\0{receiver}\0{kind}\0{index}\0{}", self.sequence);
         sha256_hex(&text)[..32].to_owned()
+    }
+
+    /// What the integration was told, as far as it is certain: of alerts whose end was in a message that was given up it
+    /// may or may not believe that they fire.
+    pub(crate) fn certain(&self) -> Option<Cow<'_, Told>> {
+        let told = self.told.as_ref()?;
+        let ended = self.failed.as_ref().map_or(&[][..], |failed| &failed.resolved);
+        if !told.firing.iter().any(|alert| contains(ended, *alert)) {
+            return Some(Cow::Borrowed(told));
+        }
+        let mut told = told.clone();
+        let (doubtful, firing) = told.firing.into_iter().partition(|alert| contains(ended, *alert));
+        told.firing = firing;
+        told.held = [told.held, doubtful].concat();
+        told.held.sort_unstable();
+        Some(Cow::Owned(told))
     }
 
     pub(crate) fn is_open(&self, alert: Fingerprint) -> bool {
@@ -215,18 +241,18 @@ pub(crate) struct NotificationLog {
 
 impl NotificationLog {
     pub(crate) fn get(&self, group: &str, destination: &Destination) -> Option<&LogEntry> {
-        self.of_group(group).iter().find(|(other, _)| other == destination).map(|(_, entry)| entry)
+        self.of_group(group).iter().find(|(other, _)| other.is(destination)).map(|(_, entry)| entry)
     }
 
     pub(crate) fn get_mut(&mut self, group: &str, destination: &Destination) -> Option<&mut LogEntry> {
         let entries = self.groups.get_mut(group)?;
-        entries.iter_mut().find(|(other, _)| other == destination).map(|(_, entry)| entry)
+        entries.iter_mut().find(|(other, _)| other.is(destination)).map(|(_, entry)| entry)
     }
 
     /// The entry, made if there is none.
     pub(crate) fn entry(&mut self, group: &Arc<str>, destination: &Destination) -> &mut LogEntry {
         let entries = self.groups.entry(group.clone()).or_default();
-        let at = entries.iter().position(|(other, _)| other == destination).unwrap_or_else(|| {
+        let at = entries.iter().position(|(other, _)| other.is(destination)).unwrap_or_else(|| {
             entries.push((destination.clone(), LogEntry::default()));
             entries.len() - 1
         });

@@ -1,12 +1,13 @@
 //! Another configuration is in force: groups whose route and labels are the same go on, with their alerts and the log.
 //!
-//! Every group that was flushed before is looked at at once, so that the new configuration takes effect now and not at the
-//! next tick; what was told stays told. Inhibition and silences are in place before that.
+//! A group for which nothing changed keeps its rhythm. Any other that was flushed before is looked at at once, so that the
+//! new configuration takes effect now and not at the next tick; what was told stays told. Inhibition and silences are in
+//! place before that.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::AlertStatus;
+use model::{AlertStatus, PlantedBug};
 
 use crate::AlertingConfig;
 use crate::alert_store::AlertId;
@@ -14,10 +15,13 @@ use crate::alerting::Alerting;
 use crate::group::{GroupId, group_key};
 use crate::inhibition::Inhibitor;
 use crate::record::Key;
+use crate::route::RouteId;
 
 impl Alerting {
     pub(crate) fn reload(&mut self, config: Arc<AlertingConfig>) {
-        self.config = config;
+        let before = std::mem::replace(&mut self.config, config);
+        let routes_before: BTreeMap<GroupId, RouteId> =
+            self.groups.iter().map(|(id, group)| (id, group.route)).collect();
         self.inhibitor = Inhibitor::new(&self.config.inhibit_rules);
         let alerts = self.alerts.ids();
         for id in &alerts {
@@ -27,6 +31,13 @@ impl Alerting {
         for id in &alerts {
             self.keep_membership(*id, &mut kept);
         }
+        if PlantedBug::ReloadStartsGroupsAnew.is_planted() {
+            kept.clear();
+        }
+        if PlantedBug::ReloadForgetsWhatWasTold.is_planted() {
+            self.log.iter_mut().for_each(|entry| entry.told = None);
+            self.groups.ids().into_iter().for_each(|id| self.set_flush(id, self.now));
+        }
         for group in self.groups.ids() {
             if !kept.contains(&group) {
                 self.dissolve(group);
@@ -34,11 +45,17 @@ impl Alerting {
         }
         for id in alerts {
             if self.alerts.get(id).status(self.now) == AlertStatus::Firing {
-                self.join_groups(id);
+                self.join_new_groups(id);
             }
         }
-        for group in self.groups.ids() {
-            self.look_at_once(group);
+        for id in self.groups.ids() {
+            let route = self.config.routes.route(self.groups.get(id).route);
+            let unchanged = routes_before
+                .get(&id)
+                .is_some_and(|old| before.decides_alike(&self.config, before.routes.route(*old), route));
+            if !unchanged {
+                self.look_at_once(id);
+            }
         }
         let silences: Vec<_> = self.silences.iter().cloned().collect();
         for silence in silences {

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::{Alert, AlertStatus, Timestamp};
+use model::{Alert, AlertStatus, PlantedBug, Timestamp};
 
 use crate::alerting::Alerting;
-use crate::intake::grace_end;
+use crate::intake::{after_clock_went_back, grace_end};
 use crate::record::{self, AlertRecord, GroupRecord, Key, RecordError};
 use crate::timers::Timer;
 use crate::{AlertingConfig, Silence, notification_log::LogEntry};
@@ -56,7 +56,12 @@ impl Alerting {
                 Ok((Record::Group(key, group), _)) => {
                     groups.insert(key, group);
                 }
-                Ok((Record::Log(entry), Key::Log(group, to))) => *alerting.log.entry(&group, &to) = entry,
+                Ok((Record::Log(mut entry), Key::Log(group, to))) => {
+                    if let Some(told) = &mut entry.told {
+                        told.at = told.at.min(now);
+                    }
+                    *alerting.log.entry(&group, &to) = entry;
+                }
                 Ok((Record::Log(_), _)) => {}
                 Ok((Record::Silence(silence), _)) => {
                     alerting.watch_silence(&silence);
@@ -74,9 +79,14 @@ impl Alerting {
         Restored { alerting, problems }
     }
 
-    fn restore_alert(&mut self, AlertRecord { alert, ended }: AlertRecord) {
+    fn restore_alert(&mut self, AlertRecord { mut alert, ended }: AlertRecord) {
+        // The clock may have been set back meanwhile.
+        if alert.updated_at > self.now {
+            alert = after_clock_went_back(&alert, ended, alert.updated_at, self.now);
+        }
         let end = match ended {
             true => alert.ends_at,
+            false if PlantedBug::OutageEndsAlerts.is_planted() => alert.ends_at.min(self.now),
             // Nobody heard its sender meanwhile: that it was not repeated does not mean that it ended.
             false => alert.ends_at.max(grace_end(&alert, self.now, self.config.resolve_timeout)),
         };
@@ -102,9 +112,17 @@ impl Alerting {
                 self.groups.get_mut(id).flushed = record.flushed;
             }
             let at = match record {
+                Some(record) if PlantedBug::GroupWaitsAgainAfterRestart.is_planted() && !record.flushed => {
+                    self.now + self.config.routes.route(self.groups.get(id).route).group_wait
+                }
                 _ if under_way => self.now,
-                // A flush that may have been missed is made up for: the log knows what was told.
-                Some(record) => record.next_flush.max(self.now),
+                // A flush that may have been missed is made up for: the log knows what was told. One that is further away
+                // than a group waits was planned by another clock.
+                Some(record) => {
+                    let route = self.config.routes.route(self.groups.get(id).route);
+                    let longest = route.group_interval.max(route.group_wait);
+                    record.next_flush.clamp(self.now, self.now + longest)
+                }
                 None => self.groups.get(id).next_flush,
             };
             self.set_flush(id, at.max(self.quiet_until));

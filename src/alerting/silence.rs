@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Annotations, Labels, Matcher, Timestamp, escape_label_value};
+use model::{Annotations, Labels, Matcher, PlantedBug, Timestamp, escape_label_value};
 
 use crate::silence_index::SilenceIndex;
 use crate::{AlertingLimits, MatcherMode, sort_matchers};
@@ -83,9 +83,12 @@ pub struct Silence {
 impl Silence {
     /// Where it is in its life at `now`.
     pub fn state(&self, now: Timestamp) -> SilenceState {
-        if now < self.starts_at {
+        if self.ends_at <= self.updated_at {
+            // Somebody ended it: it stays so, whatever the clock says later.
+            SilenceState::Expired
+        } else if now < self.starts_at {
             SilenceState::Pending
-        } else if now < self.ends_at {
+        } else if now < self.ends_at || now == self.ends_at && PlantedBug::SilenceEndsTooLate.is_planted() {
             SilenceState::Active
         } else {
             SilenceState::Expired
@@ -120,6 +123,23 @@ impl Silence {
                 SilenceState::Pending => starts_at >= now,
                 SilenceState::Expired => false,
             }
+    }
+
+    /// The same after the clock went back, from `before` to `now`, if that changes it: what was over stays over, and what
+    /// muted goes on muting.
+    pub(crate) fn after_clock_went_back(&self, before: Timestamp, now: Timestamp) -> Option<Silence> {
+        let ends_at = match self.state(before) {
+            SilenceState::Pending => return None,
+            SilenceState::Active => self.ends_at,
+            SilenceState::Expired => self.ends_at.min(now),
+        };
+        let starts_at = self.starts_at.min(now);
+        ((starts_at, ends_at) != (self.starts_at, self.ends_at)).then(|| Silence {
+            starts_at,
+            ends_at,
+            updated_at: self.updated_at.min(now),
+            ..self.clone()
+        })
     }
 
     /// Ended at `now`; one that never began ends where it begins.
@@ -313,10 +333,10 @@ impl Silences {
         cache.matching.retain(|age| {
             let Some(silence) = self.by_age.get(age) else { return false };
             let state = silence.state(now);
-            if state == SilenceState::Active {
+            if state == SilenceState::Active || PlantedBug::SilenceNeverEnds.is_planted() {
                 muting.push(silence.id.clone());
             }
-            state != SilenceState::Expired
+            state != SilenceState::Expired || PlantedBug::SilenceNeverEnds.is_planted()
         });
         muting
     }

@@ -13,6 +13,7 @@ mod metadata;
 mod name;
 mod needed;
 mod notification;
+mod planted;
 mod re2;
 mod reader;
 mod relabel;
@@ -39,6 +40,8 @@ pub use metadata::{Metadata, MetricType};
 pub use name::{EscapingScheme, escape_name, is_name, unescape_name};
 pub use needed::Needed;
 pub use notification::{Notification, NotifiedAlert, NotifyReason, Receipt};
+#[doc(hidden)]
+pub use planted::PlantedBug;
 pub use re2::{Re2, Re2Error};
 pub use reader::{ReadError, Samples, SeriesReader, StartTime};
 pub use relabel::{RelabelAction, RelabelError, RelabelRule, relabel};

@@ -40,6 +40,31 @@ impl AlertState {
         }
     }
 
+    /// The last time in it: it had come when the state was entered.
+    pub(crate) fn latest(self) -> Timestamp {
+        match self {
+            AlertState::Pending { since } => since,
+            AlertState::Firing { fired_at, kept_since, .. } => kept_since.unwrap_or(fired_at),
+            AlertState::Resolved { at, .. } => at,
+        }
+    }
+
+    /// The same, so many milliseconds before.
+    pub(crate) fn earlier(self, millis: i64) -> Self {
+        let moved = |at: Timestamp| at.plus_millis(-millis);
+        match self {
+            AlertState::Pending { since } => AlertState::Pending { since: moved(since) },
+            AlertState::Firing { since, fired_at, kept_since } => AlertState::Firing {
+                since: moved(since),
+                fired_at: moved(fired_at),
+                kept_since: kept_since.map(moved),
+            },
+            AlertState::Resolved { since, fired_at, at } => {
+                AlertState::Resolved { since: moved(since), fired_at: moved(fired_at), at: moved(at) }
+            }
+        }
+    }
+
     /// Whether it is pending or firing.
     pub fn is_active(self) -> bool {
         !matches!(self, AlertState::Resolved { .. })

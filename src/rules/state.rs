@@ -6,15 +6,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Alert, Timestamp};
+use model::{Alert, PlantedBug, Timestamp};
 use ports::{EvalError, Rejected, Row};
 use template::TemplateError;
 
 use crate::restore::as_of;
 use crate::{
-    Action, AlertChange, AlertTracker, Evaluation, External, Found, GroupView, Health, Recalled, Recorder,
-    RestoreLimits, Rule, RuleError, RuleGroup, RuleSnapshot, RuleStatus, RuleView, Snapshot, StateSample,
-    TemplateQuery, link, raise,
+    Action, AlertChange, AlertState, AlertTracker, Evaluation, External, Found, GroupView, Health, Recalled,
+    Recorder, RestoreLimits, Rule, RuleError, RuleGroup, RuleSnapshot, RuleStatus, RuleView, Snapshot,
+    StateSample, TemplateQuery, link, raise,
 };
 
 /// A group at work.
@@ -136,6 +136,12 @@ impl GroupState {
             return Ok(Evaluated::default());
         };
         let evaluation = Evaluation::of(&group, at, external);
+        let found = match found {
+            Err(_) if PlantedBug::FailedEvaluationFindsNothing.is_planted() => {
+                Ok(Found::Findings(Vec::new()))
+            }
+            found => found,
+        };
         let outcome = match (found, &mut state.work) {
             (Err(error), _) => Err(RuleError::Condition(error)),
             (Ok(found), Work::Record(recorder)) => recorder
@@ -225,17 +231,28 @@ impl GroupState {
         now: Timestamp,
         limits: &RestoreLimits,
     ) {
-        let alive_until = alive_until.max(snapshot.at).min(now);
         let interval = self.group.interval;
+        let alive_until = alive_until.max(snapshot.at).min(now);
         let mut kept = snapshot.rules;
+        // Times that have not come yet: the clock was set back since. They move with it.
+        let times = kept.iter().flat_map(|rule| &rule.alerts).map(|alert| alert.state.latest());
+        let newest = times.max().unwrap_or(snapshot.at).max(snapshot.at);
+        let back = newest.as_millis().saturating_sub(now.as_millis());
         for (rule, state) in self.group.rules.iter().zip(&mut self.rules) {
             let Action::Alert { hold, .. } = rule.action else { continue };
             let Some(position) = kept.iter().position(|kept| kept.identity == state.identity) else {
                 continue;
             };
-            let alerts = kept.remove(position).alerts;
+            let mut alerts = kept.remove(position).alerts;
+            for alert in alerts.iter_mut().filter(|_| back > 0) {
+                alert.state = alert.state.earlier(back);
+                // What fires has been found for long enough, whatever the clock says.
+                if let AlertState::Firing { since, .. } = &mut alert.state {
+                    *since = (*since).min(now - hold);
+                }
+            }
             if let Work::Alert(tracker) = &mut state.work {
-                tracker.put_back(as_of(alerts, alive_until, now, interval, hold, limits));
+                tracker.put_back(as_of(alerts, alive_until, now, interval, hold, limits), now);
             }
         }
     }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use model::{Alert, Labels, METRIC_NAME, SampleValue, Timestamp};
+use model::{Alert, Labels, METRIC_NAME, PlantedBug, SampleValue, Timestamp};
 use ports::{Rejected, Row};
 
 use crate::restore::Recalled;
@@ -32,6 +32,10 @@ pub struct AlertTracker {
     alerts: BTreeMap<Labels, Tracked>,
     written: WrittenSeries,
     recalled: Recalled,
+    /// The time of the last evaluation, or of the snapshot that was put back.
+    last_at: Option<Timestamp>,
+    /// What is known comes from before a restart, and may be older than what was told.
+    unconfirmed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -59,6 +63,8 @@ impl AlertTracker {
         evaluation: &Evaluation<'_>,
     ) -> Result<AlertUpdates, RuleError> {
         let at = evaluation.at;
+        self.follow_clock(at);
+        self.unconfirmed = false;
         let mut found = BTreeMap::new();
         for alert in raised {
             let labels = alert.labels.clone();
@@ -100,6 +106,20 @@ impl AlertTracker {
         Ok(AlertUpdates { rows, changes })
     }
 
+    /// A clock that was set back takes the times of all alerts along: what was found for a minute still was, and nothing
+    /// waits for the time that was taken back.
+    fn follow_clock(&mut self, now: Timestamp) {
+        let back = self.last_at.map_or(0, |last| last.as_millis().saturating_sub(now.as_millis()));
+        self.last_at = Some(now);
+        if back <= 0 {
+            return;
+        }
+        for tracked in self.alerts.values_mut() {
+            tracked.alert.state = tracked.alert.state.earlier(back);
+            tracked.last_sent = tracked.last_sent.map(|at| at.plus_millis(-back));
+        }
+    }
+
     /// Too many alerts are an error before anything changes: a flood must not make the rule forget what it knows.
     fn check_limit(
         &self,
@@ -136,7 +156,11 @@ impl AlertTracker {
         generator_url: &str,
     ) -> Vec<Alert> {
         let valid_until = now + resend_delay.max(interval).saturating_mul(4);
-        let due = self.alerts.values_mut().filter(|tracked| tracked.is_due(now, resend_delay));
+        // An end from before a restart waits until an evaluation says that it is still one: the alert may have come back
+        // without that being written.
+        let waits = |tracked: &Tracked| self.unconfirmed && !tracked.alert.state.is_active();
+        let due =
+            self.alerts.values_mut().filter(|tracked| !waits(tracked) && tracked.is_due(now, resend_delay));
         due.filter_map(|tracked| {
             let (starts_at, ends_at) = match tracked.alert.state {
                 AlertState::Pending { .. } => return None,
@@ -210,8 +234,10 @@ impl AlertTracker {
         self.written.stored(rows, outcome);
     }
 
-    /// Puts back what a snapshot held. Alerts that are there already stay as they are.
-    pub(crate) fn put_back(&mut self, alerts: Vec<ActiveAlert>) {
+    /// Puts back what a snapshot of `at` held. Alerts that are there already stay as they are.
+    pub(crate) fn put_back(&mut self, alerts: Vec<ActiveAlert>, at: Timestamp) {
+        self.last_at = self.last_at.max(Some(at));
+        self.unconfirmed = true;
         for alert in alerts {
             if alert.state.is_active() {
                 // They were written before the restart: should they be gone now, their series have to end.
@@ -276,7 +302,8 @@ impl Tracked {
     fn is_due(&self, now: Timestamp, resend_delay: Duration) -> bool {
         let Some(last_sent) = self.last_sent else { return true };
         let ended_since = matches!(self.alert.state, AlertState::Resolved { at, .. } if at > last_sent);
-        ended_since || last_sent + resend_delay < now
+        // Sent in the future: the clock was set back.
+        ended_since || last_sent + resend_delay < now || last_sent > now
     }
 }
 
@@ -290,6 +317,9 @@ struct Times {
 impl Times {
     fn of(rule: &Rule, at: Timestamp) -> Self {
         match rule.action {
+            Action::Alert { hold, .. } if PlantedBug::KeepFiringIsIgnored.is_planted() => {
+                Times { at, hold, keep_firing: Duration::ZERO }
+            }
             Action::Alert { hold, keep_firing } => Times { at, hold, keep_firing },
             Action::Record => Times { at, hold: Duration::ZERO, keep_firing: Duration::ZERO },
         }

@@ -1,0 +1,1181 @@
+//! The world around the server: time, a disk, receivers, senders, operators. One seed, one thread, one order of events.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alerting::{
+    AlertDraft, AlertingConfig, Answer, Decision, DecisionRecord, Effect, Event, MuteReason, ReplyTo,
+    SilenceDraft, SilenceId,
+};
+use journal::simulated::{Fault, SimDisk};
+use model::{AlertStatus, Fingerprint, Notification, NotifyReason, Receipt, Timestamp};
+use notify::{AttemptId, IntegrationKey, Step};
+use ports::NotifyError;
+
+use crate::plan::{self, Features, HOSTS, Name, OWN, POSTED, Pick, REPEAT_INTERVAL};
+use crate::process::{Committer, Process, failure_of, name_of};
+use crate::receivers::{Excuses, Manner, Receivers, stream};
+use crate::reference::{Belief, KnownSilence, Reference};
+use crate::setup::{INTERVALS, alerting_config, labels, matchers, rule_groups};
+use crate::{Failure, Random, Summary};
+
+/// 2026-01-01T00:00:00Z, a Thursday.
+const START: Timestamp = Timestamp::from_secs(1_767_225_600);
+const MINUTE: u64 = 60_000;
+/// For so long things happen; then everything heals.
+const LENGTH: u64 = 100 * MINUTE;
+/// An attempt that takes longer is cut off.
+const ATTEMPT: u64 = 15_000;
+/// The server looks at its clock at least this often.
+const LONGEST_SLEEP: u64 = 10_000;
+const POST_EVERY: u64 = MINUTE;
+const CHECK_EVERY: u64 = 20_000;
+
+/// Something that happens at a time.
+enum Later {
+    /// An operator or fate does something.
+    Act,
+    /// The group is evaluated, for this time by the server's clock.
+    Evaluate(u64, usize, Timestamp),
+    /// The other program posts what fires.
+    Post,
+    /// The disk has time for what waits.
+    Disk(u64),
+    /// The process starts.
+    Start,
+    /// The server wakes up.
+    Wake(u64, u64),
+    /// The queue of an integration wakes up.
+    Queue(u64, IntegrationKey),
+    Arrive(Arc<Notification>),
+    Answer(u64, IntegrationKey, AttemptId, Arc<Notification>, Manner),
+    /// Whether everybody knows what they should.
+    Check,
+    /// An alert that was waiting for its group when the process died must have been told by now.
+    Overdue(u64, Name, u64),
+}
+
+/// What was asked of the server and not answered.
+enum Asked {
+    Silence(String, KnownSilence),
+    Expire(String),
+    Posted(Vec<(Name, bool)>),
+}
+
+pub(crate) struct World {
+    random: Random,
+    features: Features,
+    now: u64,
+    /// What the server's clock is ahead, in milliseconds.
+    skew: i64,
+    later: BTreeMap<(u64, u64), Later>,
+    ordinal: u64,
+    disk: SimDisk,
+    disk_works: bool,
+    receivers_work: bool,
+    process: Option<Process>,
+    boots: u64,
+    variant: u64,
+    config: Arc<AlertingConfig>,
+    reference: Reference,
+    receivers: Receivers,
+    names: BTreeMap<Fingerprint, Name>,
+    /// What rules find, and what the other program posts.
+    truth: BTreeSet<Name>,
+    /// Ends that the other program goes on posting until then.
+    ends_posted: BTreeMap<Name, (Timestamp, u64)>,
+    asked: BTreeMap<ReplyTo, Asked>,
+    /// When a message was decided on, and whether it is one from before a restart.
+    decided: BTreeMap<String, (u64, bool)>,
+    /// When an alert was last told by the group of the root, by name.
+    root_told: BTreeMap<Name, u64>,
+    /// Alerts that this process was given as firing, and since when.
+    given: BTreeMap<Name, u64>,
+    /// Commits that record that a message was accepted.
+    recording: BTreeMap<alerting::CommitId, String>,
+    /// When the server last wrote a sample.
+    alive_until: Timestamp,
+    /// The sleep of the server that counts.
+    wake: u64,
+    /// Until when something was broken.
+    broken_until: u64,
+    /// When something last happened that excuses saying the same twice.
+    excused_at: u64,
+    /// When the clock was last set.
+    clock_set_at: u64,
+    healing: bool,
+    trace: Option<String>,
+    summary: Summary,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, traced: bool) -> Self {
+        let mut random = Random::new(seed);
+        let features = Features::draw(&mut random);
+        let plan = plan::plan(0, &features);
+        let names = Name::all().map(|name| (labels(&name).fingerprint(), name)).collect();
+        World {
+            disk: SimDisk::new(random.number()),
+            config: alerting_config(&plan),
+            reference: Reference::new(plan),
+            random,
+            features,
+            now: 0,
+            skew: 0,
+            later: BTreeMap::new(),
+            ordinal: 0,
+            disk_works: true,
+            receivers_work: true,
+            process: None,
+            boots: 0,
+            variant: 0,
+            receivers: Receivers::default(),
+            names,
+            truth: BTreeSet::new(),
+            ends_posted: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            decided: BTreeMap::new(),
+            root_told: BTreeMap::new(),
+            given: BTreeMap::new(),
+            recording: BTreeMap::new(),
+            alive_until: START,
+            wake: 0,
+            broken_until: 0,
+            excused_at: 0,
+            clock_set_at: 0,
+            healing: false,
+            trace: traced.then(String::new),
+            summary: Summary::default(),
+        }
+    }
+
+    /// Lets everything happen. The summary, or the first thing that is wrong.
+    pub(crate) fn run(mut self) -> (Result<Summary, Failure>, String) {
+        let outcome = self.play();
+        if outcome.is_err() {
+            self.describe();
+        }
+        let trace = self.trace.take().unwrap_or_default();
+        let features = self.features;
+        let fail = |problem| Failure { problem, at_millis: self.now, features };
+        (outcome.map(|()| self.summary).map_err(fail), trace)
+    }
+
+    /// What the server knows, at the end of the trace.
+    fn describe(&mut self) {
+        let wall = self.wall();
+        let Some(process) = &self.process else { return };
+        let view = process.alerting.view(wall);
+        let mut lines = Vec::new();
+        for alert in &view.alerts {
+            let (ends, heard) = (alert.alert.ends_at.since(wall), wall.since(alert.alert.updated_at));
+            lines.push(format!(
+                "fires {} for {ends:?}, heard {heard:?} ago, {:?}",
+                alert.alert.labels, alert.told
+            ));
+        }
+        for group in &view.groups {
+            lines.push(format!(
+                "group {} in {:?}: {:?}",
+                group.key,
+                group.next_flush.since(wall),
+                group.deliveries
+            ));
+        }
+        for (key, lineup) in &process.lineups {
+            lines.push(format!("queue {key}: {}", lineup.len()));
+        }
+        for (name, life) in &self.reference.lives {
+            lines.push(format!("reference {name:?}: {life:?}"));
+        }
+        lines.into_iter().for_each(|line| self.note(|| line));
+    }
+
+    fn play(&mut self) -> Result<(), String> {
+        self.schedule(0, Later::Start);
+        self.schedule(500, Later::Act);
+        self.schedule(1500, Later::Post);
+        self.schedule(CHECK_EVERY, Later::Check);
+        let end = LENGTH + self.calm() + 2 * MINUTE;
+        while let Some(((at, _), later)) = self.later.pop_first() {
+            if at > end {
+                break;
+            }
+            self.now = at;
+            self.happen(later)?;
+            if self.now >= LENGTH && !self.healing {
+                self.heal()?;
+            }
+        }
+        let behind = self.process.as_ref().is_none_or(|process| process.alerting.sizes().behind);
+        if behind {
+            Err("durability: something is not written although the disk works".to_owned())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// How long after the last fault everybody must know everything.
+    fn calm(&self) -> u64 {
+        if self.features.receiver_faults { 11 * MINUTE } else { 7 * MINUTE }
+    }
+
+    fn wall(&self) -> Timestamp {
+        START.plus_millis(self.now as i64 + self.skew)
+    }
+
+    fn wall_millis(&self) -> u64 {
+        (self.wall().as_millis() - START.as_millis()).max(0) as u64
+    }
+
+    fn note(&mut self, text: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            let skew = if self.skew == 0 { String::new() } else { format!(" ({:+} s)", self.skew / 1000) };
+            let _ = writeln!(trace, "{:>9.3}{skew} {}", self.now as f64 / 1000.0, text());
+        }
+    }
+
+    fn schedule(&mut self, after: u64, later: Later) {
+        self.ordinal += 1;
+        self.later.insert((self.now + after, self.ordinal), later);
+    }
+
+    fn boot(&self) -> Option<u64> {
+        self.process.as_ref().map(|process| process.boot)
+    }
+
+    fn happen(&mut self, later: Later) -> Result<(), String> {
+        match later {
+            Later::Act if !self.healing => {
+                let pause = self.random.between(500, 80_000);
+                self.schedule(pause, Later::Act);
+                self.act()?;
+            }
+            Later::Evaluate(boot, group, at) if self.boot() == Some(boot) => self.evaluate(group, at)?,
+            Later::Post => {
+                self.schedule(POST_EVERY, Later::Post);
+                self.post()?;
+            }
+            Later::Disk(boot) if self.boot() == Some(boot) => self.write()?,
+            Later::Start => self.start()?,
+            Later::Wake(boot, wake) if self.boot() == Some(boot) && self.wake == wake => {
+                self.step(Event::Tick)?
+            }
+            Later::Queue(boot, key) if self.boot() == Some(boot) => self.pump(&key)?,
+            Later::Arrive(message) => self.arrive(&message)?,
+            Later::Answer(boot, key, id, message, manner) if self.boot() == Some(boot) => {
+                self.answer(&key, id, &message, manner)?;
+            }
+            Later::Check => {
+                self.schedule(CHECK_EVERY, Later::Check);
+                self.check()?;
+            }
+            Later::Overdue(boot, name, since) if self.boot() == Some(boot) => self.overdue(&name, since)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    // Time and life of the process.
+
+    fn start(&mut self) -> Result<(), String> {
+        if self.process.is_some() {
+            return Ok(());
+        }
+        self.boots += 1;
+        let groups = rule_groups(&self.reference.plan);
+        let process = Process::start(
+            self.boots,
+            &self.disk,
+            Arc::clone(&self.config),
+            &groups,
+            self.wall(),
+            self.alive_until,
+        );
+        self.process = Some(process.map_err(|error| format!("durability: the start fails: {error}"))?);
+        self.note(|| "start".to_owned());
+        self.broken_until = self.now;
+        let (now, boot) = (self.now, self.boots);
+        self.reference.interrupted(now);
+        for group in 0..groups.len() {
+            self.next_evaluation(boot, group);
+        }
+        self.confirmed_silences_are_there()?;
+        self.step(Event::Tick)
+    }
+
+    /// An acknowledged silence survives everything.
+    fn confirmed_silences_are_there(&mut self) -> Result<(), String> {
+        let Some(process) = &self.process else { return Ok(()) };
+        let (now, wall) = (self.now, self.wall_millis());
+        let view = process.alerting.view(self.wall());
+        for (id, silence) in &self.reference.silences {
+            let counts = silence.confirmed.is_some()
+                && silence.touched.is_none()
+                && silence.over.is_none()
+                && wall < silence.ends;
+            let there = view.silence(&SilenceId::new(id)).is_some_and(|view| {
+                view.silence.ends_at.as_millis() - START.as_millis() == silence.ends as i64
+            });
+            if counts && !there {
+                return Err(format!("durability: {id} was confirmed and is gone, {now}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn die(&mut self) {
+        let Some(process) = self.process.take() else { return };
+        self.summary.crashes += 1;
+        let sound = process.waiting.is_empty() && !process.alerting.sizes().behind && self.disk_works;
+        let pause = match self.random.percent(25) {
+            true => self.random.between(1000, 15 * MINUTE),
+            false => self.random.between(500, 5000),
+        };
+        self.note(|| format!("the process dies, for {pause} ms"));
+        if self.clock_set_at + LONGEST_SLEEP > self.now && self.clock_set_at > 0 {
+            // It may not have noticed, and the next one cannot know.
+            for silence in self.reference.silences.values_mut().filter(|silence| !silence.by_hand) {
+                silence.over = None;
+                silence.touched.get_or_insert(self.now);
+            }
+        }
+        if sound && pause < 30_000 {
+            self.expect_the_waiting(pause);
+        }
+        if self.features.power_cuts {
+            self.disk.power_cut()
+        } else {
+            self.disk.kill()
+        }
+        self.set_disk(true);
+        (self.excused_at, self.broken_until) = (self.now.max(self.excused_at), self.now + pause);
+        if sound {
+            // Nothing was lost: what was recorded needs no excuse.
+            self.excused_at = self.excused_at.min(self.now);
+        }
+        // What the server learned and did not write down, it does not know any more.
+        for belief in self.reference.beliefs.values_mut() {
+            belief.known &= self.receivers.known.get(&belief.message).is_some_and(|known| known.recorded);
+        }
+        self.receivers.under_way.clear();
+        self.recording.clear();
+        self.given.clear();
+        for (_, asked) in std::mem::take(&mut self.asked) {
+            if let Asked::Silence(id, known) = asked {
+                // Whoever asked was not answered: it may be there or not.
+                self.reference
+                    .silences
+                    .entry(id)
+                    .or_insert(KnownSilence { touched: Some(self.now), ..known });
+            }
+        }
+        self.schedule(pause, Later::Start);
+    }
+
+    /// Alerts that wait for their group when the process dies do not wait longer because of that.
+    fn expect_the_waiting(&mut self, pause: u64) {
+        let wait = self.reference.plan.routes[0].group_wait * 1000;
+        let since: Vec<(Name, u64)> = self.given.iter().map(|(name, since)| (*name, *since)).collect();
+        for (name, since) in since {
+            let alone =
+                Name::all().filter(|other| other.alert == name.alert && *other != name).all(|other| {
+                    let life = &self.reference.lives[&other];
+                    life.held_since.is_none() && life.ended_at.is_none_or(|at| at + 30 * MINUTE < self.now)
+                });
+            let life = &self.reference.lives[&name];
+            let fresh = life.last_muted.is_none_or(|at| at + MINUTE < since);
+            let to_root = self.reference.routes(&name).iter().any(|route| route.picks.is_none());
+            if alone && fresh && to_root && since + 1000 < self.now && !self.root_told.contains_key(&name) {
+                let due = (since + wait).max(self.now + pause) + 2000;
+                let boot = self.boots + 1;
+                self.schedule(due - self.now, Later::Overdue(boot, name, since));
+            }
+        }
+    }
+
+    fn overdue(&mut self, name: &Name, since: u64) -> Result<(), String> {
+        let life = &self.reference.lives[name];
+        let goes_on = life.firing_since.is_some_and(|at| at <= since) && life.held_since.is_some();
+        let unmuted = life.last_muted.is_none_or(|at| at < since);
+        let calm =
+            self.reference.plan_since < since && self.excused_at <= self.broken_until && self.disk_works;
+        let knows = ("ops".to_owned(), "webhook".to_owned(), *name);
+        let told = self.root_told.get(name).is_some_and(|at| *at >= since)
+            || self.reference.beliefs.contains_key(&knows);
+        if goes_on && unmuted && calm && !told {
+            return Err(format!(
+                "late: {name:?} waited for its group when the process died, and waits still"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Effects of one step are carried out in order; the process may die between any two.
+    fn step(&mut self, event: Event) -> Result<(), String> {
+        let accepted = match &event {
+            Event::Delivered { notification, outcome: Ok(_) } => Some(notification.clone()),
+            _ => None,
+        };
+        let wall = self.wall();
+        let Some(process) = &mut self.process else { return Ok(()) };
+        let effects = process.step(wall, event);
+        let (decisions, _) = process.alerting.take_decisions();
+        for decision in decisions {
+            self.decision(&decision)?;
+        }
+        for effect in effects {
+            if self.features.crashes && !self.healing && self.random.below(600) == 0 {
+                self.die();
+                return Ok(());
+            }
+            self.carry_out(effect, accepted.as_deref())?;
+        }
+        self.sleep();
+        Ok(())
+    }
+
+    fn sleep(&mut self) {
+        let Some(process) = &self.process else { return };
+        let due =
+            process.alerting.next_wakeup().map_or(u64::MAX, |at| at.since(self.wall()).as_millis() as u64);
+        self.wake += 1;
+        let (boot, wake) = (process.boot, self.wake);
+        self.schedule(due.min(LONGEST_SLEEP), Later::Wake(boot, wake));
+    }
+
+    fn carry_out(&mut self, effect: Effect, accepted: Option<&str>) -> Result<(), String> {
+        match effect {
+            Effect::Commit { id, changes } => {
+                if let Some(notification) = accepted {
+                    self.recording.insert(id, notification.to_owned());
+                }
+                let delay = self.random.between(1, 30);
+                if let Some(process) = &mut self.process {
+                    process.queue(id, changes);
+                    let boot = process.boot;
+                    self.schedule(delay, Later::Disk(boot));
+                }
+            }
+            Effect::Deliver(message) => self.deliver(*message)?,
+            Effect::Reply { to, answer } => self.replied(to, &answer),
+        }
+        Ok(())
+    }
+
+    // Decisions and messages.
+
+    fn decision(&mut self, record: &DecisionRecord) -> Result<(), String> {
+        let names: Vec<Name> =
+            record.alerts.iter().filter_map(|alert| self.names.get(alert)).copied().collect();
+        let (now, wall) = (self.now, self.wall_millis());
+        self.note(|| format!("{:?} {:?} {names:?} {:?}", record.receiver, record.group, record.decision));
+        match &record.decision {
+            Decision::Send { notification, again, .. } => {
+                self.decided.insert(notification.clone(), (now, *again));
+                for name in &names {
+                    self.may_be_told(name, &record.receiver)?;
+                    if record.group.starts_with("{}:") {
+                        self.root_told.insert(*name, now);
+                    }
+                }
+            }
+            Decision::Muted(MuteReason::Silenced(ids)) => {
+                for id in ids {
+                    let silence = self.reference.silences.get(id.as_str());
+                    let may = silence.is_none_or(|silence| {
+                        silence.over.is_none_or(|over| now <= over)
+                            && silence.starts <= wall
+                            && wall < silence.ends
+                            || silence.touched.is_some() && silence.over.is_none()
+                    });
+                    if !may {
+                        return Err(format!("wrong reason: {names:?} is held back by {id}, which is over"));
+                    }
+                }
+            }
+            Decision::Muted(MuteReason::Inhibited { by, .. }) => {
+                let by = self.names.get(by).copied();
+                let explained = names
+                    .iter()
+                    .all(|name| by.is_some_and(|by| self.reference.explained_by(name).contains(&by)));
+                if !explained {
+                    return Err(format!("wrong reason: {by:?} does not explain {names:?}"));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Nothing that is certainly muted is told.
+    fn may_be_told(&self, name: &Name, receiver: &str) -> Result<(), String> {
+        let (now, wall) = (self.now, self.wall_millis());
+        if let Some(id) = self.reference.silenced_by(name, now, wall) {
+            return Err(format!("muted: {name:?} is told although {id} silences it"));
+        }
+        if receiver == "every" && self.reference.is_quiet(&self.reference.plan.routes[1], wall) {
+            return Err(format!("muted: {name:?} is told in the quiet hour"));
+        }
+        for other in self.reference.explained_by(name) {
+            let fires = self.given.get(&other).is_some_and(|since| since + 1 < now)
+                && self.reference.lives[&other].held_since.is_some();
+            if fires && self.broken_until + MINUTE < now && self.reference.goes_on(&other, now) {
+                return Err(format!("muted: {name:?} is told although {other:?} explains it"));
+            }
+        }
+        Ok(())
+    }
+
+    fn deliver(&mut self, message: Notification) -> Result<(), String> {
+        self.summary.messages += 1;
+        let (decided, again) = self.decided.get(&message.id).copied().unwrap_or((self.now, true));
+        let of = |status| message.alerts.iter().filter(move |alert| alert.status == status);
+        if message.alerts.is_empty() {
+            return Err("empty: a message without alerts".to_owned());
+        }
+        let said = |labels: &model::Labels| {
+            let key = (message.receiver.clone(), message.integration.clone(), labels.clone());
+            self.receivers.said_firing.contains(&key)
+        };
+        if message.status == AlertStatus::Resolved
+            && !of(AlertStatus::Resolved).any(|alert| said(&alert.labels))
+        {
+            return Err(format!("resolved before firing: {}", show(&message)));
+        }
+        for alert in of(AlertStatus::Resolved) {
+            if let Some(name) =
+                name_of(&alert.labels).filter(|name| !again && self.reference.goes_on(name, decided))
+            {
+                return Err(format!("false end: {name:?} goes on: {}", show(&message)));
+            }
+        }
+        for alert in of(AlertStatus::Firing) {
+            let key = (message.receiver.clone(), message.integration.clone(), alert.labels.clone());
+            self.receivers.said_firing.insert(key);
+        }
+        let key = IntegrationKey::of(&message);
+        if let Some(process) = &mut self.process {
+            process.lineup(&key).push(Arc::new(message));
+        }
+        self.pump(&key)
+    }
+
+    /// Starts what may start.
+    fn pump(&mut self, key: &IntegrationKey) -> Result<(), String> {
+        let now = Duration::from_millis(self.now);
+        while let Some(process) = &mut self.process
+            && let Some(start) = process.lineup(key).start(now)
+        {
+            let boot = process.boot;
+            self.note(|| format!("attempt {} of {}", start.attempt, show(&start.notification)));
+            if !self.receivers.under_way.insert(stream(&start.notification)) {
+                return Err(format!("two at once: {}", show(&start.notification)));
+            }
+            // What began again is told again.
+            let names = start.notification.alerts.iter().filter_map(|alert| name_of(&alert.labels));
+            let begun = names.filter_map(|name| self.reference.lives[&name].held_since).max();
+            let excuses = Excuses {
+                since: self.excused_at.max(begun.unwrap_or(0)),
+                boot,
+                disk_is_sound: !self.features.disk_faults,
+                repeat_millis: REPEAT_INTERVAL * 1000,
+            };
+            if let Some(problem) = self.receivers.attempted(&start.notification, self.wall(), &excuses) {
+                return Err(format!("{problem}: {}", show(&start.notification)));
+            }
+            let manner = self.manner();
+            let (arrives, answers) = match manner {
+                Manner::Accepts(delay) => (Some(delay / 2), delay),
+                Manner::ForgetsToAnswer(delay) => (Some(delay), ATTEMPT),
+                Manner::Hangs => (None, ATTEMPT),
+                Manner::Refuses | Manner::Rejects | Manner::AsksToWait(_) => (None, 50),
+            };
+            if let Some(delay) = arrives {
+                self.schedule(delay, Later::Arrive(Arc::clone(&start.notification)));
+            }
+            let answer = Later::Answer(boot, key.clone(), start.id, start.notification, manner);
+            self.schedule(answers, answer);
+        }
+        if let Some(process) = &mut self.process
+            && let Some(next) = process.lineup(key).next_start()
+        {
+            let boot = process.boot;
+            let after = next.saturating_sub(now).as_millis() as u64;
+            self.schedule(after.max(1), Later::Queue(boot, key.clone()));
+        }
+        Ok(())
+    }
+
+    fn manner(&mut self) -> Manner {
+        let quick = self.random.between(20, 600);
+        if self.receivers_work {
+            return Manner::Accepts(quick);
+        }
+        match self.random.below(100) {
+            0..25 => Manner::Refuses,
+            25..35 => Manner::Rejects,
+            35..50 => Manner::ForgetsToAnswer(quick),
+            50..60 => Manner::Hangs,
+            60..80 => Manner::AsksToWait(self.random.between(1000, 120_000)),
+            80..90 => Manner::Accepts(self.random.between(1000, 14_000)),
+            _ => Manner::Accepts(quick),
+        }
+    }
+
+    fn arrive(&mut self, message: &Arc<Notification>) -> Result<(), String> {
+        self.note(|| format!("arrives: {} {}", message.id, show(message)));
+        let decided = self.decided.get(&message.id).map_or(self.now, |(at, _)| *at);
+        for alert in &message.alerts {
+            let Some(name) = name_of(&alert.labels) else { continue };
+            let key = (message.receiver.clone(), message.integration.clone(), name);
+            match alert.status {
+                AlertStatus::Firing => {
+                    self.reference
+                        .beliefs
+                        .insert(key, Belief { since: decided, message: message.id.clone(), known: false });
+                }
+                AlertStatus::Resolved => {
+                    self.reference.beliefs.remove(&key);
+                }
+            }
+        }
+        let wall = self.wall();
+        self.receivers.arrive(message, self.now, wall);
+        Ok(())
+    }
+
+    fn answer(
+        &mut self,
+        key: &IntegrationKey,
+        id: AttemptId,
+        message: &Arc<Notification>,
+        manner: Manner,
+    ) -> Result<(), String> {
+        let later = |message: &str, after, rate_limited| {
+            Err(NotifyError::Later { message: message.to_owned(), after, rate_limited })
+        };
+        let outcome = match manner {
+            Manner::Accepts(_) => Ok(Receipt::default()),
+            Manner::Rejects => Err(NotifyError::Refused { message: "refused with status 400".to_owned() }),
+            Manner::Refuses => later("refused with status 503", None, false),
+            Manner::ForgetsToAnswer(_) | Manner::Hangs => later("no answer within 15s", None, false),
+            Manner::AsksToWait(millis) => later("too many", Some(Duration::from_millis(millis)), true),
+        };
+        self.receivers.under_way.remove(&stream(message));
+        let boot = self.boot();
+        if outcome.is_ok() {
+            self.receivers.known.entry(message.id.clone()).or_default().answered = boot;
+            for alert in &message.alerts {
+                let Some(name) = name_of(&alert.labels) else { continue };
+                let key = (message.receiver.clone(), message.integration.clone(), name);
+                if let Some(belief) = self.reference.beliefs.get_mut(&key).filter(|b| b.message == message.id)
+                {
+                    belief.known = true;
+                }
+            }
+        }
+        let (now, chance) = (Duration::from_millis(self.now), self.random.number());
+        let Some(process) = &mut self.process else { return Ok(()) };
+        let step = process.lineup(key).finish(id, outcome, now, chance);
+        if let Step::Done(report) = step {
+            if report.outcome.is_err() && matches!(manner, Manner::AsksToWait(_)) {
+                return Err("given up: the receiver only asked to wait".to_owned());
+            }
+            if report.outcome.is_err() {
+                self.receivers.known.entry(report.notification.id.clone()).or_default().given_up = true;
+            }
+            let outcome = report.outcome.map_err(|failure| failure.message);
+            self.note(|| format!("outcome of {}: {outcome:?}", report.notification.id));
+            self.step(Event::Delivered { notification: report.notification.id.clone(), outcome })?;
+        }
+        self.pump(key)
+    }
+
+    // The disk.
+
+    fn set_disk(&mut self, works: bool) {
+        self.disk_works = works;
+        self.disk.set_capacity(None);
+    }
+
+    fn write(&mut self) -> Result<(), String> {
+        let Some(process) = &mut self.process else { return Ok(()) };
+        if process.waiting.is_empty() {
+            return Ok(());
+        }
+        let boot = process.boot;
+        let mut dies = false;
+        if !self.disk_works {
+            match self.random.below(4) {
+                0 => self.disk.fail_at(self.disk.calls() + self.random.below(3), Fault::Error),
+                1 => self.disk.set_capacity(Some(self.disk.used() + self.random.below(200))),
+                _ => self.disk.set_capacity(None),
+            }
+        }
+        if self.features.crashes && !self.healing && self.random.below(300) == 0 {
+            // In the middle of it.
+            self.disk.fail_at(self.disk.calls() + self.random.below(4), Fault::Crash);
+            dies = true;
+        }
+        let answers = process.commit();
+        if dies {
+            self.excused_at = self.now;
+            self.die();
+            return Ok(());
+        }
+        process.tidy();
+        for (committer, answer) in answers {
+            if self.boot() != Some(boot) {
+                break;
+            }
+            if let Err(error) = &answer {
+                (self.excused_at, self.broken_until) = (self.now, self.now);
+                self.note(|| format!("not written: {error}"));
+            }
+            match (committer, answer) {
+                (Committer::Alerting(id), Ok(())) => {
+                    if let Some(notification) = self.recording.remove(&id) {
+                        self.receivers.known.entry(notification).or_default().recorded = true;
+                    }
+                    self.step(Event::Committed(id))?;
+                }
+                (Committer::Alerting(commit), Err(error)) => {
+                    self.recording.remove(&commit);
+                    let (failure, message) = (failure_of(&error), error.to_string());
+                    self.step(Event::CommitFailed { commit, failure, message })?;
+                }
+                (Committer::Rules(group), _) => self.send(group)?,
+            }
+        }
+        Ok(())
+    }
+
+    // Rules and senders.
+
+    fn next_evaluation(&mut self, boot: u64, group: usize) {
+        let every = (INTERVALS[group] * 1000) as i64;
+        let passed = self.wall().as_millis().rem_euclid(every);
+        let wait = (every - passed) as u64;
+        let at = self.wall().plus_millis(wait as i64);
+        self.schedule(wait, Later::Evaluate(boot, group, at));
+    }
+
+    fn evaluate(&mut self, group: usize, at: Timestamp) -> Result<(), String> {
+        let rules: &[&str] = if group == 0 { &OWN[..2] } else { &OWN[2..] };
+        let fails = self.features.failed_evaluations && !self.healing;
+        let mut found = Vec::new();
+        for rule in rules {
+            if fails && self.random.percent(15) {
+                found.push(None);
+                continue;
+            }
+            found.push(Some(
+                self.truth.iter().filter(|name| name.alert == *rule).copied().collect::<Vec<_>>(),
+            ));
+        }
+        let now = self.now;
+        for (rule, found) in rules.iter().zip(&found) {
+            for host in HOSTS {
+                if let Some(found) = found {
+                    let name = Name { alert: rule, host };
+                    self.reference.found(name, found.contains(&name), now);
+                } else {
+                    self.broken_until = self.broken_until.max(now);
+                }
+            }
+        }
+        self.note(|| format!("rules of group {group} find {found:?} at {at:?}"));
+        let Some(process) = &mut self.process else { return Ok(()) };
+        let changed = process.evaluate(group, &found, at);
+        self.alive_until = self.alive_until.max(at);
+        let boot = process.boot;
+        // The server's loop: late evaluations are missed ones, and a clock that went back starts the rhythm anew.
+        let interval = Duration::from_secs(INTERVALS[group]);
+        let (next, wall) = (at + interval, self.wall());
+        if next > wall && next.since(wall) <= interval {
+            self.schedule(next.since(wall).as_millis() as u64, Later::Evaluate(boot, group, next));
+        } else {
+            self.next_evaluation(boot, group);
+        }
+        if changed {
+            let delay = self.random.between(1, 30);
+            if let Some(process) = &mut self.process {
+                process.keep(group, wall);
+                self.schedule(delay, Later::Disk(boot));
+            }
+            return Ok(());
+        }
+        self.send(group)
+    }
+
+    fn send(&mut self, group: usize) -> Result<(), String> {
+        let wall = self.wall();
+        let Some(process) = &mut self.process else { return Ok(()) };
+        let alerts = process.alerts_to_send(group, wall);
+        if alerts.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<(Name, bool)> =
+            alerts.iter().filter_map(|alert| Some((name_of(&alert.labels)?, alert.ends_at > wall))).collect();
+        self.note(|| format!("rules send {names:?}, the first until {:?}", alerts[0].ends_at));
+        self.step(Event::Evaluated(alerts))?;
+        self.note_given(&names);
+        Ok(())
+    }
+
+    fn note_given(&mut self, names: &[(Name, bool)]) {
+        if self.process.is_none() {
+            return;
+        }
+        for (name, fires) in names {
+            if *fires {
+                self.given.entry(*name).or_insert(self.now);
+            } else {
+                self.given.remove(name);
+                self.root_told.remove(name);
+            }
+        }
+    }
+
+    fn post(&mut self) -> Result<(), String> {
+        if self.process.is_none() {
+            return Ok(());
+        }
+        let (now, wall) = (self.now, self.wall());
+        self.ends_posted.retain(|_, (_, until)| now < *until);
+        let given_end = self.random.percent(50);
+        let draft =
+            |name: &Name, ends_at| AlertDraft { labels: labels(name), ends_at, ..AlertDraft::default() };
+        let mut names = Vec::new();
+        let mut alerts = Vec::new();
+        for name in self.truth.iter().filter(|name| POSTED.contains(&name.alert)) {
+            alerts.push(draft(name, given_end.then_some(wall + Duration::from_secs(240))));
+            names.push((*name, true));
+        }
+        for (name, (ended, _)) in &self.ends_posted {
+            let ended = (*ended).min(wall);
+            alerts.push(AlertDraft { starts_at: Some(ended.plus_millis(-1000)), ..draft(name, Some(ended)) });
+            names.push((*name, false));
+        }
+        if alerts.is_empty() {
+            return Ok(());
+        }
+        self.ordinal += 1;
+        let reply = ReplyTo(self.ordinal);
+        self.asked.insert(reply, Asked::Posted(names.clone()));
+        self.step(Event::PostAlerts { alerts, reply })?;
+        self.note_given(&names);
+        Ok(())
+    }
+
+    fn replied(&mut self, to: ReplyTo, answer: &Answer) {
+        let now = self.now;
+        match (self.asked.remove(&to), answer) {
+            (Some(Asked::Silence(id, known)), Answer::Silence(Ok(stored))) => {
+                self.note(|| format!("{stored} is in force"));
+                let known = KnownSilence { confirmed: Some(now), ..known };
+                if stored.as_str() != id
+                    && let Some(old) = self.reference.silences.get_mut(&id)
+                {
+                    old.touched.get_or_insert(now);
+                }
+                self.reference.silences.insert(stored.as_str().to_owned(), known);
+            }
+            // It is not known whether it is there.
+            (Some(Asked::Silence(id, known)), _) => {
+                let known = KnownSilence { touched: Some(now), ..known };
+                self.reference.silences.entry(id).or_insert(known);
+            }
+            (Some(Asked::Expire(id)), Answer::Expired(Ok(()))) => {
+                if let Some(silence) = self.reference.silences.get_mut(&id) {
+                    silence.over.get_or_insert(now);
+                    silence.by_hand = true;
+                }
+            }
+            (Some(Asked::Posted(names)), Answer::Alerts(_)) => {
+                for (name, _) in names.into_iter().filter(|(name, fires)| *fires && self.truth.contains(name))
+                {
+                    self.reference.posted(name, now);
+                }
+            }
+            _ => {}
+        }
+        let wall = self.wall_millis();
+        self.reference.look(now, wall);
+    }
+
+    // Operators and fate.
+
+    fn act(&mut self) -> Result<(), String> {
+        let all: Vec<Name> = Name::all().collect();
+        let name = *self.random.pick(&all);
+        match self.random.below(100) {
+            0..34 => self.begin_alert(name)?,
+            34..58 => self.end_alert(name)?,
+            58..70 if self.features.silences => self.silence(&name)?,
+            70..76 if self.features.silences => self.expire()?,
+            76..82 if self.features.reloads => self.reload()?,
+            82..85 if self.features.crashes => self.die(),
+            85..89 if self.features.disk_faults => {
+                let works = !self.disk_works;
+                self.set_disk(works);
+                self.broken_until = self.now;
+                self.note(|| format!("the disk works: {works}"));
+            }
+            89..94 if self.features.receiver_faults => {
+                self.receivers_work = !self.receivers_work;
+                self.broken_until = self.now;
+                let works = self.receivers_work;
+                self.note(|| format!("receivers work: {works}"));
+            }
+            94..96 if self.features.clock_steps => self.set_clock(),
+            _ => {}
+        }
+        let (now, wall) = (self.now, self.wall_millis());
+        self.reference.look(now, wall);
+        Ok(())
+    }
+
+    fn begin_alert(&mut self, name: Name) -> Result<(), String> {
+        if !self.truth.insert(name) {
+            return Ok(());
+        }
+        self.note(|| format!("{name:?} begins"));
+        self.ends_posted.remove(&name);
+        if POSTED.contains(&name.alert) { self.post() } else { Ok(()) }
+    }
+
+    fn end_alert(&mut self, name: Name) -> Result<(), String> {
+        if !self.truth.remove(&name) {
+            return Ok(());
+        }
+        self.note(|| format!("{name:?} ends"));
+        if !POSTED.contains(&name.alert) {
+            return Ok(());
+        }
+        if self.random.percent(30) && !self.features.disk_faults {
+            // The sender says nothing more: the last end that it gave counts.
+            self.reference.withdrawn(name, self.now, self.now + 6 * MINUTE);
+            return Ok(());
+        }
+        self.ends_posted.insert(name, (self.wall(), self.now + 15 * MINUTE));
+        self.reference.withdrawn(name, self.now, self.now + POST_EVERY);
+        self.post()
+    }
+
+    fn silence(&mut self, name: &Name) -> Result<(), String> {
+        if self.process.is_none() {
+            return Ok(());
+        }
+        let label = *self.random.pick(&["alertname", "host", "severity"]);
+        let mut values = vec![name.label(label)];
+        if label == "alertname" && self.random.percent(40) {
+            values.push(if values[0] == "Slow" { "Fire" } else { "Slow" });
+        }
+        let pick = Pick { label, values };
+        let wall = self.wall_millis();
+        let mut ends = wall + self.random.between(60_000, 25 * MINUTE);
+        // Now and then exactly when a group is looked at.
+        if self.random.percent(40)
+            && let Some(process) = &self.process
+            && let Some(next) =
+                process.alerting.view(self.wall()).groups.first().map(|group| group.next_flush)
+        {
+            let at = (next.as_millis() - START.as_millis()).max(0) as u64;
+            ends = if at > wall { at } else { ends };
+        }
+        self.ordinal += 1;
+        let reply = ReplyTo(self.ordinal);
+        let mut id = format!("silence-{}", self.ordinal);
+        let fresh_id = SilenceId::new(&id);
+        let mut known = KnownSilence {
+            pick,
+            starts: wall,
+            ends,
+            confirmed: None,
+            touched: None,
+            over: None,
+            by_hand: false,
+        };
+        let mut edited = None;
+        // Or another end for one that is there.
+        let active = |silence: &KnownSilence| {
+            silence.touched.is_none()
+                && silence.over.is_none()
+                && wall < silence.ends
+                && silence.starts <= wall
+        };
+        if self.random.percent(30)
+            && let Some((old, silence)) = self.reference.silences.iter_mut().find(|(_, s)| active(s))
+        {
+            silence.touched = Some(self.now);
+            known.pick = silence.pick.clone();
+            known.starts = silence.starts;
+            edited = Some(SilenceId::new(old));
+            id = old.clone();
+        }
+        let draft = SilenceDraft {
+            id: edited,
+            matcher_sets: vec![matchers(&known.pick.text())],
+            starts_at: Some(START.plus_millis(known.starts as i64)),
+            ends_at: Some(START.plus_millis(ends as i64)),
+            ..SilenceDraft::default()
+        };
+        self.note(|| format!("silence {id} {} until {ends}", known.pick.text()));
+        self.asked.insert(reply, Asked::Silence(id, known));
+        self.step(Event::PutSilence { draft, fresh_id, reply })
+    }
+
+    fn expire(&mut self) -> Result<(), String> {
+        let wall = self.wall_millis();
+        let goes_on = |(id, silence): (&String, &KnownSilence)| (wall < silence.ends).then(|| id.clone());
+        let ids: Vec<String> = self.reference.silences.iter().filter_map(goes_on).collect();
+        if ids.is_empty() || self.process.is_none() {
+            return Ok(());
+        }
+        let id = self.random.pick(&ids).clone();
+        self.expire_one(&id)
+    }
+
+    fn expire_one(&mut self, id: &str) -> Result<(), String> {
+        let now = self.now;
+        if let Some(silence) = self.reference.silences.get_mut(id) {
+            silence.touched.get_or_insert(now);
+        }
+        self.ordinal += 1;
+        let reply = ReplyTo(self.ordinal);
+        self.asked.insert(reply, Asked::Expire(id.to_owned()));
+        self.note(|| format!("expire {id}"));
+        self.step(Event::ExpireSilence { id: SilenceId::new(id), reply })
+    }
+
+    fn reload(&mut self) -> Result<(), String> {
+        let variant = if self.random.percent(50) { self.variant } else { self.random.below(4) };
+        let same = variant == self.variant;
+        self.variant = variant;
+        let plan = plan::plan(variant, &self.features);
+        self.note(|| format!("reload {variant}"));
+        self.config = alerting_config(&plan);
+        if !same {
+            // An alert that changes groups is told by the other one.
+            (self.excused_at, self.reference.plan_since) = (self.now, self.now);
+        }
+        let groups = rule_groups(&plan);
+        self.reference.plan = plan;
+        let wall = self.wall();
+        let Some(process) = &mut self.process else { return Ok(()) };
+        let boot = process.boot;
+        for (at, group) in groups.into_iter().enumerate() {
+            if *process.groups[at].group() != group {
+                process.groups[at].replace(group, wall);
+                process.keep(at, wall);
+            }
+        }
+        self.schedule(5, Later::Disk(boot));
+        // What is due now is not the reload's doing.
+        self.step(Event::Tick)?;
+        let Some(process) = self.process.as_ref().filter(|process| process.boot == boot) else {
+            return Ok(());
+        };
+        let before = process.alerting.view(wall);
+        let messages = self.decided.len();
+        self.step(Event::Reload(Arc::clone(&self.config)))?;
+        if !same || self.boot() != Some(boot) {
+            return Ok(());
+        }
+        if self.decided.len() > messages {
+            return Err("reload: nothing changed, and somebody is told".to_owned());
+        }
+        let Some(process) = &self.process else { return Ok(()) };
+        let after = process.alerting.view(wall);
+        let rhythm = |view: &alerting::AlertingView| {
+            let mut all: Vec<_> = view.groups.iter().map(|g| (g.key.clone(), g.next_flush)).collect();
+            all.sort();
+            all
+        };
+        let (before, after) = (rhythm(&before), rhythm(&after));
+        // What was due at this very moment has gone on.
+        let moved = before.iter().any(|(key, at)| *at > wall && !after.contains(&(key.clone(), *at)));
+        if moved { Err("reload: nothing changed, and a group changes its rhythm".to_owned()) } else { Ok(()) }
+    }
+
+    fn set_clock(&mut self) {
+        let step = if self.random.percent(50) { 3_600_000 } else { -3_600_000 };
+        // Not before the start, for the sake of unsigned times.
+        if self.now as i64 + self.skew + step < 0 {
+            return;
+        }
+        let (now, before) = (self.now, self.wall_millis());
+        let running = self.process.is_some();
+        for silence in self.reference.silences.values_mut().filter(|silence| !silence.by_hand) {
+            match running {
+                true if silence.ends <= before && silence.touched.is_none() => {
+                    silence.over.get_or_insert(now);
+                }
+                true => {}
+                // A process that starts later cannot know what the clock said before.
+                false => {
+                    silence.over = None;
+                    silence.touched.get_or_insert(now);
+                }
+            }
+        }
+        self.skew += step;
+        self.clock_set_at = self.now;
+        self.note(|| format!("the clock is set by {step} ms"));
+        (self.excused_at, self.broken_until) = (self.now, self.now + LONGEST_SLEEP);
+        let (now, wall) = (self.now, self.wall_millis());
+        self.reference.interrupted(now);
+        // What mutes goes on muting if the clock goes back. Whoever is down does not notice.
+        for silence in self.reference.silences.values_mut().filter(|silence| silence.starts > wall) {
+            match running {
+                true => silence.starts = wall,
+                false => drop(silence.touched.get_or_insert(now)),
+            }
+        }
+    }
+
+    /// From here on nothing goes wrong.
+    fn heal(&mut self) -> Result<(), String> {
+        self.healing = true;
+        self.note(|| "everything heals".to_owned());
+        self.set_disk(true);
+        self.receivers_work = true;
+        self.broken_until = self.now;
+        self.schedule(0, Later::Start);
+        for id in self.reference.silences.keys().cloned().collect::<Vec<_>>() {
+            self.expire_one(&id)?;
+        }
+        let (now, wall) = (self.now, self.wall_millis());
+        self.reference.look(now, wall);
+        Ok(())
+    }
+
+    /// Whether everybody knows what they should.
+    fn check(&mut self) -> Result<(), String> {
+        let (now, wall) = (self.now, self.wall_millis());
+        self.reference.look(now, wall);
+        if !self.disk_works || !self.receivers_work || self.process.is_none() {
+            self.broken_until = now;
+        }
+        let calm = self.calm();
+        if self.broken_until + calm > now {
+            return Ok(());
+        }
+        self.summary.checks += 1;
+        match self.reference.unlearned(now - calm)[..] {
+            [] => Ok(()),
+            ref problems => Err(problems.join("\n")),
+        }
+    }
+}
+
+fn show(message: &Notification) -> String {
+    let alerts: Vec<String> =
+        message.alerts.iter().map(|a| format!("{} {}", a.status.as_str(), a.labels)).collect();
+    let reason: NotifyReason = message.reason;
+    format!("{}/{}: {}: {}", message.receiver, message.integration, reason.as_str(), alerts.join(", "))
+}
