@@ -16,6 +16,7 @@ mod page;
 mod peers;
 mod plugins;
 mod query;
+mod remote_write;
 mod rule_tests;
 mod sandbox;
 mod wrong_input;
