@@ -1,6 +1,7 @@
 //! PromQL put together: parse, plan, select, evaluate; with limits, a concurrency cap and counters.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -8,8 +9,8 @@ use std::time::Duration;
 
 use api::{Queries, QueryAnswer, QueryRequest, QueryTimings};
 use futures_util::FutureExt as _;
-use model::{Matrix, SeriesReader, Timestamp, Vector, VectorSample};
-use ports::{BoxFuture, Clock, Query, QueryError, QueryErrorKind, Select, Steps};
+use model::{Matrix, Selection, SeriesReader, Timestamp, Vector, VectorSample};
+use ports::{BoxFuture, Clock, Query, QueryError, QueryErrorKind, Select, SelectError, Steps};
 use promql::{
     EvalError, EvalOptions, Expr, NanoClock, Node, ParseOptions, Plan, Range, Stop, Value, ValueKind,
 };
@@ -90,12 +91,55 @@ struct Asked<'a> {
     timeout: Option<Duration>,
     /// How long it has waited for its turn.
     queued: Duration,
+    /// What was selected already at this time.
+    memo: Option<&'a Memo>,
 }
 
-/// The engine for one that asks.
-pub(crate) struct AskedQuery<'a> {
+/// The engine for the rules of one group at one time: what several of them select is looked up once.
+pub(crate) struct RuleQuery<'a> {
     engine: &'a QueryEngine,
     by: AskedBy<'a>,
+    memo: Memo,
+}
+
+impl RuleQuery<'_> {
+    /// Forgets what was selected: a rule stored something that a later one may ask for.
+    pub(crate) fn forget(&self) {
+        self.memo.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// Selections by their hash, and what was found.
+#[derive(Default)]
+struct Memo(Mutex<HashMap<u64, (Selection, Arc<dyn SeriesReader>)>>);
+
+impl Memo {
+    fn key(selection: &Selection) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (selection.start.as_millis(), selection.end.as_millis()).hash(&mut hasher);
+        for matcher in &selection.matchers {
+            (matcher.name(), matcher.op(), matcher.pattern()).hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
+    async fn find(
+        &self,
+        store: &Arc<dyn Select>,
+        selection: Selection,
+    ) -> Result<Arc<dyn SeriesReader>, SelectError> {
+        let key = Memo::key(&selection);
+        {
+            let found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((_, reader)) = found.get(&key).filter(|(same, _)| *same == selection) {
+                return Ok(Arc::clone(reader));
+            }
+        }
+        let reader = Arc::clone(store).find(selection.clone()).await?;
+        let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        found.insert(key, (selection, Arc::clone(&reader)));
+        Ok(reader)
+    }
 }
 
 /// Counts a query as under way: while somebody waits for it, and until its evaluation has ended.
@@ -152,8 +196,8 @@ impl QueryEngine {
     }
 
     /// Asks for a rule of this group: the query log names it.
-    pub(crate) fn for_rule<'a>(&'a self, file: &'a str, group: &'a str) -> AskedQuery<'a> {
-        AskedQuery { engine: self, by: AskedBy::Rule { file, group } }
+    pub(crate) fn for_rules<'a>(&'a self, file: &'a str, group: &'a str) -> RuleQuery<'a> {
+        RuleQuery { engine: self, by: AskedBy::Rule { file, group }, memo: Memo::default() }
     }
 
     /// The step of subqueries that name none: the global evaluation interval.
@@ -249,7 +293,10 @@ impl QueryEngine {
         let mut plan = Plan::new(&expr, range, &options).map_err(|error| query_error(&error))?;
         let mut data: Vec<Arc<dyn SeriesReader>> = Vec::new();
         for selection in plan.take_selections() {
-            let found = Arc::clone(&self.store).find(selection).await;
+            let found = match asked.memo {
+                Some(memo) => memo.find(&self.store, selection).await,
+                None => Arc::clone(&self.store).find(selection).await,
+            };
             data.push(
                 found
                     .map_err(|error| QueryError { kind: QueryErrorKind::Internal, message: error.message })?,
@@ -340,36 +387,48 @@ fn vector_of(value: Value) -> Result<Vector, QueryError> {
 
 impl Query for QueryEngine {
     fn instant<'a>(&'a self, expr: &'a str, at: Timestamp) -> BoxFuture<'a, Result<Vector, QueryError>> {
-        Box::pin(self.instant_by(expr, at, AskedBy::Other))
+        Box::pin(self.instant_by(expr, at, AskedBy::Other, None))
     }
 
     fn range<'a>(&'a self, expr: &'a str, steps: Steps) -> BoxFuture<'a, Result<Matrix, QueryError>> {
-        Box::pin(self.range_by(expr, steps, AskedBy::Other))
+        Box::pin(self.range_by(expr, steps, AskedBy::Other, None))
     }
 }
 
-impl Query for AskedQuery<'_> {
+impl Query for RuleQuery<'_> {
     fn instant<'a>(&'a self, expr: &'a str, at: Timestamp) -> BoxFuture<'a, Result<Vector, QueryError>> {
-        Box::pin(self.engine.instant_by(expr, at, self.by))
+        Box::pin(self.engine.instant_by(expr, at, self.by, Some(&self.memo)))
     }
 
     fn range<'a>(&'a self, expr: &'a str, steps: Steps) -> BoxFuture<'a, Result<Matrix, QueryError>> {
-        Box::pin(self.engine.range_by(expr, steps, self.by))
+        Box::pin(self.engine.range_by(expr, steps, self.by, Some(&self.memo)))
     }
 }
 
 impl QueryEngine {
-    fn asked<'a>(&self, expr: &'a str, range: Range, by: AskedBy<'a>) -> Asked<'a> {
-        Asked { expr, range, by, options: self.options(None), timeout: None, queued: Duration::ZERO }
+    fn asked<'a>(&self, expr: &'a str, range: Range, by: AskedBy<'a>, memo: Option<&'a Memo>) -> Asked<'a> {
+        Asked { expr, range, by, options: self.options(None), timeout: None, queued: Duration::ZERO, memo }
     }
 
-    async fn instant_by(&self, expr: &str, at: Timestamp, by: AskedBy<'_>) -> Result<Vector, QueryError> {
-        vector_of(self.run(self.asked(expr, Range::instant(at), by)).await?.answer.value)
+    async fn instant_by(
+        &self,
+        expr: &str,
+        at: Timestamp,
+        by: AskedBy<'_>,
+        memo: Option<&Memo>,
+    ) -> Result<Vector, QueryError> {
+        vector_of(self.run(self.asked(expr, Range::instant(at), by, memo)).await?.answer.value)
     }
 
-    async fn range_by(&self, expr: &str, steps: Steps, by: AskedBy<'_>) -> Result<Matrix, QueryError> {
+    async fn range_by(
+        &self,
+        expr: &str,
+        steps: Steps,
+        by: AskedBy<'_>,
+        memo: Option<&Memo>,
+    ) -> Result<Matrix, QueryError> {
         let range = Range::new(steps.start, steps.end, steps.step);
-        match self.run(self.asked(expr, range, by)).await?.answer.value {
+        match self.run(self.asked(expr, range, by, memo)).await?.answer.value {
             Value::Matrix(matrix) => Ok(matrix),
             _ => Err(QueryError {
                 kind: QueryErrorKind::BadData,
@@ -405,6 +464,7 @@ impl Queries for QueryEngine {
                 options,
                 timeout: request.timeout,
                 queued: began.elapsed(),
+                memo: None,
             })
             .await
         })
@@ -416,3 +476,6 @@ fn nano_clock() -> NanoClock {
     let began = Instant::now();
     NanoClock::new(move || u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX))
 }
+
+#[cfg(test)]
+mod tests;

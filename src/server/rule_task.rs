@@ -337,14 +337,15 @@ impl GroupTask {
         let group = Arc::clone(self.state.group());
         let mut changed = false;
         let (mut samples, mut rules_micros) = (0, 0);
+        let engine = Arc::clone(&self.world.engine);
+        let asked = engine.for_rules(&group.file, &group.name);
         for (index, rule) in group.rules.iter().enumerate() {
             if *self.stop.borrow() {
                 return;
             }
             let rule_started = Instant::now();
-            let found = self.find(&group, rule, at).await;
-            let engine = Arc::clone(&self.world.engine);
             let query_at = at - group.query_offset;
+            let found = rule.condition.evaluate(query_at, &asked).await;
             let mut query = |text: &str| engine.instant_now(text, query_at);
             let outcome =
                 self.state.apply(index, found, at, rule_started.elapsed(), &settings.external, &mut query);
@@ -363,7 +364,10 @@ impl GroupTask {
                     for change in &evaluated.changes {
                         tracing::debug!(rule = %rule.name, alert = %change.alert.labels, reason = change.reason.as_str(), "Alert changed.");
                     }
-                    self.store_of(index, evaluated.rows);
+                    if !evaluated.rows.is_empty() {
+                        asked.forget();
+                        self.store_of(index, evaluated.rows);
+                    }
                 }
                 Err(error) => {
                     RuleStats::add(&self.stats.failures, 1);
@@ -392,18 +396,6 @@ impl GroupTask {
         self.stats.last_rules_micros.store(rules_micros, Ordering::Relaxed);
         self.state.finish(at, started.elapsed());
         self.view.send_replace(Arc::new(self.state.view()));
-    }
-
-    /// Asks the condition; one that does not come back within the group's interval is an error.
-    async fn find(
-        &self,
-        group: &RuleGroup,
-        rule: &rules::Rule,
-        at: Timestamp,
-    ) -> Result<rules::Found, EvalError> {
-        let query_at = at - group.query_offset;
-        let engine = self.world.engine.for_rule(&group.file, &group.name);
-        rule.condition.evaluate(query_at, &engine).await
     }
 
     fn store(&self, rows: Vec<ports::Row>) -> Option<ports::Appended> {
