@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use model::{Alert, LabelsBuilder, Matcher, RelabelRule, Selection, Timestamp};
-use ports::{Append, Change, Clock, Coord, EvalError, Select, WriteBatch};
+use ports::{Append, Change, Clock, Coord, Select, WriteBatch};
 use rules::{ALERTS_FOR_STATE, External, GroupState, GroupView, RestoreLimits, RuleGroup, StateSample};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
