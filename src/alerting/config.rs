@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use crate::{InhibitRule, MatcherMode, Receiver, Route, RouteProblem, RouteSpec, RouteTree, TimeInterval};
+use crate::{InhibitRule, MatcherMode, Receiver, RouteProblem, RouteSpec, RouteTree, TimeInterval};
 
 /// Bounds on what people and senders can put into memory. `None` is no bound.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,21 +65,6 @@ impl AlertingConfig {
             matcher_mode: MatcherMode::default(),
             limits: AlertingLimits::default(),
         }
-    }
-
-    /// Whether the groups of a route are told the same, at the same times, by this configuration and by `other`, where the
-    /// route is `theirs`.
-    pub(crate) fn decides_alike(&self, other: &AlertingConfig, ours: &Route, theirs: &Route) -> bool {
-        let same_route = (&ours.receiver, &ours.group_by, ours.group_wait, ours.group_interval)
-            == (&theirs.receiver, &theirs.group_by, theirs.group_wait, theirs.group_interval)
-            && ours.repeat_interval == theirs.repeat_interval
-            && ours.mute_time_intervals == theirs.mute_time_intervals
-            && ours.active_time_intervals == theirs.active_time_intervals;
-        let intervals = || ours.mute_time_intervals.iter().chain(&ours.active_time_intervals);
-        same_route
-            && self.receiver(&ours.receiver) == other.receiver(&theirs.receiver)
-            && self.inhibit_rules == other.inhibit_rules
-            && intervals().all(|name| self.time_intervals.get(name) == other.time_intervals.get(name))
     }
 
     /// Everything that is wrong with a tree and the names in it. An empty list means that

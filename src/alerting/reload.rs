@@ -1,10 +1,9 @@
 //! Another configuration is in force: groups whose route and labels are the same go on, with their alerts and the log.
 //!
-//! A group for which nothing changed keeps its rhythm. Any other that was flushed before is looked at at once, so that the
-//! new configuration takes effect now and not at the next tick; what was told stays told. Inhibition and silences are in
-//! place before that.
+//! Every group that was flushed before is looked at at once, so that the new configuration takes effect now and not at the
+//! next tick; what was told stays told. Inhibition and silences are in place before that.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use model::{AlertStatus, PlantedBug};
@@ -15,13 +14,10 @@ use crate::alerting::Alerting;
 use crate::group::{GroupId, group_key};
 use crate::inhibition::Inhibitor;
 use crate::record::Key;
-use crate::route::RouteId;
 
 impl Alerting {
     pub(crate) fn reload(&mut self, config: Arc<AlertingConfig>) {
-        let before = std::mem::replace(&mut self.config, config);
-        let routes_before: BTreeMap<GroupId, RouteId> =
-            self.groups.iter().map(|(id, group)| (id, group.route)).collect();
+        self.config = config;
         self.inhibitor = Inhibitor::new(&self.config.inhibit_rules);
         let alerts = self.alerts.ids();
         for id in &alerts {
@@ -30,9 +26,6 @@ impl Alerting {
         let mut kept = BTreeSet::new();
         for id in &alerts {
             self.keep_membership(*id, &mut kept);
-        }
-        if PlantedBug::ReloadStartsGroupsAnew.is_planted() {
-            kept.clear();
         }
         if PlantedBug::ReloadForgetsWhatWasTold.is_planted() {
             self.log.iter_mut().for_each(|entry| entry.told = None);
@@ -48,14 +41,8 @@ impl Alerting {
                 self.join_new_groups(id);
             }
         }
-        for id in self.groups.ids() {
-            let route = self.config.routes.route(self.groups.get(id).route);
-            let unchanged = routes_before
-                .get(&id)
-                .is_some_and(|old| before.decides_alike(&self.config, before.routes.route(*old), route));
-            if !unchanged {
-                self.look_at_once(id);
-            }
+        for group in self.groups.ids() {
+            self.look_at_once(group);
         }
         let silences: Vec<_> = self.silences.iter().cloned().collect();
         for silence in silences {

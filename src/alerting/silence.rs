@@ -83,7 +83,7 @@ pub struct Silence {
 impl Silence {
     /// Where it is in its life at `now`.
     pub fn state(&self, now: Timestamp) -> SilenceState {
-        if self.ends_at <= self.updated_at {
+        if self.ends_at == self.updated_at && self.starts_at < self.ends_at {
             // Somebody ended it: it stays so, whatever the clock says later.
             SilenceState::Expired
         } else if now < self.starts_at {

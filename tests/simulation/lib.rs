@@ -3,7 +3,7 @@
 //!
 //! One seed, one thread, virtual time: the same seed gives the same run, every time. Checked at every decision, message
 //! and start: nothing muted is told, nothing ends that did not begin or that goes on, nothing is repeated without a
-//! recorded cause, a reload that changes nothing does nothing, what was confirmed is there. Checked every 20 seconds,
+//! recorded cause, what was confirmed is there. Checked every 20 seconds,
 //! when nothing has been broken for long enough: everybody knows what fires, and of nothing that is over.
 //! Start at [`run`]; `cargo run --release -p simulation -- --help` runs many.
 
