@@ -57,7 +57,7 @@ fn accept(headers: &HeaderMap) -> &str {
 }
 
 async fn metrics(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
-    let (body, content_type) = api.views.metrics(accept(&headers));
+    let (body, content_type) = api.views.metrics(accept(&headers)).await;
     ([(header::CONTENT_TYPE, content_type)], body).into_response()
 }
 

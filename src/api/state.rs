@@ -139,7 +139,7 @@ pub trait Views: Send + Sync {
     /// How the server is doing.
     fn health(&self) -> HealthView;
     /// Our own metrics, as text in the format that `accept` asks for, with its content type.
-    fn metrics(&self, accept: &str) -> (String, &'static str);
+    fn metrics<'a>(&'a self, accept: &'a str) -> BoxFuture<'a, (String, &'static str)>;
 }
 
 /// Why a change was not made.

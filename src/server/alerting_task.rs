@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use alerting::{
     AlertDraft, Alerting, AlertingConfig, AlertingView, AlertsAnswer, Answer, CommitFailure, CommitId,
-    Decision, DecisionRecord, Effect, Event, ReplyTo, SilenceDraft, SilenceError, SilenceId,
+    Decision, DecisionRecord, Effect, Event, ReplyTo, SilenceDraft, SilenceError, SilenceId, Stats,
 };
 use api::DeliveryView;
 use model::{Alert, AlertStatus, Timestamp};
@@ -34,6 +34,7 @@ pub(crate) enum Wake {
     PutSilence(SilenceDraft, oneshot::Sender<Result<SilenceId, SilenceError>>),
     ExpireSilence(SilenceId, oneshot::Sender<Result<(), SilenceError>>),
     View(oneshot::Sender<Arc<AlertingView>>),
+    Numbers(oneshot::Sender<(Arc<AlertingView>, Stats)>),
     Reload(Arc<AlertingConfig>),
     Committed(CommitId, Result<(), CoordError>),
     Stop,
@@ -110,6 +111,11 @@ impl AlertingHandle {
 
     pub(crate) async fn view(&self) -> Option<Arc<AlertingView>> {
         self.ask(Wake::View).await
+    }
+
+    /// What there is, and what was counted.
+    pub(crate) async fn numbers(&self) -> Option<(Arc<AlertingView>, Stats)> {
+        self.ask(Wake::Numbers).await
     }
 }
 
@@ -241,6 +247,11 @@ impl AlertingTask {
             Wake::View(reply) => {
                 // Who asked may have gone away.
                 let _ = reply.send(self.look());
+                return;
+            }
+            Wake::Numbers(reply) => {
+                let view = self.look();
+                let _ = reply.send((view, self.core.stats().clone()));
                 return;
             }
             Wake::Stop => return,

@@ -468,12 +468,18 @@ fn scrape_manager(
 ) -> ScrapeManager {
     let cell = Arc::clone(running);
     let own: Arc<dyn Collector> = Arc::new(SelfCollector::new(move || {
-        let points =
-            cell.get().and_then(std::sync::Weak::upgrade).map(|running| running.points()).unwrap_or_default();
-        let names: std::collections::BTreeSet<&str> = points.iter().map(|p| p.labels.metric_name()).collect();
-        let metadata =
-            names.into_iter().map(|name| (name.to_owned(), crate::metrics::metadata(name))).collect();
-        (points, metadata)
+        let running = cell.get().and_then(std::sync::Weak::upgrade);
+        Box::pin(async move {
+            let points = match running {
+                Some(running) => running.points().await,
+                None => Vec::new(),
+            };
+            let names: std::collections::BTreeSet<&str> =
+                points.iter().map(|p| p.labels.metric_name()).collect();
+            let metadata =
+                names.into_iter().map(|name| (name.to_owned(), crate::metrics::metadata(name))).collect();
+            (points, metadata)
+        })
     }));
     let host = Arc::clone(host);
     ScrapeManager::new(

@@ -230,7 +230,7 @@ impl Running {
     }
 
     /// Everything that `/metrics` shows, as points.
-    pub(crate) fn points(&self) -> Vec<ports::Point> {
+    pub(crate) async fn points(&self) -> Vec<ports::Point> {
         let mut points = Points::default();
         let version = env!("CARGO_PKG_VERSION");
         for name in ["prometheus_build_info", "alertmanager_build_info", "foghorn_build_info"] {
@@ -248,6 +248,7 @@ impl Running {
         self.rule_points(&mut points);
         self.notify_points(&mut points);
         self.others.points(&mut points);
+        self.alerting_points(&mut points).await;
         let stats = &self.engine.stats;
         points.count("prometheus_engine_queries", &[], stats.running.load(Ordering::Relaxed));
         points.count("foghorn_query_done_total", &[], stats.done.load(Ordering::Relaxed));
@@ -332,6 +333,60 @@ impl Running {
         points.count("prometheus_template_text_expansion_failures_total", &[], failed);
     }
 
+    /// Under Alertmanager's names. One process is a cluster of one.
+    async fn alerting_points(&self, points: &mut Points) {
+        let config = self.config();
+        let integrations: usize = config.receivers.iter().map(|receiver| receiver.integrations.len()).sum();
+        let inhibitions = config.alerting.as_ref().map_or(0, |alerting| alerting.inhibit_rules.len());
+        let mut hasher = std::hash::DefaultHasher::new();
+        std::hash::Hash::hash(config.redacted_alertmanager_yaml(), &mut hasher);
+        // As upstream: 48 bits, which a float holds exactly.
+        let hash = std::hash::Hasher::finish(&hasher) >> 16;
+        for (name, value) in [
+            ("alertmanager_receivers", config.receivers.len() as u64),
+            ("alertmanager_integrations", integrations as u64),
+            ("alertmanager_inhibition_rules", inhibitions as u64),
+            ("alertmanager_config_hash", hash),
+            ("alertmanager_cluster_enabled", 0),
+            ("alertmanager_cluster_members", 1),
+            ("alertmanager_cluster_failed_peers", 0),
+            ("alertmanager_cluster_health_score", 0),
+            ("alertmanager_peer_position", 0),
+        ] {
+            points.count(name, &[], value);
+        }
+        let Some((view, stats)) = self.alerting.numbers().await else { return };
+        for state in [
+            alerting::AlertState::Active,
+            alerting::AlertState::Suppressed,
+            alerting::AlertState::Unprocessed,
+        ] {
+            let count = view.alerts.iter().filter(|alert| alert.state == state).count();
+            points.count("alertmanager_alerts", &[("state", state.as_str())], count as u64);
+        }
+        for state in ["active", "pending", "expired"] {
+            let count = view.silences.iter().filter(|silence| silence.state.as_str() == state).count();
+            points.count("alertmanager_silences", &[("state", state)], count as u64);
+        }
+        points.count("alertmanager_dispatcher_aggregation_groups", &[], view.groups.len() as u64);
+        for (status, count) in [("firing", stats.received_firing), ("resolved", stats.received_resolved)] {
+            let labels = [("status", status), ("version", "v2")];
+            points.count("alertmanager_alerts_received_total", &labels, count);
+        }
+        let version = [("version", "v2")];
+        points.count("alertmanager_alerts_invalid_total", &version, stats.received_invalid);
+        points.count("alertmanager_alerts_limited_total", &[], stats.refused_by_limit);
+        for (reason, count) in [
+            ("silence", stats.muted_by_silence),
+            ("inhibition", stats.muted_by_inhibition),
+            ("time_interval", stats.muted_by_time_interval),
+        ] {
+            points.count("alertmanager_notifications_suppressed_total", &[("reason", reason)], count);
+        }
+        points.count("foghorn_alerting_flushes_total", &[], stats.flushes);
+        points.count("foghorn_alerting_commits_failed_total", &[], stats.commits_failed);
+    }
+
     fn notify_points(&self, points: &mut Points) {
         let mut by_kind: HashMap<String, (u64, u64, u64, u64, f64)> = HashMap::new();
         for queue in self.outbox.status() {
@@ -356,7 +411,8 @@ impl Running {
             points.count("alertmanager_notifications_failed_total", &labels, failed);
             points.count("alertmanager_notification_requests_total", &labels, requests);
             points.count("alertmanager_notification_requests_failed_total", &labels, failed_requests);
-            points.add("foghorn_notify_seconds_total", &labels, seconds);
+            points.add("alertmanager_notification_latency_seconds_sum", &labels, seconds);
+            points.count("alertmanager_notification_latency_seconds_count", &labels, all);
         }
     }
 }
@@ -486,13 +542,11 @@ impl Views for Running {
         }
     }
 
-    fn metrics(&self, accept: &str) -> (String, &'static str) {
-        write_points(self.points(), accept, &|name| metrics::metadata(name))
+    fn metrics<'a>(&'a self, accept: &'a str) -> BoxFuture<'a, (String, &'static str)> {
+        Box::pin(async move { write_points(self.points().await, accept, &|name| metrics::metadata(name)) })
     }
 }
 
-/// Receivers are told from here, and from nowhere else: a configuration that expects more is told so. The usual address of
-/// an Alertmanager on this machine is ours.
 /// Points as a page, in the format that the client prefers.
 fn write_points(
     points: Vec<ports::Point>,

@@ -63,6 +63,19 @@ alerting:
     };
     eventually("errors are counted", || (sum("prometheus_notifications_errors_total") > 0.0).then_some(()));
     assert!(sum("prometheus_notifications_sent_total") > 0.0);
+    for (metric, expected) in [
+        ("alertmanager_alerts{state=\"active\"}", 2.0),
+        ("alertmanager_alerts_received_total{status=\"resolved\"", 0.0),
+        ("alertmanager_dispatcher_aggregation_groups", 1.0),
+        ("alertmanager_cluster_members", 1.0),
+        ("prometheus_notifications_alertmanagers_discovered", 2.0),
+        ("prometheus_rule_group_rules", 2.0),
+        ("prometheus_rule_evaluation_failures_total", 0.0),
+    ] {
+        let shown = crate::world::get(foghorn.port, "/metrics").body;
+        assert!(shown.contains(metric), "{metric} is missing: {shown}");
+        assert!((sum(metric) - expected).abs() < 0.5, "{metric}: {}", sum(metric));
+    }
     let log = foghorn.process.log();
     assert!(log.contains("Alerts were not taken by another Alertmanager"), "{log}");
 
