@@ -10,6 +10,7 @@ mod world;
 mod crash;
 mod grading;
 mod lab;
+mod limits;
 mod openapi;
 mod others;
 mod page;

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::world::{Foghorn, http, write};
 
-fn now_millis() -> i64 {
+pub(crate) fn now_millis() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
     i64::try_from(since.as_millis()).expect("in range")
 }
@@ -20,7 +20,7 @@ fn start(args: &[&str]) -> Foghorn {
     Foghorn::start_in(directory, args)
 }
 
-fn send(foghorn: &Foghorn, protocol: Protocol, series: &[Sent]) -> crate::world::Answer {
+pub(crate) fn send(foghorn: &Foghorn, protocol: Protocol, series: &[Sent]) -> crate::world::Answer {
     let content_type = match protocol {
         Protocol::V1 => "application/x-protobuf",
         Protocol::V2 => "application/x-protobuf;proto=io.prometheus.write.v2.Request",
