@@ -263,7 +263,9 @@ impl Alerting {
         let key = self.groups.get(id).key.clone();
         let Some(entry) = self.log.get_mut(&key, to) else { return false };
         let Some(attempt) = entry.attempt.as_mut().filter(|attempt| attempt.recovered) else { return false };
-        // What has been muted since is left out; if nothing new is left, nothing is sent.
+        let before = attempt.clone();
+        // What has been muted since is left out; if nothing new is left, nothing is sent now. Should the same be told
+        // later, it is the same message: it may have arrived.
         attempt.firing.retain(|alert| visible.find(*alert).is_some());
         attempt.resolved.retain(|alert| visible.find(*alert).is_some());
         attempt.recovered = false;
@@ -271,7 +273,7 @@ impl Alerting {
             entry.sequence += 1;
         }
         if !attempt.tells_more_than(entry.told.as_ref()) {
-            entry.attempt = None;
+            (entry.attempt, entry.failed) = (None, Some(before));
             self.write_log(&key, to);
             return false;
         }

@@ -88,7 +88,7 @@ impl Silence {
             SilenceState::Expired
         } else if now < self.starts_at {
             SilenceState::Pending
-        } else if now < self.ends_at || now == self.ends_at && PlantedBug::SilenceEndsTooLate.is_planted() {
+        } else if now < self.ends_at {
             SilenceState::Active
         } else {
             SilenceState::Expired
@@ -333,7 +333,8 @@ impl Silences {
         cache.matching.retain(|age| {
             let Some(silence) = self.by_age.get(age) else { return false };
             let state = silence.state(now);
-            if state == SilenceState::Active || PlantedBug::SilenceNeverEnds.is_planted() {
+            let too_late = PlantedBug::SilenceEndsTooLate.is_planted() && now == silence.ends_at;
+            if state == SilenceState::Active || PlantedBug::SilenceNeverEnds.is_planted() || too_late {
                 muting.push(silence.id.clone());
             }
             state != SilenceState::Expired || PlantedBug::SilenceNeverEnds.is_planted()
