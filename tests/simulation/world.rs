@@ -1,24 +1,23 @@
 //! The world around the server: time, a disk, receivers, senders, operators. One seed, one thread, one order of events.
 
+mod messages;
+mod operators;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alerting::{
-    AlertDraft, AlertingConfig, Answer, Decision, DecisionRecord, Effect, Event, MuteReason, ReplyTo,
-    SilenceDraft, SilenceId,
-};
+use alerting::{AlertDraft, AlertingConfig, Answer, Effect, Event, ReplyTo, SilenceId};
 use journal::simulated::{Fault, SimDisk};
-use model::{AlertStatus, Fingerprint, Notification, NotifyReason, Receipt, Timestamp};
-use notify::{AttemptId, IntegrationKey, Step};
-use ports::NotifyError;
+use model::{Fingerprint, Notification, Timestamp};
+use notify::{AttemptId, IntegrationKey};
 
-use crate::plan::{self, Features, HOSTS, Name, OWN, POSTED, Pick, REPEAT_INTERVAL};
+use crate::plan::{self, Features, HOSTS, Name, OWN, POSTED};
 use crate::process::{Committer, Process, failure_of, name_of};
-use crate::receivers::{Excuses, Manner, Receivers, stream};
+use crate::receivers::{Manner, Receivers};
 use crate::reference::{Belief, KnownSilence, Reference};
-use crate::setup::{INTERVALS, alerting_config, labels, matchers, rule_groups};
+use crate::setup::{INTERVALS, alerting_config, labels, rule_groups};
 use crate::{Failure, Random, Summary};
 
 /// 2026-01-01T00:00:00Z, a Thursday.
@@ -103,6 +102,8 @@ pub(crate) struct World {
     broken_until: u64,
     /// When something last happened that excuses saying the same twice.
     excused_at: u64,
+    /// Ends that arrived in the life of this process, and the messages that told them.
+    ends: BTreeMap<(String, String, Name), String>,
     /// When the clock was last set.
     clock_set_at: u64,
     healing: bool,
@@ -144,6 +145,7 @@ impl World {
             wake: 0,
             broken_until: 0,
             excused_at: 0,
+            ends: BTreeMap::new(),
             clock_set_at: 0,
             healing: false,
             trace: traced.then(String::new),
@@ -161,36 +163,6 @@ impl World {
         let features = self.features;
         let fail = |problem| Failure { problem, at_millis: self.now, features };
         (outcome.map(|()| self.summary).map_err(fail), trace)
-    }
-
-    /// What the server knows, at the end of the trace.
-    fn describe(&mut self) {
-        let wall = self.wall();
-        let Some(process) = &self.process else { return };
-        let view = process.alerting.view(wall);
-        let mut lines = Vec::new();
-        for alert in &view.alerts {
-            let (ends, heard) = (alert.alert.ends_at.since(wall), wall.since(alert.alert.updated_at));
-            lines.push(format!(
-                "fires {} for {ends:?}, heard {heard:?} ago, {:?}",
-                alert.alert.labels, alert.told
-            ));
-        }
-        for group in &view.groups {
-            lines.push(format!(
-                "group {} in {:?}: {:?}",
-                group.key,
-                group.next_flush.since(wall),
-                group.deliveries
-            ));
-        }
-        for (key, lineup) in &process.lineups {
-            lines.push(format!("queue {key}: {}", lineup.len()));
-        }
-        for (name, life) in &self.reference.lives {
-            lines.push(format!("reference {name:?}: {life:?}"));
-        }
-        lines.into_iter().for_each(|line| self.note(|| line));
     }
 
     fn play(&mut self) -> Result<(), String> {
@@ -356,6 +328,15 @@ impl World {
             // Nothing was lost: what was recorded needs no excuse.
             self.excused_at = self.excused_at.min(self.now);
         }
+        // An end that went out although the disk failed is forgotten with the process: it goes on thinking that those who
+        // were told believe in the alert, and nobody can tell it otherwise.
+        for (key, message) in std::mem::take(&mut self.ends) {
+            let recorded = self.receivers.known.get(&message).is_some_and(|known| known.recorded);
+            if self.features.disk_faults && !recorded {
+                let belief = Belief { since: self.now, message, known: false };
+                self.reference.beliefs.entry(key).or_insert(belief);
+            }
+        }
         // What the server learned and did not write down, it does not know any more.
         for belief in self.reference.beliefs.values_mut() {
             belief.known &= self.receivers.known.get(&belief.message).is_some_and(|known| known.recorded);
@@ -463,235 +444,6 @@ impl World {
             Effect::Reply { to, answer } => self.replied(to, &answer),
         }
         Ok(())
-    }
-
-    // Decisions and messages.
-
-    fn decision(&mut self, record: &DecisionRecord) -> Result<(), String> {
-        let names: Vec<Name> =
-            record.alerts.iter().filter_map(|alert| self.names.get(alert)).copied().collect();
-        let (now, wall) = (self.now, self.wall_millis());
-        self.note(|| format!("{:?} {:?} {names:?} {:?}", record.receiver, record.group, record.decision));
-        match &record.decision {
-            Decision::Send { notification, again, .. } => {
-                self.decided.insert(notification.clone(), (now, *again));
-                for name in &names {
-                    self.may_be_told(name, &record.receiver)?;
-                    if record.group.starts_with("{}:") {
-                        self.root_told.insert(*name, now);
-                    }
-                }
-            }
-            Decision::Muted(MuteReason::Silenced(ids)) => {
-                for id in ids {
-                    let silence = self.reference.silences.get(id.as_str());
-                    let may = silence.is_none_or(|silence| {
-                        silence.over.is_none_or(|over| now <= over)
-                            && silence.starts <= wall
-                            && wall < silence.ends
-                            || silence.touched.is_some() && silence.over.is_none()
-                    });
-                    if !may {
-                        return Err(format!("wrong reason: {names:?} is held back by {id}, which is over"));
-                    }
-                }
-            }
-            Decision::Muted(MuteReason::Inhibited { by, .. }) => {
-                let by = self.names.get(by).copied();
-                let explained = names
-                    .iter()
-                    .all(|name| by.is_some_and(|by| self.reference.explained_by(name).contains(&by)));
-                if !explained {
-                    return Err(format!("wrong reason: {by:?} does not explain {names:?}"));
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Nothing that is certainly muted is told.
-    fn may_be_told(&self, name: &Name, receiver: &str) -> Result<(), String> {
-        let (now, wall) = (self.now, self.wall_millis());
-        if let Some(id) = self.reference.silenced_by(name, now, wall) {
-            return Err(format!("muted: {name:?} is told although {id} silences it"));
-        }
-        if receiver == "every" && self.reference.is_quiet(&self.reference.plan.routes[1], wall) {
-            return Err(format!("muted: {name:?} is told in the quiet hour"));
-        }
-        for other in self.reference.explained_by(name) {
-            let fires = self.given.get(&other).is_some_and(|since| since + 1 < now)
-                && self.reference.lives[&other].held_since.is_some();
-            if fires && self.broken_until + MINUTE < now && self.reference.goes_on(&other, now) {
-                return Err(format!("muted: {name:?} is told although {other:?} explains it"));
-            }
-        }
-        Ok(())
-    }
-
-    fn deliver(&mut self, message: Notification) -> Result<(), String> {
-        self.summary.messages += 1;
-        let (decided, again) = self.decided.get(&message.id).copied().unwrap_or((self.now, true));
-        let of = |status| message.alerts.iter().filter(move |alert| alert.status == status);
-        if message.alerts.is_empty() {
-            return Err("empty: a message without alerts".to_owned());
-        }
-        let said = |labels: &model::Labels| {
-            let key = (message.receiver.clone(), message.integration.clone(), labels.clone());
-            self.receivers.said_firing.contains(&key)
-        };
-        if message.status == AlertStatus::Resolved
-            && !of(AlertStatus::Resolved).any(|alert| said(&alert.labels))
-        {
-            return Err(format!("resolved before firing: {}", show(&message)));
-        }
-        for alert in of(AlertStatus::Resolved) {
-            if let Some(name) =
-                name_of(&alert.labels).filter(|name| !again && self.reference.goes_on(name, decided))
-            {
-                return Err(format!("false end: {name:?} goes on: {}", show(&message)));
-            }
-        }
-        for alert in of(AlertStatus::Firing) {
-            let key = (message.receiver.clone(), message.integration.clone(), alert.labels.clone());
-            self.receivers.said_firing.insert(key);
-        }
-        let key = IntegrationKey::of(&message);
-        if let Some(process) = &mut self.process {
-            process.lineup(&key).push(Arc::new(message));
-        }
-        self.pump(&key)
-    }
-
-    /// Starts what may start.
-    fn pump(&mut self, key: &IntegrationKey) -> Result<(), String> {
-        let now = Duration::from_millis(self.now);
-        while let Some(process) = &mut self.process
-            && let Some(start) = process.lineup(key).start(now)
-        {
-            let boot = process.boot;
-            self.note(|| format!("attempt {} of {}", start.attempt, show(&start.notification)));
-            if !self.receivers.under_way.insert(stream(&start.notification)) {
-                return Err(format!("two at once: {}", show(&start.notification)));
-            }
-            // What began again is told again.
-            let names = start.notification.alerts.iter().filter_map(|alert| name_of(&alert.labels));
-            let begun = names.filter_map(|name| self.reference.lives[&name].held_since).max();
-            let excuses = Excuses {
-                since: self.excused_at.max(begun.unwrap_or(0)),
-                boot,
-                disk_is_sound: !self.features.disk_faults,
-                repeat_millis: REPEAT_INTERVAL * 1000,
-            };
-            if let Some(problem) = self.receivers.attempted(&start.notification, self.wall(), &excuses) {
-                return Err(format!("{problem}: {}", show(&start.notification)));
-            }
-            let manner = self.manner();
-            let (arrives, answers) = match manner {
-                Manner::Accepts(delay) => (Some(delay / 2), delay),
-                Manner::ForgetsToAnswer(delay) => (Some(delay), ATTEMPT),
-                Manner::Hangs => (None, ATTEMPT),
-                Manner::Refuses | Manner::Rejects | Manner::AsksToWait(_) => (None, 50),
-            };
-            if let Some(delay) = arrives {
-                self.schedule(delay, Later::Arrive(Arc::clone(&start.notification)));
-            }
-            let answer = Later::Answer(boot, key.clone(), start.id, start.notification, manner);
-            self.schedule(answers, answer);
-        }
-        if let Some(process) = &mut self.process
-            && let Some(next) = process.lineup(key).next_start()
-        {
-            let boot = process.boot;
-            let after = next.saturating_sub(now).as_millis() as u64;
-            self.schedule(after.max(1), Later::Queue(boot, key.clone()));
-        }
-        Ok(())
-    }
-
-    fn manner(&mut self) -> Manner {
-        let quick = self.random.between(20, 600);
-        if self.receivers_work {
-            return Manner::Accepts(quick);
-        }
-        match self.random.below(100) {
-            0..25 => Manner::Refuses,
-            25..35 => Manner::Rejects,
-            35..50 => Manner::ForgetsToAnswer(quick),
-            50..60 => Manner::Hangs,
-            60..80 => Manner::AsksToWait(self.random.between(1000, 120_000)),
-            80..90 => Manner::Accepts(self.random.between(1000, 14_000)),
-            _ => Manner::Accepts(quick),
-        }
-    }
-
-    fn arrive(&mut self, message: &Arc<Notification>) -> Result<(), String> {
-        self.note(|| format!("arrives: {} {}", message.id, show(message)));
-        let decided = self.decided.get(&message.id).map_or(self.now, |(at, _)| *at);
-        for alert in &message.alerts {
-            let Some(name) = name_of(&alert.labels) else { continue };
-            let key = (message.receiver.clone(), message.integration.clone(), name);
-            match alert.status {
-                AlertStatus::Firing => {
-                    self.reference
-                        .beliefs
-                        .insert(key, Belief { since: decided, message: message.id.clone(), known: false });
-                }
-                AlertStatus::Resolved => {
-                    self.reference.beliefs.remove(&key);
-                }
-            }
-        }
-        let wall = self.wall();
-        self.receivers.arrive(message, self.now, wall);
-        Ok(())
-    }
-
-    fn answer(
-        &mut self,
-        key: &IntegrationKey,
-        id: AttemptId,
-        message: &Arc<Notification>,
-        manner: Manner,
-    ) -> Result<(), String> {
-        let later = |message: &str, after, rate_limited| {
-            Err(NotifyError::Later { message: message.to_owned(), after, rate_limited })
-        };
-        let outcome = match manner {
-            Manner::Accepts(_) => Ok(Receipt::default()),
-            Manner::Rejects => Err(NotifyError::Refused { message: "refused with status 400".to_owned() }),
-            Manner::Refuses => later("refused with status 503", None, false),
-            Manner::ForgetsToAnswer(_) | Manner::Hangs => later("no answer within 15s", None, false),
-            Manner::AsksToWait(millis) => later("too many", Some(Duration::from_millis(millis)), true),
-        };
-        self.receivers.under_way.remove(&stream(message));
-        let boot = self.boot();
-        if outcome.is_ok() {
-            self.receivers.known.entry(message.id.clone()).or_default().answered = boot;
-            for alert in &message.alerts {
-                let Some(name) = name_of(&alert.labels) else { continue };
-                let key = (message.receiver.clone(), message.integration.clone(), name);
-                if let Some(belief) = self.reference.beliefs.get_mut(&key).filter(|b| b.message == message.id)
-                {
-                    belief.known = true;
-                }
-            }
-        }
-        let (now, chance) = (Duration::from_millis(self.now), self.random.number());
-        let Some(process) = &mut self.process else { return Ok(()) };
-        let step = process.lineup(key).finish(id, outcome, now, chance);
-        if let Step::Done(report) = step {
-            if report.outcome.is_err() && matches!(manner, Manner::AsksToWait(_)) {
-                return Err("given up: the receiver only asked to wait".to_owned());
-            }
-            if report.outcome.is_err() {
-                self.receivers.known.entry(report.notification.id.clone()).or_default().given_up = true;
-            }
-            let outcome = report.outcome.map_err(|failure| failure.message);
-            self.note(|| format!("outcome of {}: {outcome:?}", report.notification.id));
-            self.step(Event::Delivered { notification: report.notification.id.clone(), outcome })?;
-        }
-        self.pump(key)
     }
 
     // The disk.
@@ -907,214 +659,6 @@ impl World {
         self.reference.look(now, wall);
     }
 
-    // Operators and fate.
-
-    fn act(&mut self) -> Result<(), String> {
-        let all: Vec<Name> = Name::all().collect();
-        let name = *self.random.pick(&all);
-        match self.random.below(100) {
-            0..34 => self.begin_alert(name)?,
-            34..58 => self.end_alert(name)?,
-            58..70 if self.features.silences => self.silence(&name)?,
-            70..76 if self.features.silences => self.expire()?,
-            76..82 if self.features.reloads => self.reload()?,
-            82..85 if self.features.crashes => self.die(),
-            85..89 if self.features.disk_faults => {
-                let works = !self.disk_works;
-                self.set_disk(works);
-                self.broken_until = self.now;
-                self.note(|| format!("the disk works: {works}"));
-            }
-            89..94 if self.features.receiver_faults => {
-                self.receivers_work = !self.receivers_work;
-                self.broken_until = self.now;
-                let works = self.receivers_work;
-                self.note(|| format!("receivers work: {works}"));
-            }
-            94..96 if self.features.clock_steps => self.set_clock(),
-            _ => {}
-        }
-        let (now, wall) = (self.now, self.wall_millis());
-        self.reference.look(now, wall);
-        Ok(())
-    }
-
-    fn begin_alert(&mut self, name: Name) -> Result<(), String> {
-        if !self.truth.insert(name) {
-            return Ok(());
-        }
-        self.note(|| format!("{name:?} begins"));
-        self.ends_posted.remove(&name);
-        if POSTED.contains(&name.alert) { self.post() } else { Ok(()) }
-    }
-
-    fn end_alert(&mut self, name: Name) -> Result<(), String> {
-        if !self.truth.remove(&name) {
-            return Ok(());
-        }
-        self.note(|| format!("{name:?} ends"));
-        if !POSTED.contains(&name.alert) {
-            return Ok(());
-        }
-        if self.random.percent(30) && !self.features.disk_faults {
-            // The sender says nothing more: the last end that it gave counts.
-            self.reference.withdrawn(name, self.now, self.now + 6 * MINUTE);
-            return Ok(());
-        }
-        self.ends_posted.insert(name, (self.wall(), self.now + 15 * MINUTE));
-        self.reference.withdrawn(name, self.now, self.now + POST_EVERY);
-        self.post()
-    }
-
-    fn silence(&mut self, name: &Name) -> Result<(), String> {
-        if self.process.is_none() {
-            return Ok(());
-        }
-        let label = *self.random.pick(&["alertname", "host", "severity"]);
-        let mut values = vec![name.label(label)];
-        if label == "alertname" && self.random.percent(40) {
-            values.push(if values[0] == "Slow" { "Fire" } else { "Slow" });
-        }
-        let pick = Pick { label, values };
-        let wall = self.wall_millis();
-        let mut ends = wall + self.random.between(60_000, 25 * MINUTE);
-        // Now and then exactly when a group is looked at.
-        if self.random.percent(40)
-            && let Some(process) = &self.process
-            && let Some(next) =
-                process.alerting.view(self.wall()).groups.first().map(|group| group.next_flush)
-        {
-            let at = (next.as_millis() - START.as_millis()).max(0) as u64;
-            ends = if at > wall { at } else { ends };
-        }
-        self.ordinal += 1;
-        let reply = ReplyTo(self.ordinal);
-        let mut id = format!("silence-{}", self.ordinal);
-        let fresh_id = SilenceId::new(&id);
-        let mut known = KnownSilence {
-            pick,
-            starts: wall,
-            ends,
-            confirmed: None,
-            touched: None,
-            over: None,
-            by_hand: false,
-        };
-        let mut edited = None;
-        // Or another end for one that is there.
-        let active = |silence: &KnownSilence| {
-            silence.touched.is_none()
-                && silence.over.is_none()
-                && wall < silence.ends
-                && silence.starts <= wall
-        };
-        if self.random.percent(30)
-            && let Some((old, silence)) = self.reference.silences.iter_mut().find(|(_, s)| active(s))
-        {
-            silence.touched = Some(self.now);
-            known.pick = silence.pick.clone();
-            known.starts = silence.starts;
-            edited = Some(SilenceId::new(old));
-            id = old.clone();
-        }
-        let draft = SilenceDraft {
-            id: edited,
-            matcher_sets: vec![matchers(&known.pick.text())],
-            starts_at: Some(START.plus_millis(known.starts as i64)),
-            ends_at: Some(START.plus_millis(ends as i64)),
-            ..SilenceDraft::default()
-        };
-        self.note(|| format!("silence {id} {} until {ends}", known.pick.text()));
-        self.asked.insert(reply, Asked::Silence(id, known));
-        self.step(Event::PutSilence { draft, fresh_id, reply })
-    }
-
-    fn expire(&mut self) -> Result<(), String> {
-        let wall = self.wall_millis();
-        let goes_on = |(id, silence): (&String, &KnownSilence)| (wall < silence.ends).then(|| id.clone());
-        let ids: Vec<String> = self.reference.silences.iter().filter_map(goes_on).collect();
-        if ids.is_empty() || self.process.is_none() {
-            return Ok(());
-        }
-        let id = self.random.pick(&ids).clone();
-        self.expire_one(&id)
-    }
-
-    fn expire_one(&mut self, id: &str) -> Result<(), String> {
-        let now = self.now;
-        if let Some(silence) = self.reference.silences.get_mut(id) {
-            silence.touched.get_or_insert(now);
-        }
-        self.ordinal += 1;
-        let reply = ReplyTo(self.ordinal);
-        self.asked.insert(reply, Asked::Expire(id.to_owned()));
-        self.note(|| format!("expire {id}"));
-        self.step(Event::ExpireSilence { id: SilenceId::new(id), reply })
-    }
-
-    fn reload(&mut self) -> Result<(), String> {
-        let variant = if self.random.percent(50) { self.variant } else { self.random.below(4) };
-        let same = variant == self.variant;
-        self.variant = variant;
-        let plan = plan::plan(variant, &self.features);
-        self.note(|| format!("reload {variant}"));
-        self.config = alerting_config(&plan);
-        if !same {
-            // An alert that changes groups is told by the other one.
-            (self.excused_at, self.reference.plan_since) = (self.now, self.now);
-        }
-        let groups = rule_groups(&plan);
-        self.reference.plan = plan;
-        let wall = self.wall();
-        let Some(process) = &mut self.process else { return Ok(()) };
-        let boot = process.boot;
-        for (at, group) in groups.into_iter().enumerate() {
-            if *process.groups[at].group() != group {
-                process.groups[at].replace(group, wall);
-                process.keep(at, wall);
-            }
-        }
-        self.schedule(5, Later::Disk(boot));
-        // What is new is told at once; that nothing is told again is seen when it goes out.
-        self.step(Event::Reload(Arc::clone(&self.config)))
-    }
-
-    fn set_clock(&mut self) {
-        let step = if self.random.percent(50) { 3_600_000 } else { -3_600_000 };
-        // Not before the start, for the sake of unsigned times.
-        if self.now as i64 + self.skew + step < 0 {
-            return;
-        }
-        let (now, before) = (self.now, self.wall_millis());
-        let running = self.process.is_some();
-        for silence in self.reference.silences.values_mut().filter(|silence| !silence.by_hand) {
-            match running {
-                true if silence.ends <= before && silence.touched.is_none() => {
-                    silence.over.get_or_insert(now);
-                }
-                true => {}
-                // A process that starts later cannot know what the clock said before.
-                false => {
-                    silence.over = None;
-                    silence.touched.get_or_insert(now);
-                }
-            }
-        }
-        self.skew += step;
-        self.clock_set_at = self.now;
-        self.note(|| format!("the clock is set by {step} ms"));
-        (self.excused_at, self.broken_until) = (self.now, self.now + LONGEST_SLEEP);
-        let (now, wall) = (self.now, self.wall_millis());
-        self.reference.interrupted(now);
-        // What mutes goes on muting if the clock goes back. Whoever is down does not notice.
-        for silence in self.reference.silences.values_mut().filter(|silence| silence.starts > wall) {
-            match running {
-                true => silence.starts = wall,
-                false => drop(silence.touched.get_or_insert(now)),
-            }
-        }
-    }
-
     /// From here on nothing goes wrong.
     fn heal(&mut self) -> Result<(), String> {
         self.healing = true;
@@ -1148,11 +692,4 @@ impl World {
             ref problems => Err(problems.join("\n")),
         }
     }
-}
-
-fn show(message: &Notification) -> String {
-    let alerts: Vec<String> =
-        message.alerts.iter().map(|a| format!("{} {}", a.status.as_str(), a.labels)).collect();
-    let reason: NotifyReason = message.reason;
-    format!("{}/{}: {}: {}", message.receiver, message.integration, reason.as_str(), alerts.join(", "))
 }

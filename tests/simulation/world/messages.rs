@@ -1,0 +1,282 @@
+//! From decisions to receivers and back: queues, attempts, answers, and what is wrong with them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use alerting::{Decision, DecisionRecord, Event, MuteReason};
+use model::{AlertStatus, Notification, NotifyReason, Receipt};
+use notify::{AttemptId, IntegrationKey, Step};
+use ports::NotifyError;
+
+use super::{ATTEMPT, Later, MINUTE, World};
+use crate::plan::{Name, REPEAT_INTERVAL};
+use crate::process::name_of;
+use crate::receivers::{Excuses, Manner, stream};
+use crate::reference::Belief;
+
+impl World {
+    /// What the server knows, at the end of the trace.
+    pub(super) fn describe(&mut self) {
+        let wall = self.wall();
+        let Some(process) = &self.process else { return };
+        let view = process.alerting.view(wall);
+        let mut lines = Vec::new();
+        for alert in &view.alerts {
+            let (ends, heard) = (alert.alert.ends_at.since(wall), wall.since(alert.alert.updated_at));
+            lines.push(format!(
+                "fires {} for {ends:?}, heard {heard:?} ago, {:?}",
+                alert.alert.labels, alert.told
+            ));
+        }
+        for group in &view.groups {
+            lines.push(format!(
+                "group {} in {:?}: {:?}",
+                group.key,
+                group.next_flush.since(wall),
+                group.deliveries
+            ));
+        }
+        for (key, lineup) in &process.lineups {
+            lines.push(format!("queue {key}: {}", lineup.len()));
+        }
+        for (name, life) in &self.reference.lives {
+            lines.push(format!("reference {name:?}: {life:?}"));
+        }
+        lines.into_iter().for_each(|line| self.note(|| line));
+    }
+
+    pub(super) fn decision(&mut self, record: &DecisionRecord) -> Result<(), String> {
+        let names: Vec<Name> =
+            record.alerts.iter().filter_map(|alert| self.names.get(alert)).copied().collect();
+        let (now, wall) = (self.now, self.wall_millis());
+        self.note(|| format!("{:?} {:?} {names:?} {:?}", record.receiver, record.group, record.decision));
+        match &record.decision {
+            Decision::Send { notification, again, .. } => {
+                self.decided.insert(notification.clone(), (now, *again));
+                for name in &names {
+                    self.may_be_told(name, &record.receiver)?;
+                    if record.group.starts_with("{}:") {
+                        self.root_told.insert(*name, now);
+                    }
+                }
+            }
+            Decision::Muted(MuteReason::Silenced(ids)) => {
+                for id in ids {
+                    let silence = self.reference.silences.get(id.as_str());
+                    let may = silence.is_none_or(|silence| {
+                        silence.over.is_none_or(|over| now <= over)
+                            && silence.starts <= wall
+                            && wall < silence.ends
+                            || silence.touched.is_some() && silence.over.is_none()
+                    });
+                    if !may {
+                        return Err(format!("wrong reason: {names:?} is held back by {id}, which is over"));
+                    }
+                }
+            }
+            Decision::Muted(MuteReason::Inhibited { by, .. }) => {
+                let by = self.names.get(by).copied();
+                let explained = names
+                    .iter()
+                    .all(|name| by.is_some_and(|by| self.reference.explained_by(name).contains(&by)));
+                if !explained {
+                    return Err(format!("wrong reason: {by:?} does not explain {names:?}"));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Nothing that is certainly muted is told.
+    fn may_be_told(&self, name: &Name, receiver: &str) -> Result<(), String> {
+        let (now, wall) = (self.now, self.wall_millis());
+        if let Some(id) = self.reference.silenced_by(name, now, wall) {
+            return Err(format!("muted: {name:?} is told although {id} silences it"));
+        }
+        if receiver == "every" && self.reference.is_quiet(&self.reference.plan.routes[1], wall) {
+            return Err(format!("muted: {name:?} is told in the quiet hour"));
+        }
+        for other in self.reference.explained_by(name) {
+            let fires = self.given.get(&other).is_some_and(|since| since + 1 < now)
+                && self.reference.lives[&other].held_since.is_some();
+            if fires && self.broken_until + MINUTE < now && self.reference.goes_on(&other, now) {
+                return Err(format!("muted: {name:?} is told although {other:?} explains it"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn deliver(&mut self, message: Notification) -> Result<(), String> {
+        self.summary.messages += 1;
+        let (decided, again) = self.decided.get(&message.id).copied().unwrap_or((self.now, true));
+        let of = |status| message.alerts.iter().filter(move |alert| alert.status == status);
+        if message.alerts.is_empty() {
+            return Err("empty: a message without alerts".to_owned());
+        }
+        let said = |labels: &model::Labels| {
+            let key = (message.receiver.clone(), message.integration.clone(), labels.clone());
+            self.receivers.said_firing.contains(&key)
+        };
+        if message.status == AlertStatus::Resolved
+            && !of(AlertStatus::Resolved).any(|alert| said(&alert.labels))
+        {
+            return Err(format!("resolved before firing: {}", show(&message)));
+        }
+        for alert in of(AlertStatus::Resolved) {
+            if let Some(name) =
+                name_of(&alert.labels).filter(|name| !again && self.reference.goes_on(name, decided))
+            {
+                return Err(format!("false end: {name:?} goes on: {}", show(&message)));
+            }
+        }
+        for alert in of(AlertStatus::Firing) {
+            let key = (message.receiver.clone(), message.integration.clone(), alert.labels.clone());
+            self.receivers.said_firing.insert(key);
+        }
+        let key = IntegrationKey::of(&message);
+        if let Some(process) = &mut self.process {
+            process.lineup(&key).push(Arc::new(message));
+        }
+        self.pump(&key)
+    }
+
+    /// Starts what may start.
+    pub(super) fn pump(&mut self, key: &IntegrationKey) -> Result<(), String> {
+        let now = Duration::from_millis(self.now);
+        while let Some(process) = &mut self.process
+            && let Some(start) = process.lineup(key).start(now)
+        {
+            let boot = process.boot;
+            self.note(|| format!("attempt {} of {}", start.attempt, show(&start.notification)));
+            if !self.receivers.under_way.insert(stream(&start.notification)) {
+                return Err(format!("two at once: {}", show(&start.notification)));
+            }
+            // What began again is told again.
+            let names = start.notification.alerts.iter().filter_map(|alert| name_of(&alert.labels));
+            let begun = names.filter_map(|name| self.reference.lives[&name].held_since).max();
+            let excuses = Excuses {
+                since: self.excused_at.max(begun.unwrap_or(0)),
+                boot,
+                disk_is_sound: !self.features.disk_faults,
+                repeat_millis: REPEAT_INTERVAL * 1000,
+            };
+            if let Some(problem) = self.receivers.attempted(&start.notification, self.wall(), &excuses) {
+                return Err(format!("{problem}: {}", show(&start.notification)));
+            }
+            let manner = self.manner();
+            let (arrives, answers) = match manner {
+                Manner::Accepts(delay) => (Some(delay / 2), delay),
+                Manner::ForgetsToAnswer(delay) => (Some(delay), ATTEMPT),
+                Manner::Hangs => (None, ATTEMPT),
+                Manner::Refuses | Manner::Rejects | Manner::AsksToWait(_) => (None, 50),
+            };
+            if let Some(delay) = arrives {
+                self.schedule(delay, Later::Arrive(Arc::clone(&start.notification)));
+            }
+            let answer = Later::Answer(boot, key.clone(), start.id, start.notification, manner);
+            self.schedule(answers, answer);
+        }
+        if let Some(process) = &mut self.process
+            && let Some(next) = process.lineup(key).next_start()
+        {
+            let boot = process.boot;
+            let after = next.saturating_sub(now).as_millis() as u64;
+            self.schedule(after.max(1), Later::Queue(boot, key.clone()));
+        }
+        Ok(())
+    }
+
+    fn manner(&mut self) -> Manner {
+        let quick = self.random.between(20, 600);
+        if self.receivers_work {
+            return Manner::Accepts(quick);
+        }
+        match self.random.below(100) {
+            0..25 => Manner::Refuses,
+            25..35 => Manner::Rejects,
+            35..50 => Manner::ForgetsToAnswer(quick),
+            50..60 => Manner::Hangs,
+            60..80 => Manner::AsksToWait(self.random.between(1000, 120_000)),
+            80..90 => Manner::Accepts(self.random.between(1000, 14_000)),
+            _ => Manner::Accepts(quick),
+        }
+    }
+
+    pub(super) fn arrive(&mut self, message: &Arc<Notification>) -> Result<(), String> {
+        self.note(|| format!("arrives: {} {}", message.id, show(message)));
+        let decided = self.decided.get(&message.id).map_or(self.now, |(at, _)| *at);
+        for alert in &message.alerts {
+            let Some(name) = name_of(&alert.labels) else { continue };
+            let key = (message.receiver.clone(), message.integration.clone(), name);
+            match alert.status {
+                AlertStatus::Firing => {
+                    self.reference
+                        .beliefs
+                        .insert(key, Belief { since: decided, message: message.id.clone(), known: false });
+                }
+                AlertStatus::Resolved => {
+                    self.reference.beliefs.remove(&key);
+                    self.ends.insert(key, message.id.clone());
+                }
+            }
+        }
+        let wall = self.wall();
+        self.receivers.arrive(message, self.now, wall);
+        Ok(())
+    }
+
+    pub(super) fn answer(
+        &mut self,
+        key: &IntegrationKey,
+        id: AttemptId,
+        message: &Arc<Notification>,
+        manner: Manner,
+    ) -> Result<(), String> {
+        let later = |message: &str, after, rate_limited| {
+            Err(NotifyError::Later { message: message.to_owned(), after, rate_limited })
+        };
+        let outcome = match manner {
+            Manner::Accepts(_) => Ok(Receipt::default()),
+            Manner::Rejects => Err(NotifyError::Refused { message: "refused with status 400".to_owned() }),
+            Manner::Refuses => later("refused with status 503", None, false),
+            Manner::ForgetsToAnswer(_) | Manner::Hangs => later("no answer within 15s", None, false),
+            Manner::AsksToWait(millis) => later("too many", Some(Duration::from_millis(millis)), true),
+        };
+        self.receivers.under_way.remove(&stream(message));
+        let boot = self.boot();
+        if outcome.is_ok() {
+            self.receivers.known.entry(message.id.clone()).or_default().answered = boot;
+            for alert in &message.alerts {
+                let Some(name) = name_of(&alert.labels) else { continue };
+                let key = (message.receiver.clone(), message.integration.clone(), name);
+                if let Some(belief) = self.reference.beliefs.get_mut(&key).filter(|b| b.message == message.id)
+                {
+                    belief.known = true;
+                }
+            }
+        }
+        let (now, chance) = (Duration::from_millis(self.now), self.random.number());
+        let Some(process) = &mut self.process else { return Ok(()) };
+        let step = process.lineup(key).finish(id, outcome, now, chance);
+        if let Step::Done(report) = step {
+            if report.outcome.is_err() && matches!(manner, Manner::AsksToWait(_)) {
+                return Err("given up: the receiver only asked to wait".to_owned());
+            }
+            if report.outcome.is_err() {
+                self.receivers.known.entry(report.notification.id.clone()).or_default().given_up = true;
+            }
+            let outcome = report.outcome.map_err(|failure| failure.message);
+            self.note(|| format!("outcome of {}: {outcome:?}", report.notification.id));
+            self.step(Event::Delivered { notification: report.notification.id.clone(), outcome })?;
+        }
+        self.pump(key)
+    }
+}
+
+fn show(message: &Notification) -> String {
+    let alerts: Vec<String> =
+        message.alerts.iter().map(|a| format!("{} {}", a.status.as_str(), a.labels)).collect();
+    let reason: NotifyReason = message.reason;
+    format!("{}/{}: {}: {}", message.receiver, message.integration, reason.as_str(), alerts.join(", "))
+}

@@ -1,0 +1,218 @@
+//! Operators and fate: what begins and ends, silences, reloads, a clock that is set.
+
+use std::sync::Arc;
+
+use alerting::{Event, ReplyTo, SilenceDraft, SilenceId};
+
+use super::{Asked, LONGEST_SLEEP, Later, MINUTE, POST_EVERY, START, World};
+use crate::plan::{self, Name, POSTED, Pick};
+use crate::reference::KnownSilence;
+use crate::setup::{alerting_config, matchers, rule_groups};
+
+impl World {
+    pub(super) fn act(&mut self) -> Result<(), String> {
+        let all: Vec<Name> = Name::all().collect();
+        let name = *self.random.pick(&all);
+        match self.random.below(100) {
+            0..34 => self.begin_alert(name)?,
+            34..58 => self.end_alert(name)?,
+            58..70 if self.features.silences => self.silence(&name)?,
+            70..76 if self.features.silences => self.expire()?,
+            76..82 if self.features.reloads => self.reload()?,
+            82..85 if self.features.crashes => self.die(),
+            85..89 if self.features.disk_faults => {
+                let works = !self.disk_works;
+                self.set_disk(works);
+                self.broken_until = self.now;
+                self.note(|| format!("the disk works: {works}"));
+            }
+            89..94 if self.features.receiver_faults => {
+                self.receivers_work = !self.receivers_work;
+                self.broken_until = self.now;
+                let works = self.receivers_work;
+                self.note(|| format!("receivers work: {works}"));
+            }
+            94..96 if self.features.clock_steps => self.set_clock(),
+            _ => {}
+        }
+        let (now, wall) = (self.now, self.wall_millis());
+        self.reference.look(now, wall);
+        Ok(())
+    }
+
+    fn begin_alert(&mut self, name: Name) -> Result<(), String> {
+        if !self.truth.insert(name) {
+            return Ok(());
+        }
+        self.note(|| format!("{name:?} begins"));
+        self.ends_posted.remove(&name);
+        if POSTED.contains(&name.alert) { self.post() } else { Ok(()) }
+    }
+
+    fn end_alert(&mut self, name: Name) -> Result<(), String> {
+        if !self.truth.remove(&name) {
+            return Ok(());
+        }
+        self.note(|| format!("{name:?} ends"));
+        if !POSTED.contains(&name.alert) {
+            return Ok(());
+        }
+        if self.random.percent(30) && !self.features.disk_faults {
+            // The sender says nothing more: the last end that it gave counts.
+            self.reference.withdrawn(name, self.now, self.now + 6 * MINUTE);
+            return Ok(());
+        }
+        self.ends_posted.insert(name, (self.wall(), self.now + 15 * MINUTE));
+        self.reference.withdrawn(name, self.now, self.now + POST_EVERY);
+        self.post()
+    }
+
+    fn silence(&mut self, name: &Name) -> Result<(), String> {
+        if self.process.is_none() {
+            return Ok(());
+        }
+        let label = *self.random.pick(&["alertname", "host", "severity"]);
+        let mut values = vec![name.label(label)];
+        if label == "alertname" && self.random.percent(40) {
+            values.push(if values[0] == "Slow" { "Fire" } else { "Slow" });
+        }
+        let pick = Pick { label, values };
+        let wall = self.wall_millis();
+        let mut ends = wall + self.random.between(60_000, 25 * MINUTE);
+        // Now and then exactly when a group is looked at.
+        if self.random.percent(40)
+            && let Some(process) = &self.process
+            && let Some(next) =
+                process.alerting.view(self.wall()).groups.first().map(|group| group.next_flush)
+        {
+            let at = (next.as_millis() - START.as_millis()).max(0) as u64;
+            ends = if at > wall { at } else { ends };
+        }
+        self.ordinal += 1;
+        let reply = ReplyTo(self.ordinal);
+        let mut id = format!("silence-{}", self.ordinal);
+        let fresh_id = SilenceId::new(&id);
+        let mut known = KnownSilence {
+            pick,
+            starts: wall,
+            ends,
+            confirmed: None,
+            touched: None,
+            over: None,
+            by_hand: false,
+        };
+        let mut edited = None;
+        // Or another end for one that is there.
+        let active = |silence: &KnownSilence| {
+            silence.touched.is_none()
+                && silence.over.is_none()
+                && wall < silence.ends
+                && silence.starts <= wall
+        };
+        if self.random.percent(30)
+            && let Some((old, silence)) = self.reference.silences.iter_mut().find(|(_, s)| active(s))
+        {
+            silence.touched = Some(self.now);
+            known.pick = silence.pick.clone();
+            known.starts = silence.starts;
+            edited = Some(SilenceId::new(old));
+            id = old.clone();
+        }
+        let draft = SilenceDraft {
+            id: edited,
+            matcher_sets: vec![matchers(&known.pick.text())],
+            starts_at: Some(START.plus_millis(known.starts as i64)),
+            ends_at: Some(START.plus_millis(ends as i64)),
+            ..SilenceDraft::default()
+        };
+        self.note(|| format!("silence {id} {} until {ends}", known.pick.text()));
+        self.asked.insert(reply, Asked::Silence(id, known));
+        self.step(Event::PutSilence { draft, fresh_id, reply })
+    }
+
+    fn expire(&mut self) -> Result<(), String> {
+        let wall = self.wall_millis();
+        let goes_on = |(id, silence): (&String, &KnownSilence)| (wall < silence.ends).then(|| id.clone());
+        let ids: Vec<String> = self.reference.silences.iter().filter_map(goes_on).collect();
+        if ids.is_empty() || self.process.is_none() {
+            return Ok(());
+        }
+        let id = self.random.pick(&ids).clone();
+        self.expire_one(&id)
+    }
+
+    pub(super) fn expire_one(&mut self, id: &str) -> Result<(), String> {
+        let now = self.now;
+        if let Some(silence) = self.reference.silences.get_mut(id) {
+            silence.touched.get_or_insert(now);
+        }
+        self.ordinal += 1;
+        let reply = ReplyTo(self.ordinal);
+        self.asked.insert(reply, Asked::Expire(id.to_owned()));
+        self.note(|| format!("expire {id}"));
+        self.step(Event::ExpireSilence { id: SilenceId::new(id), reply })
+    }
+
+    fn reload(&mut self) -> Result<(), String> {
+        let variant = if self.random.percent(50) { self.variant } else { self.random.below(4) };
+        let same = variant == self.variant;
+        self.variant = variant;
+        let plan = plan::plan(variant, &self.features);
+        self.note(|| format!("reload {variant}"));
+        self.config = alerting_config(&plan);
+        if !same {
+            // An alert that changes groups is told by the other one.
+            (self.excused_at, self.reference.plan_since) = (self.now, self.now);
+        }
+        let groups = rule_groups(&plan);
+        self.reference.plan = plan;
+        let wall = self.wall();
+        let Some(process) = &mut self.process else { return Ok(()) };
+        let boot = process.boot;
+        for (at, group) in groups.into_iter().enumerate() {
+            if *process.groups[at].group() != group {
+                process.groups[at].replace(group, wall);
+                process.keep(at, wall);
+            }
+        }
+        self.schedule(5, Later::Disk(boot));
+        // What is new is told at once; that nothing is told again is seen when it goes out.
+        self.step(Event::Reload(Arc::clone(&self.config)))
+    }
+
+    fn set_clock(&mut self) {
+        let step = if self.random.percent(50) { 3_600_000 } else { -3_600_000 };
+        // Not before the start, for the sake of unsigned times.
+        if self.now as i64 + self.skew + step < 0 {
+            return;
+        }
+        let (now, before) = (self.now, self.wall_millis());
+        let running = self.process.is_some();
+        for silence in self.reference.silences.values_mut().filter(|silence| !silence.by_hand) {
+            match running {
+                true if silence.ends <= before && silence.touched.is_none() => {
+                    silence.over.get_or_insert(now);
+                }
+                true => {}
+                // A process that starts later cannot know what the clock said before.
+                false => {
+                    silence.over = None;
+                    silence.touched.get_or_insert(now);
+                }
+            }
+        }
+        self.skew += step;
+        self.clock_set_at = self.now;
+        self.note(|| format!("the clock is set by {step} ms"));
+        (self.excused_at, self.broken_until) = (self.now, self.now + LONGEST_SLEEP);
+        let (now, wall) = (self.now, self.wall_millis());
+        self.reference.interrupted(now);
+        // What mutes goes on muting if the clock goes back. Whoever is down does not notice.
+        for silence in self.reference.silences.values_mut().filter(|silence| silence.starts > wall) {
+            match running {
+                true => silence.starts = wall,
+                false => drop(silence.touched.get_or_insert(now)),
+            }
+        }
+    }
+}
