@@ -9,9 +9,13 @@ const MIB: usize = 1024 * KIB;
 
 /// The most memory that an operator may let a script have: a value nests as deep as its memory allows, and taking it
 /// apart needs stack.
-const SCRIPT_MEMORY_MAX: usize = 64 * MIB;
+pub(crate) const SCRIPT_MEMORY_MAX: usize = 64 * MIB;
 /// The most memory that an operator may let a component have: what the pool reserves for each.
 pub(crate) const COMPONENT_MEMORY_MAX: usize = 1024 * MIB;
+/// The most memory that a call gets by what it is handed.
+const GROWN_MEMORY_MAX: usize = 512 * MIB;
+/// A call that is handed no more than this has its usual limits.
+const USUAL_BYTES: usize = 64 * KIB;
 /// Bytes of a plugin file.
 pub(crate) const FILE_BYTES: usize = 16 * MIB;
 /// How long compiling a component may take.
@@ -93,6 +97,20 @@ impl Limits {
         }
     }
 
+    /// For a call that is handed `bytes`: a message about ten thousand alerts needs more than one about a few, and a group
+    /// that cannot be told is worse than a call that costs more. What is handed over once is held several times: as it
+    /// came, taken apart, and as a body.
+    #[must_use]
+    pub(crate) fn handed(mut self, bytes: usize) -> Limits {
+        let more = bytes.saturating_sub(USUAL_BYTES);
+        self.memory =
+            self.memory.saturating_add(more.saturating_mul(16)).min(self.memory.max(GROWN_MEMORY_MAX));
+        // A second for each four MiB.
+        self.cpu += Duration::from_micros(u64::try_from(more / 4).unwrap_or(u64::MAX));
+        self.request_bytes = self.request_bytes.saturating_add(more.saturating_mul(4));
+        self
+    }
+
     /// The most memory that a plugin may be given.
     pub(crate) fn memory_max(language: Language) -> usize {
         match language {
@@ -118,6 +136,19 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_grow_with_what_is_handed_over() {
+        let usual = Limits::of(Kind::Notifier, Language::Wasm);
+        assert_eq!(usual.handed(60 * KIB), usual);
+        let large = usual.handed(4 * MIB + USUAL_BYTES);
+        assert_eq!((large.memory, large.request_bytes), (96 * MIB, 17 * MIB));
+        assert!((1.2..1.4).contains(&large.cpu.as_secs_f64()), "{large:?}");
+        assert_eq!(usual.handed(1024 * MIB).memory, GROWN_MEMORY_MAX);
+        // What the operator gave is never taken away.
+        let roomy = Limits { memory: COMPONENT_MEMORY_MAX, ..usual };
+        assert_eq!(roomy.handed(1024 * MIB).memory, COMPONENT_MEMORY_MAX);
+    }
 
     #[test]
     fn a_manifest_only_lowers() {

@@ -1,9 +1,10 @@
 //! A notifier tells people or machines.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use model::{Labels, Notification, Receipt};
+use model::{Labels, Notification, NotifiedAlert, Receipt};
 use ports::{BoxFuture, Deadline, Notifier, NotifyError};
 use sha2::{Digest, Sha256};
 
@@ -39,6 +40,7 @@ impl Notifier for Integration {
                     ("traceparent", told.traceparent.clone()),
                     ("Idempotency-Key", notification.id.clone()),
                 ],
+                handed: size(notification),
                 ..CallSetup::default()
             };
             let summary = |remember: &Option<String>| match remember {
@@ -53,6 +55,20 @@ impl Notifier for Integration {
         })
     }
 }
+
+/// About how many bytes a notification has.
+fn size(notification: &Notification) -> usize {
+    let labels = |labels: &Labels| labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+    let texts =
+        |texts: &BTreeMap<String, String>| texts.iter().map(|(n, t)| n.len() + t.len()).sum::<usize>();
+    let alert = |alert: &NotifiedAlert| {
+        labels(&alert.labels) + texts(&alert.annotations) + alert.generator_url.len() + ALERT_BYTES
+    };
+    notification.alerts.iter().map(alert).sum::<usize>() + texts(&notification.settings)
+}
+
+/// Times, status and fingerprint of an alert.
+const ALERT_BYTES: usize = 160;
 
 fn refused_or_later(error: CallError) -> NotifyError {
     let message = error.to_string();

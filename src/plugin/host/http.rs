@@ -69,7 +69,7 @@ impl Call {
 
     /// The request as it leaves: checked, with the secrets in it.
     fn prepare(&self, request: Request) -> Result<HttpRequest, HostError> {
-        let limits = &self.profile.limits;
+        let limits = &self.limits;
         self.count_request()?;
         if request.body.len() > limits.request_bytes {
             return Err(limit(
@@ -113,10 +113,10 @@ impl Call {
 
     fn count_request(&self) -> Result<(), HostError> {
         let mut used = self.used();
-        if used.requests >= self.profile.limits.requests {
+        if used.requests >= self.limits.requests {
             return Err(limit(
                 "requests",
-                format!("more than {} requests in one call", self.profile.limits.requests),
+                format!("more than {} requests in one call", self.limits.requests),
             ));
         }
         used.requests += 1;

@@ -45,10 +45,10 @@ impl Call {
             used.mails += 1;
         }
         let size = mail.text.len() + mail.html.len();
-        if size > self.profile.limits.request_bytes {
+        if size > self.limits.request_bytes {
             return Err(limit(
                 "request_bytes",
-                format!("a mail of {size} bytes; {} are allowed", self.profile.limits.request_bytes),
+                format!("a mail of {size} bytes; {} are allowed", self.limits.request_bytes),
             ));
         }
         if mail.to.is_empty() {

@@ -71,6 +71,8 @@ pub(crate) struct Profile {
 /// One call of one plugin.
 pub(crate) struct Call {
     pub(crate) profile: Arc<Profile>,
+    /// The profile's, or more for a call that is handed much.
+    pub(crate) limits: Limits,
     /// For logs: the lines of one call belong together.
     id: u64,
     /// The time that the plugin sees, if it is not the clock's: a rule's evaluation time.
@@ -121,6 +123,8 @@ pub(crate) struct CallSetup {
     pub(crate) http_headers: Vec<(&'static str, String)>,
     /// Where queries go.
     pub(crate) asker: Option<Asker>,
+    /// About how many bytes the plugin is handed.
+    pub(crate) handed: usize,
 }
 
 impl Call {
@@ -140,8 +144,10 @@ impl Call {
         secrets.extend(from_settings);
         let mut smtp = profile.smtp.clone();
         smtp.extend(settings.smtp().map_err(config)?);
-        let limit = profile.limits.time;
+        let limits = profile.limits.handed(setup.handed);
+        let limit = limits.time;
         Ok(Call {
+            limits,
             id: profile.services.random.next_u64(),
             at: setup.at,
             deadline: Instant::now() + setup.time.map_or(limit, |time| time.min(limit)),
@@ -204,7 +210,7 @@ impl Call {
     /// Waits for `work`, but not past the call's deadline.
     async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, HostError> {
         tokio::time::timeout(self.left(), work).await.map_err(|_| {
-            limit("time", format!("not done within {}", model::format_duration(self.profile.limits.time)))
+            limit("time", format!("not done within {}", model::format_duration(self.limits.time)))
         })
     }
 }

@@ -114,11 +114,8 @@ impl Call {
             HostError::new(ErrorKind::Denied, "only rules may query; this call is not an evaluation")
         })?;
         let mut used = self.used();
-        if used.queries >= self.profile.limits.queries {
-            return Err(limit(
-                "queries",
-                format!("more than {} queries in one call", self.profile.limits.queries),
-            ));
+        if used.queries >= self.limits.queries {
+            return Err(limit("queries", format!("more than {} queries in one call", self.limits.queries)));
         }
         used.queries += 1;
         Ok(asker)
@@ -127,10 +124,10 @@ impl Call {
     fn samples(&self, more: usize) -> Result<(), HostError> {
         let mut used = self.used();
         used.samples = used.samples.saturating_add(more);
-        if used.samples > self.profile.limits.samples {
+        if used.samples > self.limits.samples {
             return Err(limit(
                 "samples",
-                format!("more than {} samples in the answers of one call", self.profile.limits.samples),
+                format!("more than {} samples in the answers of one call", self.limits.samples),
             ));
         }
         Ok(())

@@ -168,7 +168,7 @@ impl Script {
         let ran = self
             .scripts
             .on_thread(move || {
-                let bounds = Bounds::of(&on_thread.profile.limits);
+                let bounds = Bounds::of(&on_thread.limits);
                 let running =
                     Running::new(Some(Arc::clone(&on_thread)), Some(scripts.0.handle.clone()), bounds);
                 let engine = scripts.engine(on_thread.profile.kind);

@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 
 use super::fault::thrown;
 use crate::host::Call;
+use crate::limits::SCRIPT_MEMORY_MAX;
 use crate::memory::{live, uncounted};
 use crate::meter::Meter;
 use crate::{HostError, Limits};
@@ -58,7 +59,7 @@ pub(super) struct Bounds {
 impl Bounds {
     pub(super) fn of(limits: &Limits) -> Bounds {
         // CPU time is the limit; this one holds where the clock does not, if there is such a place.
-        Bounds { cpu: limits.cpu, memory: limits.memory, operations: 100_000_000 }
+        Bounds { cpu: limits.cpu, memory: limits.memory.min(SCRIPT_MEMORY_MAX), operations: 100_000_000 }
     }
 
     /// For the top level of a script, where `META` stands.

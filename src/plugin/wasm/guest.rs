@@ -153,7 +153,7 @@ impl Bounds {
         let handed_over = match kind {
             Kind::Exporter => (16 << 20).max(limits.points * 256),
             Kind::Rule => (4 << 20).max(limits.findings * 4096),
-            Kind::Notifier => 4 << 20,
+            Kind::Notifier => (4 << 20).max(limits.request_bytes.saturating_mul(2)),
         };
         Bounds { cpu: limits.cpu, time: limits.time, memory: limits.memory, handed_over }
     }

@@ -237,7 +237,7 @@ impl Component {
         };
         let _slot = slot.expect("the semaphore is never closed");
         let _ticking = self.shared.ticker.ticking();
-        let bounds = Bounds::of(profile.kind, &profile.limits);
+        let bounds = Bounds::of(profile.kind, &call.limits);
         let run = Run::new(&self.shared.engine, Some(Arc::clone(call)), bounds);
         run.run(&profile.name, function, async |store| {
             let instance = self.pre.instantiate_async(&mut *store).await?;

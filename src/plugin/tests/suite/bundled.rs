@@ -95,6 +95,33 @@ async fn rules_fire() {
     );
 }
 
+/// A storm must not be what a notifier cannot tell.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_of_ten_thousand_is_told() {
+    let world = World::new();
+    let host = world.host();
+    let notifier = host.load(spec("webhook")).await.unwrap().notifier().unwrap();
+    let mut told = notification(&[("Disk", AlertStatus::Firing)]);
+    told.integration = "webhook".to_owned();
+    told.settings = BTreeMap::from([("url".to_owned(), "\"http://sink.lan/hook\"".to_owned())]);
+    let one = told.alerts.remove(0);
+    let summary = "the file system of this machine will be full within four hours ".repeat(4);
+    for n in 0..10_000 {
+        let mut alert = one.clone();
+        let instance = format!("node-{n:05}.example.org:9100");
+        alert.labels = alert.labels.with("instance", &instance).with("pod", &format!("pod-{n:05}-abcdef"));
+        alert.annotations.insert("summary".to_owned(), format!("{instance}: {summary}"));
+        told.alerts.push(alert);
+    }
+    world.answer(200, &[], "");
+    match notifier.notify(&told, 1, deadline()).await {
+        Ok(_) => {}
+        Err(NotifyError::Later { message, .. } | NotifyError::Refused { message }) => panic!("{message}"),
+    }
+    let sent = world.sent();
+    assert_eq!(sent[0].matches("node-").count(), 20_000, "labels and annotations of all of them");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn notifiers_reach_the_receivers_address_alone() {
     let world = World::new();
