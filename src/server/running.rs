@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -27,9 +26,10 @@ use tsdb::Tsdb;
 use crate::alerting_task::{AlertingHandle, Deliveries, Wake};
 use crate::files::DiskFiles;
 use crate::map;
-use crate::metrics::{self, Points, ReloadState};
+use crate::metrics::{self, ReloadState};
 use crate::notifiers::IntegrationNotifier;
 use crate::others::OtherAlertmanagers;
+use crate::points::write_points;
 use crate::query::QueryEngine;
 use crate::rule_task::{RuleSettings, RuleTasks};
 use crate::scripts::{self, Scripts};
@@ -87,7 +87,7 @@ pub(crate) fn read_config(paths: &[PathBuf], options: &LoadOptions) -> Result<Co
 }
 
 impl Running {
-    fn config(&self) -> Arc<Config> {
+    pub(crate) fn config(&self) -> Arc<Config> {
         Arc::clone(&self.applied.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -228,193 +228,6 @@ impl Running {
         }
         host.get(name).and_then(|plugin| plugin.collector())
     }
-
-    /// Everything that `/metrics` shows, as points.
-    pub(crate) async fn points(&self) -> Vec<ports::Point> {
-        let mut points = Points::default();
-        let version = env!("CARGO_PKG_VERSION");
-        for name in ["prometheus_build_info", "alertmanager_build_info", "foghorn_build_info"] {
-            points.add(name, &[("version", version)], 1.0);
-        }
-        points.add("prometheus_ready", &[], f64::from(u8::from(*self.ready.borrow())));
-        for program in ["prometheus", "alertmanager"] {
-            let ok = f64::from(u8::from(self.reloads.ok()));
-            points.add(&format!("{program}_config_last_reload_successful"), &[], ok);
-            let at = self.reloads.at().as_secs_f64();
-            points.add(&format!("{program}_config_last_reload_success_timestamp_seconds"), &[], at);
-        }
-        metrics::process(&mut points, self.started);
-        self.store_points(&mut points);
-        self.rule_points(&mut points);
-        self.notify_points(&mut points);
-        self.others.points(&mut points);
-        self.alerting_points(&mut points).await;
-        let stats = &self.engine.stats;
-        points.count("prometheus_engine_queries", &[], stats.running.load(Ordering::Relaxed));
-        points.count("foghorn_query_done_total", &[], stats.done.load(Ordering::Relaxed));
-        points.count("foghorn_query_failed_total", &[], stats.failed.load(Ordering::Relaxed));
-        let seconds = Duration::from_micros(stats.micros.load(Ordering::Relaxed)).as_secs_f64();
-        points.add("foghorn_query_seconds_total", &[], seconds);
-        points.0.extend(self.scrape.points());
-        points.0.extend(self.host.points());
-        points.0
-    }
-
-    fn store_points(&self, points: &mut Points) {
-        let stats = self.store.stats();
-        points.count("prometheus_tsdb_head_series", &[], stats.series);
-        points.count("prometheus_tsdb_head_chunks", &[], stats.chunks);
-        points.count("prometheus_tsdb_head_samples_appended_total", &[], stats.samples_appended);
-        points.count("prometheus_tsdb_head_series_created_total", &[], stats.series_created);
-        points.count("prometheus_tsdb_head_series_removed_total", &[], stats.series_removed);
-        points.count("prometheus_tsdb_out_of_order_samples_total", &[], stats.rejected.out_of_order);
-        points.count("prometheus_tsdb_out_of_bound_samples_total", &[], stats.rejected.out_of_bounds);
-        points.count("prometheus_tsdb_wal_segment_current", &[], stats.wal_segment);
-        points.count("prometheus_tsdb_wal_corruptions_total", &[], stats.corruptions);
-        points.count("prometheus_tsdb_wal_writes_failed_total", &[], stats.wal_failures);
-        points.count("prometheus_tsdb_wal_storage_size_bytes", &[], stats.wal_bytes);
-        points.count("foghorn_tsdb_chunk_log_bytes", &[], stats.chunk_log_bytes);
-        if let Some(newest) = stats.newest {
-            points.add("prometheus_tsdb_head_max_time_seconds", &[], newest.as_secs_f64());
-        }
-        if let Some(oldest) = stats.oldest {
-            points.add("prometheus_tsdb_lowest_timestamp_seconds", &[], oldest.as_secs_f64());
-        }
-        if let Some(receiver) = &self.receiver {
-            let totals = receiver.totals();
-            points.count("foghorn_remote_write_requests_total", &[], totals.requests);
-            points.count("foghorn_remote_write_requests_failed_total", &[], totals.failed);
-            points.count("foghorn_remote_write_samples_total", &[], totals.samples);
-            points.count("foghorn_remote_write_histograms_total", &[], totals.histograms);
-            points.count("foghorn_remote_write_exemplars_total", &[], totals.exemplars);
-        }
-    }
-
-    fn rule_points(&self, points: &mut Points) {
-        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let seconds = |micros: &AtomicU64| Duration::from_micros(of(micros)).as_secs_f64();
-        for (view, stats) in self.rules.views() {
-            let group = &view.group;
-            let key = format!("{};{}", group.file, group.name);
-            let labels = [("rule_group", key.as_str())];
-            let counts = [
-                ("prometheus_rule_evaluations_total", of(&stats.evaluations)),
-                ("prometheus_rule_evaluation_failures_total", of(&stats.failures)),
-                ("prometheus_rule_group_iterations_total", of(&stats.iterations)),
-                ("prometheus_rule_group_iterations_missed_total", of(&stats.missed)),
-                ("prometheus_rule_group_rules", group.rules.len() as u64),
-                ("prometheus_rule_group_last_evaluation_samples", of(&stats.last_samples)),
-            ];
-            for (name, count) in counts {
-                points.count(name, &labels, count);
-            }
-            let gauges = [
-                ("prometheus_rule_group_interval_seconds", group.interval.as_secs_f64()),
-                ("prometheus_rule_group_last_duration_seconds", view.evaluation_duration.as_secs_f64()),
-                ("prometheus_rule_group_last_rule_duration_sum_seconds", seconds(&stats.last_rules_micros)),
-            ];
-            for (name, value) in gauges {
-                points.add(name, &labels, value);
-            }
-            if let Some(at) = view.last_evaluation {
-                let name = "prometheus_rule_group_last_evaluation_timestamp_seconds";
-                points.add(name, &labels, at.as_secs_f64());
-            }
-        }
-        let totals = self.rules.totals();
-        for (name, times, time) in [
-            ("prometheus_rule_evaluation_duration_seconds", &totals.evaluations, &totals.rule_micros),
-            ("prometheus_rule_group_duration_seconds", &totals.iterations, &totals.group_micros),
-        ] {
-            points.add(&format!("{name}_sum"), &[], seconds(time));
-            points.count(&format!("{name}_count"), &[], of(times));
-        }
-        let failed = of(&totals.template_errors);
-        points.count("prometheus_template_text_expansion_failures_total", &[], failed);
-    }
-
-    /// Under Alertmanager's names. One process is a cluster of one.
-    async fn alerting_points(&self, points: &mut Points) {
-        let config = self.config();
-        let integrations: usize = config.receivers.iter().map(|receiver| receiver.integrations.len()).sum();
-        let inhibitions = config.alerting.as_ref().map_or(0, |alerting| alerting.inhibit_rules.len());
-        let mut hasher = std::hash::DefaultHasher::new();
-        std::hash::Hash::hash(config.redacted_alertmanager_yaml(), &mut hasher);
-        // As upstream: 48 bits, which a float holds exactly.
-        let hash = std::hash::Hasher::finish(&hasher) >> 16;
-        for (name, value) in [
-            ("alertmanager_receivers", config.receivers.len() as u64),
-            ("alertmanager_integrations", integrations as u64),
-            ("alertmanager_inhibition_rules", inhibitions as u64),
-            ("alertmanager_config_hash", hash),
-            ("alertmanager_cluster_enabled", 0),
-            ("alertmanager_cluster_members", 1),
-            ("alertmanager_cluster_failed_peers", 0),
-            ("alertmanager_cluster_health_score", 0),
-            ("alertmanager_peer_position", 0),
-        ] {
-            points.count(name, &[], value);
-        }
-        let Some((view, stats)) = self.alerting.numbers().await else { return };
-        for state in [
-            alerting::AlertState::Active,
-            alerting::AlertState::Suppressed,
-            alerting::AlertState::Unprocessed,
-        ] {
-            let count = view.alerts.iter().filter(|alert| alert.state == state).count();
-            points.count("alertmanager_alerts", &[("state", state.as_str())], count as u64);
-        }
-        for state in ["active", "pending", "expired"] {
-            let count = view.silences.iter().filter(|silence| silence.state.as_str() == state).count();
-            points.count("alertmanager_silences", &[("state", state)], count as u64);
-        }
-        points.count("alertmanager_dispatcher_aggregation_groups", &[], view.groups.len() as u64);
-        for (status, count) in [("firing", stats.received_firing), ("resolved", stats.received_resolved)] {
-            let labels = [("status", status), ("version", "v2")];
-            points.count("alertmanager_alerts_received_total", &labels, count);
-        }
-        let version = [("version", "v2")];
-        points.count("alertmanager_alerts_invalid_total", &version, stats.received_invalid);
-        points.count("alertmanager_alerts_limited_total", &[], stats.refused_by_limit);
-        for (reason, count) in [
-            ("silence", stats.muted_by_silence),
-            ("inhibition", stats.muted_by_inhibition),
-            ("time_interval", stats.muted_by_time_interval),
-        ] {
-            points.count("alertmanager_notifications_suppressed_total", &[("reason", reason)], count);
-        }
-        points.count("foghorn_alerting_flushes_total", &[], stats.flushes);
-        points.count("foghorn_alerting_commits_failed_total", &[], stats.commits_failed);
-    }
-
-    fn notify_points(&self, points: &mut Points) {
-        let mut by_kind: HashMap<String, (u64, u64, u64, u64, f64)> = HashMap::new();
-        for queue in self.outbox.status() {
-            let sums = by_kind.entry(queue.key.kind.clone()).or_default();
-            sums.0 += queue.delivered + queue.given_up;
-            sums.1 += queue.given_up;
-            sums.2 += queue.attempts;
-            sums.3 += queue.failed_attempts;
-            sums.4 += queue.latency.as_secs_f64();
-            let index = queue.key.index.to_string();
-            let labels = [
-                ("receiver", queue.key.receiver.as_str()),
-                ("integration", &queue.key.kind),
-                ("index", &index),
-            ];
-            points.count("foghorn_notify_waiting", &labels, queue.waiting as u64);
-            points.count("foghorn_notify_rate_limited_total", &labels, queue.rate_limited);
-        }
-        for (kind, (all, failed, requests, failed_requests, seconds)) in by_kind {
-            let labels = [("integration", kind.as_str())];
-            points.count("alertmanager_notifications_total", &labels, all);
-            points.count("alertmanager_notifications_failed_total", &labels, failed);
-            points.count("alertmanager_notification_requests_total", &labels, requests);
-            points.count("alertmanager_notification_requests_failed_total", &labels, failed_requests);
-            points.add("alertmanager_notification_latency_seconds_sum", &labels, seconds);
-            points.count("alertmanager_notification_latency_seconds_count", &labels, all);
-        }
-    }
 }
 
 impl Views for Running {
@@ -545,15 +358,6 @@ impl Views for Running {
     fn metrics<'a>(&'a self, accept: &'a str) -> BoxFuture<'a, (String, &'static str)> {
         Box::pin(async move { write_points(self.points().await, accept, &|name| metrics::metadata(name)) })
     }
-}
-
-/// Points as a page, in the format that the client prefers.
-fn write_points(
-    points: Vec<ports::Point>,
-    accept: &str,
-    describe: &dyn Fn(&str) -> model::Metadata,
-) -> (String, &'static str) {
-    exposition::write_page(&map::families(points, describe), accept)
 }
 
 fn group_view(view: &rules::GroupView) -> GroupView {
