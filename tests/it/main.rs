@@ -9,6 +9,7 @@ mod world;
 
 mod crash;
 mod grading;
+mod kills;
 mod lab;
 mod limits;
 mod openapi;

@@ -299,15 +299,7 @@ impl Foghorn {
     }
 
     pub(crate) fn start_in(directory: Arc<TempDir>, args: Vec<String>) -> Self {
-        let mut process = Process::start(
-            foghorn()
-                .current_dir(directory.path())
-                .args(["--web.listen-address=127.0.0.1:0", "--web.alertmanager-listen-address=127.0.0.1:0"])
-                .args(["--web.enable-lifecycle", "--log.level=debug"])
-                // Compiling components takes its time in a debug build: all servers share what one has compiled.
-                .args([concat!("--plugins.cache-dir=", env!("CARGO_TARGET_TMPDIR"), "/plugins")])
-                .args(&args),
-        );
+        let mut process = Process::start(&mut Foghorn::command_in(directory.path(), &args));
         let port = port_of(&process.after("page: "));
         let alertmanager_port = port_of(&process.after("alertmanager api: "));
         let started = Foghorn { port, alertmanager_port, process, directory, args };
@@ -315,6 +307,23 @@ impl Foghorn {
             http(port, "GET", "/-/ready", &[], "").filter(|answer| answer.status == 200)
         });
         started
+    }
+
+    fn command_in(directory: &Path, args: &[String]) -> Command {
+        let mut command = foghorn();
+        command
+            .current_dir(directory)
+            .args(["--web.listen-address=127.0.0.1:0", "--web.alertmanager-listen-address=127.0.0.1:0"])
+            .args(["--web.enable-lifecycle", "--log.level=debug"])
+            // Compiling components takes its time in a debug build: all servers share what one has compiled.
+            .args([concat!("--plugins.cache-dir=", env!("CARGO_TARGET_TMPDIR"), "/plugins")])
+            .args(args);
+        command
+    }
+
+    /// What starts this server.
+    pub(crate) fn command(&self) -> Command {
+        Foghorn::command_in(self.directory.path(), &self.args)
     }
 
     pub(crate) fn write(&self, name: &str, text: &str) {
@@ -332,6 +341,11 @@ impl Foghorn {
     /// `kill -9`, and a new process on the same directory.
     pub(crate) fn crash_and_restart(mut self) -> Self {
         self.process.kill();
+        self.restart()
+    }
+
+    /// A new process on the directory of one that has ended.
+    pub(crate) fn restart(self) -> Self {
         Foghorn::start_in(Arc::clone(&self.directory), self.args.clone())
     }
 
