@@ -9,7 +9,7 @@ use model::{PlantedBug, Timestamp};
 use crate::alert_store::{AlertId, AlertStore};
 use crate::commits::{Commits, Sealed, Then};
 use crate::decision::Decisions;
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Overdue};
 use crate::group::Groups;
 use crate::inhibition::Inhibitor;
 use crate::intake::after_clock_went_back;
@@ -47,7 +47,7 @@ pub struct Alerting {
     /// Notifications that were decided on and not answered, by id.
     pub(crate) deliveries: HashMap<String, Delivery>,
     /// Those that were no longer waited for. An answer that comes all the same counts.
-    pub(crate) overdue: HashMap<String, Delivery>,
+    pub(crate) overdue: HashMap<String, Overdue>,
     pub(crate) decisions: Decisions,
     pub(crate) stats: Stats,
     pub(crate) version: u64,

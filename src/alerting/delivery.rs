@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use model::{Notification, PlantedBug, Receipt};
+use model::{AlertStatus, Fingerprint, Notification, PlantedBug, Receipt};
 
 use crate::alerting::Alerting;
 use crate::flush::keep_for;
 use crate::group::GroupId;
-use crate::notification_log::Destination;
+use crate::notification_log::{Attempt, Destination, contains};
 use crate::timers::Timer;
 use crate::{Decision, Effect};
 use std::time::Duration;
@@ -23,6 +23,15 @@ pub(crate) struct Delivery {
     pub destination: Destination,
     /// Until it goes out.
     pub message: Option<Box<Notification>>,
+}
+
+/// A notification that was not answered and is no longer waited for.
+#[derive(Debug)]
+pub(crate) struct Overdue {
+    group: Arc<str>,
+    destination: Destination,
+    sequence: u64,
+    attempt: Attempt,
 }
 
 impl Alerting {
@@ -57,21 +66,43 @@ impl Alerting {
     }
 
     pub(crate) fn no_longer_wait(&mut self, id: &str) {
-        if let Some(Delivery { group, destination, .. }) = self.deliveries.get(id) {
-            let late = Delivery { group: group.clone(), destination: destination.clone(), message: None };
-            self.overdue.insert(id.to_owned(), late);
+        if let Some(Delivery { group, destination, .. }) = self.deliveries.get(id)
+            && let Some(entry) = self.log.get(group, destination)
+            && let Some(attempt) = entry.attempt.clone()
+        {
+            let (group, destination) = (group.clone(), destination.clone());
+            let overdue = Overdue { group, destination, sequence: entry.sequence, attempt };
+            self.overdue.insert(id.to_owned(), overdue);
         }
         self.answered(id, Err("delivery does not answer".to_owned()));
     }
 
     /// A message that counts as given up was delivered after all: it need not go out again.
     fn delivered_late(&mut self, id: &str, receipt: Receipt) {
-        let Some(Delivery { group: key, destination: to, .. }) = self.overdue.remove(id) else { return };
-        let Some(entry) = self.log.get_mut(&key, &to) else { return };
-        if entry.attempt.is_none() && entry.failed.is_some() && entry.notification_id(&key, &to) == id {
-            entry.attempt = entry.failed.take();
+        let Some(Overdue { group: key, destination: to, sequence, attempt }) = self.overdue.remove(id) else {
+            return;
+        };
+        // With its group the entry may be gone too.
+        let is_last = self.log.get(&key, &to).is_none_or(|entry| {
+            entry.attempt.is_none() && entry.failed.is_some() && entry.sequence == sequence
+        });
+        if is_last {
+            let firing = attempt.firing.clone();
+            let entry = self.log.entry(&key, &to);
+            (entry.sequence, entry.attempt, entry.failed) = (sequence, Some(attempt), None);
             let group = self.groups.find(&key);
             self.accepted(id, &key, &to, group, receipt);
+            self.take_back_ended(&firing);
+        }
+    }
+
+    /// Alerts that ended when nobody seemed to know of them left their groups: now somebody has to hear of their end.
+    fn take_back_ended(&mut self, told: &[Fingerprint]) {
+        for id in self.alerts.ids() {
+            let entry = self.alerts.get(id);
+            if entry.status(self.now) == AlertStatus::Resolved && contains(told, entry.fingerprint) {
+                self.rejoin_where_open(id);
+            }
         }
     }
 

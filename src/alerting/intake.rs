@@ -123,6 +123,14 @@ impl Alerting {
 
     /// Puts a firing alert into the groups of all its routes.
     pub(crate) fn join_groups(&mut self, id: AlertId) {
+        let entry = self.alerts.get(id);
+        if entry.groups.len() == entry.routes.len() {
+            // One that is repeated is in all of them.
+            for group in entry.groups.clone() {
+                self.hurry(id, group);
+            }
+            return self.write_if_new(id);
+        }
         for route in self.alerts.get(id).routes.clone() {
             let group = self.group_of(id, route);
             self.join(id, group);

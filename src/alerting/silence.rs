@@ -83,8 +83,8 @@ pub struct Silence {
 impl Silence {
     /// Where it is in its life at `now`.
     pub fn state(&self, now: Timestamp) -> SilenceState {
-        if self.ends_at == self.updated_at && self.starts_at < self.ends_at {
-            // Somebody ended it: it stays so, whatever the clock says later.
+        if self.ends_at == self.updated_at {
+            // Somebody ended it, or it was over when the clock went back: it stays so, whatever the clock says later.
             SilenceState::Expired
         } else if now < self.starts_at {
             SilenceState::Pending
@@ -128,18 +128,15 @@ impl Silence {
     /// The same after the clock went back, from `before` to `now`, if that changes it: what was over stays over, and what
     /// muted goes on muting.
     pub(crate) fn after_clock_went_back(&self, before: Timestamp, now: Timestamp) -> Option<Silence> {
-        let ends_at = match self.state(before) {
+        let (ends_at, updated_at) = match self.state(before) {
             SilenceState::Pending => return None,
-            SilenceState::Active => self.ends_at,
-            SilenceState::Expired => self.ends_at.min(now),
+            SilenceState::Active => (self.ends_at, self.updated_at.min(now)),
+            // Ended for good: the clock may go back once more while nobody looks.
+            SilenceState::Expired => (self.ends_at.min(now), self.ends_at.min(now)),
         };
         let starts_at = self.starts_at.min(now);
-        ((starts_at, ends_at) != (self.starts_at, self.ends_at)).then(|| Silence {
-            starts_at,
-            ends_at,
-            updated_at: self.updated_at.min(now),
-            ..self.clone()
-        })
+        let moved = Silence { starts_at, ends_at, updated_at, ..self.clone() };
+        ((starts_at, ends_at) != (self.starts_at, self.ends_at)).then_some(moved)
     }
 
     /// Ended at `now`; one that never began ends where it begins.

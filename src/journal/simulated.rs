@@ -7,7 +7,7 @@
 //!
 //! Not modelled: bit rot (use [`SimDisk::flip_bit`]), short reads, slow calls.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -45,7 +45,25 @@ struct World {
     durable: Tree,
     /// Changes of directories since they were synced, in order.
     pending: Vec<EntryChange>,
-    log: Vec<String>,
+    log: VecDeque<Call>,
+}
+
+/// How many calls are remembered.
+const CALLS_REMEMBERED: usize = 200;
+
+/// A call, for the message of a failing test.
+struct Call {
+    number: u64,
+    what: &'static str,
+    path: PathBuf,
+    failing: Option<Fault>,
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.number, self.what, self.path.display())?;
+        self.failing.map_or(Ok(()), |fault| write!(f, " <- {fault:?}"))
+    }
 }
 
 #[derive(Clone, Default)]
@@ -157,7 +175,7 @@ impl SimDisk {
 
     /// The last calls, for the message of a failing test.
     pub fn history(&self) -> String {
-        self.world().log.join("\n")
+        self.world().log.iter().map(Call::to_string).collect::<Vec<_>>().join("\n")
     }
 
     /// A random number of the disk's own sequence.
@@ -220,18 +238,21 @@ impl World {
     }
 
     /// Counts a call; an error if it is to fail.
-    fn call(&mut self, what: &str, path: &Path) -> io::Result<()> {
+    fn call(&mut self, what: &'static str, path: &Path) -> io::Result<()> {
         if self.crashed {
             return Err(failure());
         }
         let number = self.calls;
         self.calls += 1;
-        if self.log.len() >= 200 {
-            self.log.drain(..100);
-        }
         let failing = self.fault.filter(|(at, _)| *at == number).map(|(_, fault)| fault);
-        let mark = failing.map(|fault| format!(" <- {fault:?}")).unwrap_or_default();
-        self.log.push(format!("{number} {what} {}{mark}", path.display()));
+        // The place of the oldest is used again: this is done very often.
+        let mut remembered = match self.log.len() < CALLS_REMEMBERED {
+            true => PathBuf::new(),
+            false => self.log.pop_front().map(|call| call.path).unwrap_or_default(),
+        };
+        remembered.as_mut_os_string().clear();
+        remembered.as_mut_os_string().push(path);
+        self.log.push_back(Call { number, what, path: remembered, failing });
         match failing {
             None => Ok(()),
             Some(fault) => {

@@ -43,6 +43,16 @@ pub(crate) struct Tracked {
     pub(crate) alert: ActiveAlert,
     /// When it was last sent; `None` if not since it began to fire, or since the start of the process.
     pub(crate) last_sent: Option<Timestamp>,
+    /// The names of its series, made when it got into its state.
+    series: Option<AlertSeries>,
+}
+
+/// The series of one alert in one state.
+#[derive(Clone, Debug)]
+struct AlertSeries {
+    state: &'static str,
+    alerts: Labels,
+    for_state: Labels,
 }
 
 /// What one evaluation did.
@@ -98,11 +108,12 @@ impl AlertTracker {
                 reason: ChangeReason::Found,
                 at,
             });
-            self.alerts.insert(labels, Tracked { alert, last_sent: None });
+            self.alerts.insert(labels, Tracked { alert, last_sent: None, series: None });
         }
         self.recalled.evaluated();
         changes.sort_by(|a, b| a.alert.labels.cmp(&b.alert.labels));
-        let rows = self.written.rows(self.samples(), evaluation.sample_time());
+        let samples = self.samples();
+        let rows = self.written.rows(samples, evaluation.sample_time());
         Ok(AlertUpdates { rows, changes })
     }
 
@@ -139,9 +150,9 @@ impl AlertTracker {
     }
 
     /// The samples of all active alerts.
-    fn samples(&self) -> Vec<(Labels, SampleValue)> {
-        let active = self.alerts.values().map(|tracked| &tracked.alert).filter(|a| a.state.is_active());
-        active.flat_map(alert_samples).collect()
+    fn samples(&mut self) -> Vec<(Labels, SampleValue)> {
+        let active = self.alerts.values_mut().filter(|tracked| tracked.alert.state.is_active());
+        active.flat_map(Tracked::samples).collect()
     }
 
     /// The alerts that those who are told should hear of now, as they should hear them.
@@ -241,9 +252,14 @@ impl AlertTracker {
         for alert in alerts {
             if alert.state.is_active() {
                 // They were written before the restart: should they be gone now, their series have to end.
-                self.written.expect(alert_samples(&alert).into_iter().map(|(labels, _)| labels));
+                let AlertSeries { alerts, for_state, .. } = AlertSeries::of(&alert);
+                self.written.expect([alerts, for_state].into_iter());
             }
-            self.alerts.entry(alert.labels.clone()).or_insert(Tracked { alert, last_sent: None });
+            self.alerts.entry(alert.labels.clone()).or_insert(Tracked {
+                alert,
+                last_sent: None,
+                series: None,
+            });
         }
     }
 
@@ -263,18 +279,29 @@ pub(crate) fn furthest_state(states: impl Iterator<Item = AlertState>) -> &'stat
     states.max_by_key(|state| rank(*state)).map_or("inactive", AlertState::as_str)
 }
 
-/// The samples of one active alert.
-fn alert_samples(alert: &ActiveAlert) -> [(Labels, SampleValue); 2] {
-    let mut state = alert.labels.edit();
-    state.set(METRIC_NAME, ALERTS).set(ALERT_STATE, alert.state.as_str());
-    let since = alert.state.since().as_millis().div_euclid(1000);
-    [
-        (state.build(), SampleValue::Float(1.0)),
-        (alert.labels.with(METRIC_NAME, ALERTS_FOR_STATE), SampleValue::Float(since as f64)),
-    ]
+impl AlertSeries {
+    fn of(alert: &ActiveAlert) -> Self {
+        let state = alert.state.as_str();
+        let mut alerts = alert.labels.edit();
+        alerts.set(METRIC_NAME, ALERTS).set(ALERT_STATE, state);
+        let for_state = alert.labels.with(METRIC_NAME, ALERTS_FOR_STATE);
+        AlertSeries { state, alerts: alerts.build(), for_state }
+    }
 }
 
 impl Tracked {
+    /// The samples of an active alert.
+    fn samples(&mut self) -> [(Labels, SampleValue); 2] {
+        let since = self.alert.state.since().as_millis().div_euclid(1000);
+        let series = match self.series.take() {
+            Some(series) if series.state == self.alert.state.as_str() => series,
+            _ => AlertSeries::of(&self.alert),
+        };
+        let (alerts, for_state) = (series.alerts.clone(), series.for_state.clone());
+        self.series = Some(series);
+        [(alerts, SampleValue::Float(1.0)), (for_state, SampleValue::Float(since as f64))]
+    }
+
     /// Moves to the next state, `None` being "forgotten", and notes the change if it is one. `false` if it is forgotten.
     fn step(
         &mut self,

@@ -5,7 +5,7 @@
 //! clock says at that moment, in milliseconds since the start by that clock. Where nobody outside can know, it says so by
 //! two questions: what certainly is, and what may be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::{KEEP_FIRING, Name, OWN, Pick, Plan, PlannedRoute, QUIET_MINUTES, RECEIVERS};
 
@@ -22,6 +22,8 @@ pub struct Life {
     lost_since: Option<u64>,
     /// `keep_firing_for` certainly keeps it.
     kept: bool,
+    /// The last start of a server that did not know of it by then, or not for sure.
+    unknown_at: u64,
     /// Since when it certainly is over.
     pub ended_at: Option<u64>,
     /// When it was last possible that it is muted.
@@ -155,18 +157,24 @@ impl Reference {
         }
     }
 
-    /// The routes that hear of an alert: below the root all that pick it, up to one that does not go on; else the root.
-    pub fn routes(&self, name: &Name) -> Vec<&PlannedRoute> {
-        let mut heard = Vec::new();
-        for route in &self.plan.routes[1..] {
-            if route.picks.as_ref().is_none_or(|pick| pick.picks(name)) {
-                heard.push(route);
-                if !route.goes_on {
-                    break;
-                }
-            }
+    /// The server was restarted, and certainly knows that these fire. Of the others it has to be told first.
+    pub fn restarted(&mut self, now: u64, known: &BTreeSet<Name>) {
+        for (_, life) in self.lives.iter_mut().filter(|(name, _)| !known.contains(name)) {
+            life.unknown_at = now;
         }
-        if heard.is_empty() { vec![&self.plan.routes[0]] } else { heard }
+    }
+
+    /// The routes that hear of an alert: below the root all that pick it, up to one that does not go on; else the root.
+    pub fn routes(&self, name: &Name) -> impl Iterator<Item = &PlannedRoute> {
+        let picks = |route: &&PlannedRoute| route.picks.as_ref().is_none_or(|pick| pick.picks(name));
+        let mut stopped = false;
+        let heard = self.plan.routes[1..]
+            .iter()
+            .filter(picks)
+            .take_while(move |route| !std::mem::replace(&mut stopped, !route.goes_on));
+        let root = &self.plan.routes[0];
+        let nobody = !self.plan.routes[1..].iter().any(|route| picks(&route));
+        heard.chain(nobody.then_some(root))
     }
 
     /// Whether the route is quiet at this time of the day.
@@ -184,16 +192,15 @@ impl Reference {
     }
 
     /// The alerts that mute this one if they fire.
-    pub fn explained_by(&self, name: &Name) -> Vec<Name> {
-        let Some(inhibition) = &self.plan.inhibition else { return Vec::new() };
-        if name.label("severity") != "warning" {
-            return Vec::new();
-        }
-        let explains = |other: &Name| {
-            other.label("severity") == "critical"
-                && other.label(inhibition.equal) == name.label(inhibition.equal)
+    pub fn explained_by(&self, name: &Name) -> impl Iterator<Item = Name> {
+        let name = *name;
+        let equal = self.plan.inhibition.as_ref().map(|inhibition| inhibition.equal);
+        let equal = equal.filter(|_| name.label("severity") == "warning");
+        let explains = move |equal: &'static str| {
+            let same = move |other: &Name| other.label(equal) == name.label(equal);
+            Name::all().filter(|other| other.label("severity") == "critical").filter(same)
         };
-        Name::all().filter(explains).collect()
+        equal.into_iter().flat_map(explains)
     }
 
     /// Whether it may be that the alert is muted.
@@ -204,8 +211,8 @@ impl Reference {
                 && silence.over.is_none_or(|over| now <= over)
         });
         silenced
-            || self.explained_by(name).iter().any(|other| self.may_fire(other, now))
-            || self.routes(name).iter().any(|route| self.is_quiet(route, wall))
+            || self.explained_by(name).any(|other| self.may_fire(&other, now))
+            || self.routes(name).any(|route| self.is_quiet(route, wall))
     }
 
     /// A silence that certainly mutes the alert, if there is one.
@@ -271,14 +278,25 @@ impl Reference {
         problems
     }
 
-    /// Whether it is certain that the alert goes on, and did for a while: an end would be a lie.
+    /// Whether it is certain that the alert goes on, and did for a while.
     pub fn goes_on(&self, name: &Name, now: u64) -> bool {
         let life = &self.lives[name];
-        let own = OWN.contains(&name.alert);
-        let long = if own { 2 * 60_000 } else { 3 * 60_000 };
+        let long = long_enough(name);
         life.firing_since.is_some_and(|since| since + long < now)
             && (life.held_since.is_some_and(|since| since + long < now) || life.kept)
     }
+
+    /// Whether it is a lie that the alert ended: it goes on, and the server had the time to hear of it. One that was down
+    /// may tell the end of an episode that was over when it went down, although another one has begun.
+    pub fn end_is_a_lie(&self, name: &Name, now: u64) -> bool {
+        self.goes_on(name, now) && self.lives[name].unknown_at + long_enough(name) < now
+    }
+}
+
+/// After this time everybody has heard of an alert, if nothing is wrong.
+fn long_enough(name: &Name) -> u64 {
+    let own = OWN.contains(&name.alert);
+    if own { 2 * 60_000 } else { 3 * 60_000 }
 }
 
 /// The integrations of a receiver.

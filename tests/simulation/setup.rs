@@ -1,7 +1,8 @@
 //! Plans as the rooms' own types.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use alerting::{
@@ -33,8 +34,31 @@ fn route_spec(route: &PlannedRoute) -> RouteSpec {
     }
 }
 
+/// A plan as the rooms' own types. Plans come again and again, and few of them: they are made once.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    pub(crate) alerting: Arc<AlertingConfig>,
+    pub(crate) rules: [Arc<RuleGroup>; 2],
+}
+
+impl Setup {
+    pub(crate) fn of(plan: &Plan) -> Setup {
+        thread_local! {
+            static MADE: RefCell<Vec<(Plan, Setup)>> = const { RefCell::new(Vec::new()) };
+        }
+        MADE.with_borrow_mut(|made| {
+            if let Some((_, setup)) = made.iter().find(|(other, _)| other == plan) {
+                return setup.clone();
+            }
+            let setup = Setup { alerting: alerting_config(plan), rules: rule_groups(plan) };
+            made.push((plan.clone(), setup.clone()));
+            setup
+        })
+    }
+}
+
 /// The configuration of alerting.
-pub(crate) fn alerting_config(plan: &Plan) -> Arc<AlertingConfig> {
+fn alerting_config(plan: &Plan) -> Arc<AlertingConfig> {
     let mut root = route_spec(&plan.routes[0]);
     root.routes = plan.routes[1..].iter().map(route_spec).collect();
     let receivers = RECEIVERS.iter().map(|(name, integrations)| Receiver {
@@ -73,7 +97,7 @@ pub(crate) fn alerting_config(plan: &Plan) -> Arc<AlertingConfig> {
 pub(crate) const INTERVALS: [u64; 2] = [15, 30];
 
 /// The groups of rules: `Down` and `Slow`, and `Full`.
-pub(crate) fn rule_groups(plan: &Plan) -> [Arc<RuleGroup>; 2] {
+fn rule_groups(plan: &Plan) -> [Arc<RuleGroup>; 2] {
     let alert = |name: &str, hold: u64, keep: u64| Rule {
         name: name.to_owned(),
         labels: Vec::new(),
@@ -99,10 +123,19 @@ pub(crate) fn rule_groups(plan: &Plan) -> [Arc<RuleGroup>; 2] {
 
 /// The labels of an alert; `alertname` is the rule's to add.
 pub(crate) fn found_labels(name: &Name) -> Labels {
-    Labels::from([("host", name.host), ("severity", name.label("severity"))])
+    LABELS[name].0.clone()
 }
 
 /// The labels of an alert.
 pub(crate) fn labels(name: &Name) -> Labels {
-    found_labels(name).with("alertname", name.alert)
+    LABELS[name].1.clone()
 }
+
+static LABELS: LazyLock<HashMap<Name, (Labels, Labels)>> = LazyLock::new(|| {
+    let of = |name: Name| {
+        let found = Labels::from([("host", name.host), ("severity", name.label("severity"))]);
+        let named = found.with("alertname", name.alert);
+        (name, (found, named))
+    };
+    Name::all().map(of).collect()
+});

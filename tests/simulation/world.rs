@@ -1,5 +1,6 @@
 //! The world around the server: time, a disk, receivers, senders, operators. One seed, one thread, one order of events.
 
+mod life;
 mod messages;
 mod operators;
 
@@ -8,7 +9,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alerting::{AlertDraft, AlertingConfig, Answer, Effect, Event, ReplyTo, SilenceId};
+use alerting::{AlertDraft, Answer, Effect, Event, ReplyTo};
 use journal::simulated::{Fault, SimDisk};
 use model::{Fingerprint, Notification, Timestamp};
 use notify::{AttemptId, IntegrationKey};
@@ -16,8 +17,8 @@ use notify::{AttemptId, IntegrationKey};
 use crate::plan::{self, Features, HOSTS, Name, OWN, POSTED};
 use crate::process::{Committer, Process, failure_of, name_of};
 use crate::receivers::{Manner, Receivers};
-use crate::reference::{Belief, KnownSilence, Reference};
-use crate::setup::{INTERVALS, alerting_config, labels, rule_groups};
+use crate::reference::{KnownSilence, Reference};
+use crate::setup::{INTERVALS, Setup, labels};
 use crate::{Failure, Random, Summary};
 
 /// 2026-01-01T00:00:00Z, a Thursday.
@@ -44,8 +45,6 @@ enum Later {
     Disk(u64),
     /// The process starts.
     Start,
-    /// The server wakes up.
-    Wake(u64, u64),
     /// The queue of an integration wakes up.
     Queue(u64, IntegrationKey),
     Arrive(Arc<Notification>),
@@ -77,7 +76,7 @@ pub(crate) struct World {
     process: Option<Process>,
     boots: u64,
     variant: u64,
-    config: Arc<AlertingConfig>,
+    setup: Setup,
     reference: Reference,
     receivers: Receivers,
     names: BTreeMap<Fingerprint, Name>,
@@ -86,18 +85,24 @@ pub(crate) struct World {
     /// Ends that the other program goes on posting until then.
     ends_posted: BTreeMap<Name, (Timestamp, u64)>,
     asked: BTreeMap<ReplyTo, Asked>,
-    /// When a message was decided on, and whether it is one from before a restart.
-    decided: BTreeMap<String, (u64, bool)>,
+    /// When a message was decided on, by which process, and whether it is one from before a restart.
+    decided: BTreeMap<String, (u64, u64, bool)>,
     /// When an alert was last told by the group of the root, by name.
     root_told: BTreeMap<Name, u64>,
     /// Alerts that this process was given as firing, and since when.
     given: BTreeMap<Name, u64>,
+    /// Alerts that the server certainly knows to fire, also after a restart.
+    known_to_fire: BTreeSet<Name>,
+    /// Messages of which it could not be written down that they go out.
+    unrecorded: BTreeSet<String>,
+    /// What the clock said when the server last looked at it, in milliseconds since the start by that clock.
+    last_seen: u64,
     /// Commits that record that a message was accepted.
     recording: BTreeMap<alerting::CommitId, String>,
     /// When the server last wrote a sample.
     alive_until: Timestamp,
-    /// The sleep of the server that counts.
-    wake: u64,
+    /// When the server wakes up if nothing happens first; among what happens at that time, in this place.
+    wake: Option<(u64, u64)>,
     /// Until when something was broken.
     broken_until: u64,
     /// When something last happened that excuses saying the same twice.
@@ -119,7 +124,7 @@ impl World {
         let names = Name::all().map(|name| (labels(&name).fingerprint(), name)).collect();
         World {
             disk: SimDisk::new(random.number()),
-            config: alerting_config(&plan),
+            setup: Setup::of(&plan),
             reference: Reference::new(plan),
             random,
             features,
@@ -140,9 +145,12 @@ impl World {
             decided: BTreeMap::new(),
             root_told: BTreeMap::new(),
             given: BTreeMap::new(),
+            known_to_fire: BTreeSet::new(),
+            unrecorded: BTreeSet::new(),
+            last_seen: 0,
             recording: BTreeMap::new(),
             alive_until: START,
-            wake: 0,
+            wake: None,
             broken_until: 0,
             excused_at: 0,
             ends: BTreeMap::new(),
@@ -171,12 +179,17 @@ impl World {
         self.schedule(1500, Later::Post);
         self.schedule(CHECK_EVERY, Later::Check);
         let end = LENGTH + self.calm() + 2 * MINUTE;
-        while let Some(((at, _), later)) = self.later.pop_first() {
-            if at > end {
-                break;
-            }
+        loop {
+            let first = self.later.first_key_value().map(|(at, _)| *at);
+            let wake = self.wake.filter(|wake| first.is_none_or(|first| *wake < first));
+            let Some((at, _)) = wake.or(first).filter(|(at, _)| *at <= end) else { break };
             self.now = at;
-            self.happen(later)?;
+            if wake.is_some() {
+                self.wake = None;
+                self.step(Event::Tick)?;
+            } else if let Some((_, later)) = self.later.pop_first() {
+                self.happen(later)?;
+            }
             if self.now >= LENGTH && !self.healing {
                 self.heal()?;
             }
@@ -232,9 +245,6 @@ impl World {
             }
             Later::Disk(boot) if self.boot() == Some(boot) => self.write()?,
             Later::Start => self.start()?,
-            Later::Wake(boot, wake) if self.boot() == Some(boot) && self.wake == wake => {
-                self.step(Event::Tick)?
-            }
             Later::Queue(boot, key) if self.boot() == Some(boot) => self.pump(&key)?,
             Later::Arrive(message) => self.arrive(&message)?,
             Later::Answer(boot, key, id, message, manner) if self.boot() == Some(boot) => {
@@ -250,158 +260,15 @@ impl World {
         Ok(())
     }
 
-    // Time and life of the process.
-
-    fn start(&mut self) -> Result<(), String> {
-        if self.process.is_some() {
-            return Ok(());
-        }
-        self.boots += 1;
-        let groups = rule_groups(&self.reference.plan);
-        let process = Process::start(
-            self.boots,
-            &self.disk,
-            Arc::clone(&self.config),
-            &groups,
-            self.wall(),
-            self.alive_until,
-        );
-        self.process = Some(process.map_err(|error| format!("durability: the start fails: {error}"))?);
-        self.note(|| "start".to_owned());
-        self.broken_until = self.now;
-        let (now, boot) = (self.now, self.boots);
-        self.reference.interrupted(now);
-        for group in 0..groups.len() {
-            self.next_evaluation(boot, group);
-        }
-        self.confirmed_silences_are_there()?;
-        self.step(Event::Tick)
-    }
-
-    /// An acknowledged silence survives everything.
-    fn confirmed_silences_are_there(&mut self) -> Result<(), String> {
-        let Some(process) = &self.process else { return Ok(()) };
-        let (now, wall) = (self.now, self.wall_millis());
-        let view = process.alerting.view(self.wall());
-        for (id, silence) in &self.reference.silences {
-            let counts = silence.confirmed.is_some()
-                && silence.touched.is_none()
-                && silence.over.is_none()
-                && wall < silence.ends;
-            let there = view.silence(&SilenceId::new(id)).is_some_and(|view| {
-                view.silence.ends_at.as_millis() - START.as_millis() == silence.ends as i64
-            });
-            if counts && !there {
-                return Err(format!("durability: {id} was confirmed and is gone, {now}"));
-            }
-        }
-        Ok(())
-    }
-
-    fn die(&mut self) {
-        let Some(process) = self.process.take() else { return };
-        self.summary.crashes += 1;
-        let sound = process.waiting.is_empty() && !process.alerting.sizes().behind && self.disk_works;
-        let pause = match self.random.percent(25) {
-            true => self.random.between(1000, 15 * MINUTE),
-            false => self.random.between(500, 5000),
-        };
-        self.note(|| format!("the process dies, for {pause} ms"));
-        if self.clock_set_at + LONGEST_SLEEP > self.now && self.clock_set_at > 0 {
-            // It may not have noticed, and the next one cannot know.
-            for silence in self.reference.silences.values_mut().filter(|silence| !silence.by_hand) {
-                silence.over = None;
-                silence.touched.get_or_insert(self.now);
-            }
-        }
-        if sound && pause < 30_000 {
-            self.expect_the_waiting(pause);
-        }
-        if self.features.power_cuts {
-            self.disk.power_cut()
-        } else {
-            self.disk.kill()
-        }
-        self.set_disk(true);
-        (self.excused_at, self.broken_until) = (self.now.max(self.excused_at), self.now + pause);
-        if sound {
-            // Nothing was lost: what was recorded needs no excuse.
-            self.excused_at = self.excused_at.min(self.now);
-        }
-        // An end that went out although the disk failed is forgotten with the process: it goes on thinking that those who
-        // were told believe in the alert, and nobody can tell it otherwise.
-        for (key, message) in std::mem::take(&mut self.ends) {
-            let recorded = self.receivers.known.get(&message).is_some_and(|known| known.recorded);
-            if self.features.disk_faults && !recorded {
-                let belief = Belief { since: self.now, message, known: false };
-                self.reference.beliefs.entry(key).or_insert(belief);
-            }
-        }
-        // What the server learned and did not write down, it does not know any more.
-        for belief in self.reference.beliefs.values_mut() {
-            belief.known &= self.receivers.known.get(&belief.message).is_some_and(|known| known.recorded);
-        }
-        self.receivers.under_way.clear();
-        self.recording.clear();
-        self.given.clear();
-        for (_, asked) in std::mem::take(&mut self.asked) {
-            if let Asked::Silence(id, known) = asked {
-                // Whoever asked was not answered: it may be there or not.
-                self.reference
-                    .silences
-                    .entry(id)
-                    .or_insert(KnownSilence { touched: Some(self.now), ..known });
-            }
-        }
-        self.schedule(pause, Later::Start);
-    }
-
-    /// Alerts that wait for their group when the process dies do not wait longer because of that.
-    fn expect_the_waiting(&mut self, pause: u64) {
-        let wait = self.reference.plan.routes[0].group_wait * 1000;
-        let since: Vec<(Name, u64)> = self.given.iter().map(|(name, since)| (*name, *since)).collect();
-        for (name, since) in since {
-            let alone =
-                Name::all().filter(|other| other.alert == name.alert && *other != name).all(|other| {
-                    let life = &self.reference.lives[&other];
-                    life.held_since.is_none() && life.ended_at.is_none_or(|at| at + 30 * MINUTE < self.now)
-                });
-            let life = &self.reference.lives[&name];
-            let fresh = life.last_muted.is_none_or(|at| at + MINUTE < since);
-            let to_root = self.reference.routes(&name).iter().any(|route| route.picks.is_none());
-            if alone && fresh && to_root && since + 1000 < self.now && !self.root_told.contains_key(&name) {
-                let due = (since + wait).max(self.now + pause) + 2000;
-                let boot = self.boots + 1;
-                self.schedule(due - self.now, Later::Overdue(boot, name, since));
-            }
-        }
-    }
-
-    fn overdue(&mut self, name: &Name, since: u64) -> Result<(), String> {
-        let life = &self.reference.lives[name];
-        let goes_on = life.firing_since.is_some_and(|at| at <= since) && life.held_since.is_some();
-        let unmuted = life.last_muted.is_none_or(|at| at < since);
-        let calm =
-            self.reference.plan_since < since && self.excused_at <= self.broken_until && self.disk_works;
-        let knows = ("ops".to_owned(), "webhook".to_owned(), *name);
-        let told = self.root_told.get(name).is_some_and(|at| *at >= since)
-            || self.reference.beliefs.contains_key(&knows);
-        if goes_on && unmuted && calm && !told {
-            return Err(format!(
-                "late: {name:?} waited for its group when the process died, and waits still"
-            ));
-        }
-        Ok(())
-    }
-
     /// Effects of one step are carried out in order; the process may die between any two.
     fn step(&mut self, event: Event) -> Result<(), String> {
         let accepted = match &event {
             Event::Delivered { notification, outcome: Ok(_) } => Some(notification.clone()),
             _ => None,
         };
-        let wall = self.wall();
+        let (wall, millis) = (self.wall(), self.wall_millis());
         let Some(process) = &mut self.process else { return Ok(()) };
+        self.last_seen = millis;
         let effects = process.step(wall, event);
         let (decisions, _) = process.alerting.take_decisions();
         for decision in decisions {
@@ -422,9 +289,8 @@ impl World {
         let Some(process) = &self.process else { return };
         let due =
             process.alerting.next_wakeup().map_or(u64::MAX, |at| at.since(self.wall()).as_millis() as u64);
-        self.wake += 1;
-        let (boot, wake) = (process.boot, self.wake);
-        self.schedule(due.min(LONGEST_SLEEP), Later::Wake(boot, wake));
+        self.ordinal += 1;
+        self.wake = Some((self.now + due.min(LONGEST_SLEEP), self.ordinal));
     }
 
     fn carry_out(&mut self, effect: Effect, accepted: Option<&str>) -> Result<(), String> {
@@ -587,6 +453,7 @@ impl World {
                 self.given.entry(*name).or_insert(self.now);
             } else {
                 self.given.remove(name);
+                self.known_to_fire.remove(name);
                 self.root_told.remove(name);
             }
         }

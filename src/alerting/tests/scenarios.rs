@@ -15,7 +15,7 @@
 //!           silence {MATCHERS} for DURATION [as NAME]
 //!           expire NAME
 //!           reload
-//!           crash [for DURATION]             comes back with what is durable
+//!           crash [for DURATION] [clock DURATION]   comes back with what is durable, by another clock
 //!           clock DURATION                   the clock is set forward, or back with a leading `-`
 //!           disk fails|works
 //!           RECEIVER/KIND fails|works|hangs
@@ -191,6 +191,12 @@ fn route_setting(route: &mut RouteSpec, key: &str, value: &str) -> Outcome {
 
 fn duration(text: &str) -> Outcome<Duration> {
     parse_duration(text).map_err(|error| error.to_string())
+}
+
+/// By how much a clock is set, and whether back.
+fn clock_step(text: &str) -> Outcome<(bool, Duration)> {
+    let (back, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
+    Ok((back, duration(text)?))
 }
 
 /// A list of matchers in braces at the start, and what follows.
@@ -372,12 +378,13 @@ impl Run {
                 self.world().reload(config);
             }
             "crash" => {
-                let pause = rest.strip_prefix("for ").map(duration).transpose()?.unwrap_or_default();
-                self.world().crash(pause);
+                let (pause, clock) = rest.split_once("clock ").unwrap_or((rest, "0s"));
+                let pause = pause.trim().strip_prefix("for ").map(duration).transpose()?.unwrap_or_default();
+                let (back, by) = clock_step(clock)?;
+                self.world().crash(pause, back, by);
             }
             "clock" => {
-                let (back, text) = rest.strip_prefix('-').map_or((false, rest), |text| (true, text));
-                let by = duration(text)?;
+                let (back, by) = clock_step(rest)?;
                 self.world().set_clock(back, by);
             }
             "disk" => self.world().disk_works = rest == "works",

@@ -52,13 +52,16 @@ impl World {
         self.note(|| format!("{:?} {:?} {names:?} {:?}", record.receiver, record.group, record.decision));
         match &record.decision {
             Decision::Send { notification, again, .. } => {
-                self.decided.insert(notification.clone(), (now, *again));
+                self.decided.insert(notification.clone(), (now, self.boots, *again));
                 for name in &names {
                     self.may_be_told(name, &record.receiver)?;
                     if record.group.starts_with("{}:") {
                         self.root_told.insert(*name, now);
                     }
                 }
+            }
+            Decision::Unrecorded { notification, .. } => {
+                self.unrecorded.insert(notification.clone());
             }
             Decision::Muted(MuteReason::Silenced(ids)) => {
                 for id in ids {
@@ -76,9 +79,9 @@ impl World {
             }
             Decision::Muted(MuteReason::Inhibited { by, .. }) => {
                 let by = self.names.get(by).copied();
-                let explained = names
-                    .iter()
-                    .all(|name| by.is_some_and(|by| self.reference.explained_by(name).contains(&by)));
+                let explained = names.iter().all(|name| {
+                    by.is_some_and(|by| self.reference.explained_by(name).any(|other| other == by))
+                });
                 if !explained {
                     return Err(format!("wrong reason: {by:?} does not explain {names:?}"));
                 }
@@ -109,7 +112,7 @@ impl World {
 
     pub(super) fn deliver(&mut self, message: Notification) -> Result<(), String> {
         self.summary.messages += 1;
-        let (decided, again) = self.decided.get(&message.id).copied().unwrap_or((self.now, true));
+        let (decided, _, again) = self.decided.get(&message.id).copied().unwrap_or((self.now, 0, true));
         let of = |status| message.alerts.iter().filter(move |alert| alert.status == status);
         if message.alerts.is_empty() {
             return Err("empty: a message without alerts".to_owned());
@@ -125,7 +128,7 @@ impl World {
         }
         for alert in of(AlertStatus::Resolved) {
             if let Some(name) =
-                name_of(&alert.labels).filter(|name| !again && self.reference.goes_on(name, decided))
+                name_of(&alert.labels).filter(|name| !again && self.reference.end_is_a_lie(name, decided))
             {
                 return Err(format!("false end: {name:?} goes on: {}", show(&message)));
             }
@@ -205,7 +208,8 @@ impl World {
 
     pub(super) fn arrive(&mut self, message: &Arc<Notification>) -> Result<(), String> {
         self.note(|| format!("arrives: {} {}", message.id, show(message)));
-        let decided = self.decided.get(&message.id).map_or(self.now, |(at, _)| *at);
+        let (decided, boot) =
+            self.decided.get(&message.id).map_or((self.now, 0), |(at, boot, _)| (*at, *boot));
         for alert in &message.alerts {
             let Some(name) = name_of(&alert.labels) else { continue };
             let key = (message.receiver.clone(), message.integration.clone(), name);
@@ -217,7 +221,10 @@ impl World {
                 }
                 AlertStatus::Resolved => {
                     self.reference.beliefs.remove(&key);
-                    self.ends.insert(key, message.id.clone());
+                    match self.boot() == Some(boot) {
+                        true => drop(self.ends.insert(key, message.id.clone())),
+                        false => self.end_is_forgotten(key, message.id.clone()),
+                    }
                 }
             }
         }

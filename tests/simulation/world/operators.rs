@@ -1,13 +1,11 @@
 //! Operators and fate: what begins and ends, silences, reloads, a clock that is set.
 
-use std::sync::Arc;
-
 use alerting::{Event, ReplyTo, SilenceDraft, SilenceId};
 
 use super::{Asked, LONGEST_SLEEP, Later, MINUTE, POST_EVERY, START, World};
 use crate::plan::{self, Name, POSTED, Pick};
 use crate::reference::KnownSilence;
-use crate::setup::{alerting_config, matchers, rule_groups};
+use crate::setup::{Setup, matchers};
 
 impl World {
     pub(super) fn act(&mut self) -> Result<(), String> {
@@ -159,17 +157,17 @@ impl World {
         self.variant = variant;
         let plan = plan::plan(variant, &self.features);
         self.note(|| format!("reload {variant}"));
-        self.config = alerting_config(&plan);
+        self.setup = Setup::of(&plan);
         if !same {
             // An alert that changes groups is told by the other one.
             (self.excused_at, self.reference.plan_since) = (self.now, self.now);
         }
-        let groups = rule_groups(&plan);
+        let Setup { alerting, rules } = self.setup.clone();
         self.reference.plan = plan;
         let wall = self.wall();
         let Some(process) = &mut self.process else { return Ok(()) };
         let boot = process.boot;
-        for (at, group) in groups.into_iter().enumerate() {
+        for (at, group) in rules.into_iter().enumerate() {
             if *process.groups[at].group() != group {
                 process.groups[at].replace(group, wall);
                 process.keep(at, wall);
@@ -177,7 +175,7 @@ impl World {
         }
         self.schedule(5, Later::Disk(boot));
         // What is new is told at once; that nothing is told again is seen when it goes out.
-        self.step(Event::Reload(Arc::clone(&self.config)))
+        self.step(Event::Reload(alerting))
     }
 
     fn set_clock(&mut self) {
@@ -186,11 +184,12 @@ impl World {
         if self.now as i64 + self.skew + step < 0 {
             return;
         }
-        let (now, before) = (self.now, self.wall_millis());
+        let now = self.now;
         let running = self.process.is_some();
         for silence in self.reference.silences.values_mut().filter(|silence| !silence.by_hand) {
             match running {
-                true if silence.ends <= before && silence.touched.is_none() => {
+                // It saw that it was over, before the clock went on or back.
+                true if silence.ends <= self.last_seen && silence.touched.is_none() => {
                     silence.over.get_or_insert(now);
                 }
                 true => {}

@@ -187,9 +187,11 @@ impl World {
         self.happen(Event::Tick);
     }
 
-    /// The process dies and comes back after `pause` with what is durable. Senders do not hear of it.
-    pub(crate) fn crash(&mut self, pause: Duration) {
-        self.now = self.now + pause;
+    /// The process dies and comes back after `pause` with what is durable. Senders do not hear of it, and it does not hear
+    /// that the clock was set meanwhile.
+    pub(crate) fn crash(&mut self, pause: Duration, back: bool, by: Duration) {
+        let set = |time: Timestamp| if back { time - by } else { time + by };
+        (self.now, self.next_repeat) = (set(self.now + pause), set(self.next_repeat));
         while self.next_repeat <= self.now {
             self.next_repeat = self.next_repeat + REPEAT_EVERY;
         }

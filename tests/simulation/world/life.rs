@@ -1,0 +1,157 @@
+//! The life of the process: it starts, dies, and comes back with what is on the disk.
+
+use alerting::{Event, SilenceId};
+
+use super::{Asked, LONGEST_SLEEP, Later, MINUTE, START, World};
+use crate::plan::Name;
+use crate::process::Process;
+use crate::reference::{Belief, KnownSilence};
+use crate::setup::Setup;
+
+impl World {
+    pub(super) fn start(&mut self) -> Result<(), String> {
+        if self.process.is_some() {
+            return Ok(());
+        }
+        self.boots += 1;
+        let Setup { alerting, rules } = self.setup.clone();
+        let process = Process::start(self.boots, &self.disk, alerting, &rules, self.wall(), self.alive_until);
+        self.process = Some(process.map_err(|error| format!("durability: the start fails: {error}"))?);
+        self.note(|| "start".to_owned());
+        self.broken_until = self.now;
+        let (now, boot) = (self.now, self.boots);
+        self.reference.interrupted(now);
+        self.reference.restarted(now, &self.known_to_fire);
+        for group in 0..rules.len() {
+            self.next_evaluation(boot, group);
+        }
+        self.confirmed_silences_are_there()?;
+        self.step(Event::Tick)
+    }
+
+    /// An acknowledged silence survives everything.
+    fn confirmed_silences_are_there(&mut self) -> Result<(), String> {
+        let Some(process) = &self.process else { return Ok(()) };
+        let (now, wall) = (self.now, self.wall_millis());
+        let view = process.alerting.view(self.wall());
+        for (id, silence) in &self.reference.silences {
+            let counts = silence.confirmed.is_some()
+                && silence.touched.is_none()
+                && silence.over.is_none()
+                && wall < silence.ends;
+            let there = view.silence(&SilenceId::new(id)).is_some_and(|view| {
+                view.silence.ends_at.as_millis() - START.as_millis() == silence.ends as i64
+            });
+            if counts && !there {
+                return Err(format!("durability: {id} was confirmed and is gone, {now}"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn die(&mut self) {
+        let Some(process) = self.process.take() else { return };
+        self.wake = None;
+        self.summary.crashes += 1;
+        let behind = process.alerting.sizes().behind;
+        let sound = process.waiting.is_empty() && !behind && self.disk_works;
+        let pause = match self.random.percent(25) {
+            true => self.random.between(1000, 15 * MINUTE),
+            false => self.random.between(500, 5000),
+        };
+        self.note(|| format!("the process dies, for {pause} ms"));
+        if self.clock_set_at + LONGEST_SLEEP > self.now && self.clock_set_at > 0 {
+            // It may not have noticed, and the next one cannot know.
+            for silence in self.reference.silences.values_mut().filter(|silence| !silence.by_hand) {
+                silence.over = None;
+                silence.touched.get_or_insert(self.now);
+            }
+        }
+        if sound && pause < 30_000 {
+            self.expect_the_waiting(pause);
+        }
+        if self.features.power_cuts {
+            self.disk.power_cut()
+        } else {
+            self.disk.kill()
+        }
+        self.set_disk(true);
+        (self.excused_at, self.broken_until) = (self.now.max(self.excused_at), self.now + pause);
+        if sound {
+            // Nothing was lost: what was recorded needs no excuse.
+            self.excused_at = self.excused_at.min(self.now);
+        }
+        for (key, message) in std::mem::take(&mut self.ends) {
+            self.end_is_forgotten(key, message);
+        }
+        // What the server learned and did not write down, it does not know any more.
+        for belief in self.reference.beliefs.values_mut() {
+            belief.known &= self.receivers.known.get(&belief.message).is_some_and(|known| known.recorded);
+        }
+        self.receivers.under_way.clear();
+        self.recording.clear();
+        // What it was given a moment ago may not be written.
+        let (now, sound) = (self.now, !behind);
+        let given = std::mem::take(&mut self.given).into_iter();
+        self.known_to_fire
+            .extend(given.filter(|(_, since)| sound && since + 1000 < now).map(|(name, _)| name));
+        for (_, asked) in std::mem::take(&mut self.asked) {
+            if let Asked::Silence(id, known) = asked {
+                // Whoever asked was not answered: it may be there or not.
+                self.reference
+                    .silences
+                    .entry(id)
+                    .or_insert(KnownSilence { touched: Some(self.now), ..known });
+            }
+        }
+        self.schedule(pause, Later::Start);
+    }
+
+    /// An end that went out although it could not be written down is forgotten with the process: the next one goes on
+    /// thinking that those who were told believe in the alert, and nobody can tell it otherwise.
+    pub(super) fn end_is_forgotten(&mut self, key: (String, String, Name), message: String) {
+        let recorded = self.receivers.known.get(&message).is_some_and(|known| known.recorded);
+        if self.unrecorded.contains(&message) && !recorded {
+            let belief = Belief { since: self.now, message, known: false };
+            self.reference.beliefs.entry(key).or_insert(belief);
+        }
+    }
+
+    /// Alerts that wait for their group when the process dies do not wait longer because of that.
+    fn expect_the_waiting(&mut self, pause: u64) {
+        let wait = self.reference.plan.routes[0].group_wait * 1000;
+        let since: Vec<(Name, u64)> = self.given.iter().map(|(name, since)| (*name, *since)).collect();
+        for (name, since) in since {
+            let alone =
+                Name::all().filter(|other| other.alert == name.alert && *other != name).all(|other| {
+                    let life = &self.reference.lives[&other];
+                    life.held_since.is_none() && life.ended_at.is_none_or(|at| at + 30 * MINUTE < self.now)
+                });
+            let life = &self.reference.lives[&name];
+            let fresh = life.last_muted.is_none_or(|at| at + MINUTE < since);
+            let to_root = self.reference.routes(&name).any(|route| route.picks.is_none());
+            if alone && fresh && to_root && since + 1000 < self.now && !self.root_told.contains_key(&name) {
+                let due = (since + wait).max(self.now + pause) + 2000;
+                let boot = self.boots + 1;
+                self.schedule(due - self.now, Later::Overdue(boot, name, since));
+            }
+        }
+    }
+
+    pub(super) fn overdue(&mut self, name: &Name, since: u64) -> Result<(), String> {
+        let life = &self.reference.lives[name];
+        let goes_on = life.firing_since.is_some_and(|at| at <= since) && life.held_since.is_some();
+        let unmuted = life.last_muted.is_none_or(|at| at < since);
+        let calm =
+            self.reference.plan_since < since && self.excused_at <= self.broken_until && self.disk_works;
+        let knows = ("ops".to_owned(), "webhook".to_owned(), *name);
+        let told = self.root_told.get(name).is_some_and(|at| *at >= since)
+            || self.reference.beliefs.contains_key(&knows);
+        if goes_on && unmuted && calm && !told {
+            return Err(format!(
+                "late: {name:?} waited for its group when the process died, and waits still"
+            ));
+        }
+        Ok(())
+    }
+}
