@@ -151,7 +151,7 @@ pub enum Node {
 /// Which series, and with what shift in time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selector {
-    /// The metric name before the braces, or quoted inside; empty if there is none.
+    /// The metric name before the braces; empty if there is none. One that is quoted inside is only a matcher.
     pub name: String,
     /// All matchers in the order of the text; the one for a name before the braces is last.
     pub matchers: Vec<Matcher>,

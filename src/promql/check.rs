@@ -2,7 +2,9 @@
 
 use std::cmp::Reverse;
 
-use crate::ast::{AggregateOp, BinaryOp, Cardinality, Expr, Matching, Node, Span, ValueKind};
+use model::Matcher;
+
+use crate::ast::{AggregateOp, BinaryOp, Cardinality, Expr, Matching, Node, Selector, Span, ValueKind};
 use crate::functions::{self, Function, FunctionId};
 
 /// Where mistakes go: place, message, hint.
@@ -43,10 +45,29 @@ pub(crate) fn check(expr: &Expr, report: &mut Report<'_>) {
                 format!("subquery is only allowed on instant vector, got {}", inner.kind().as_str());
             report(inner.span, message, None);
         }
+        Node::Selector(selector) => selects_something(selector, expr.span, report),
+        Node::Range { selector, selector_span, .. } => selects_something(selector, *selector_span, report),
         _ => {}
     }
     for child in expr.children() {
-        check(child, report);
+        // What describes info series is no selector of its own, and may fit every label.
+        if !is_info_selector(expr, child) {
+            check(child, report);
+        }
+    }
+}
+
+fn is_info_selector(call: &Expr, arg: &Expr) -> bool {
+    matches!(&call.node, Node::Call { function, args } if function.id == FunctionId::Info
+        && args.get(1).is_some_and(|second| std::ptr::eq(second, arg)))
+        && matches!(arg.node, Node::Selector(_))
+}
+
+fn selects_something(selector: &Selector, span: Span, report: &mut Report<'_>) {
+    if selector.matchers.iter().all(Matcher::matches_empty) {
+        let hint = "it would select every series; add a metric name or a matcher such as `{job=\"x\"}`";
+        let message = "vector selector must contain at least one non-empty matcher";
+        report(span, message.to_owned(), Some(hint.to_owned()));
     }
 }
 

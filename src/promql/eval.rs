@@ -34,7 +34,7 @@ use model::{
 
 use crate::ast::{Expr, Node, TimeModifier, ValueKind};
 use crate::functions::FunctionId;
-use crate::plan::{Plan, Resolver};
+use crate::plan::{Moment, Plan, Resolver, moment_of};
 use crate::{Answer, EvalError, EvalOptions, Range, Value};
 use notes::Notes;
 use recorder::Recorder;
@@ -172,7 +172,7 @@ impl<'a> Evaluator<'a> {
     fn eval(&mut self, expr: &Expr, grid: Grid) -> Result<Output, EvalError> {
         self.options.stop.check()?;
         self.recorder.begin(expr);
-        let output = if repeats(expr, grid) {
+        let output = if repeats(expr, grid, &self.resolver) {
             let counting = self.recorder.enter_subquery();
             let output = self.eval_node(expr, Grid::one(grid.start))?;
             self.recorder.repeat(counting, grid.len);
@@ -316,17 +316,22 @@ fn repeated(output: Output, len: usize) -> Output {
 }
 
 /// Whether `expr` is evaluated once for all steps.
-fn repeats(expr: &Expr, grid: Grid) -> bool {
-    grid.len > 1 && !matches!(expr.node, Node::Number { .. } | Node::String(_)) && is_constant(expr)
+fn repeats(expr: &Expr, grid: Grid, resolver: &Resolver) -> bool {
+    grid.len > 1 && !matches!(expr.node, Node::Number { .. } | Node::String(_)) && is_constant(expr, resolver)
 }
 
 /// Whether the value is the same at every step.
-fn is_constant(expr: &Expr) -> bool {
+fn is_constant(expr: &Expr, resolver: &Resolver) -> bool {
     let fixed = |time: &TimeModifier| time.at.is_some();
     match &expr.node {
         Node::Number { .. } | Node::String(_) => true,
         Node::Selector(selector) | Node::Range { selector, .. } => fixed(&selector.time),
         Node::Subquery { time, .. } => fixed(time),
+        Node::Call { function, args } if function.id == FunctionId::Info => {
+            // Series of one time may be described at every step anew.
+            let base = &args[0];
+            is_constant(base, resolver) && matches!(moment_of(base, resolver), Ok(Moment::Fixed(_)))
+        }
         Node::Call { function, args } => {
             let looks_at_the_time = match function.id {
                 FunctionId::Time | FunctionId::PredictLinear | FunctionId::Timestamp => true,
@@ -340,8 +345,8 @@ fn is_constant(expr: &Expr) -> bool {
                 | FunctionId::Year => args.is_empty(),
                 _ => false,
             };
-            !looks_at_the_time && args.iter().all(is_constant)
+            !looks_at_the_time && args.iter().all(|arg| is_constant(arg, resolver))
         }
-        _ => expr.children().into_iter().all(is_constant),
+        _ => expr.children().into_iter().all(|child| is_constant(child, resolver)),
     }
 }

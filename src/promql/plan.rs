@@ -3,14 +3,17 @@
 //! The tree is walked with the span of times at which each part is evaluated; a selector's span, widened by its window,
 //! is what it needs. Selectors with equal matchers whose spans overlap share one selection.
 
+mod info;
+
 use std::time::Duration;
 
-use model::{METRIC_NAME, Matcher, Selection, SeriesReader, Timestamp};
+use model::{Matcher, Selection, SeriesReader, Timestamp};
 
 use crate::ast::{At, BinaryOp, DurationExpr, DurationNode, Edges, Expr, Node, Selector, TimeModifier};
 use crate::eval::eval_planned;
 use crate::functions::FunctionId;
 use crate::{Answer, EvalError, EvalOptions, Range};
+pub(crate) use info::{InfoSelector, Moment, moment_of};
 
 /// The selections that `expr` needs over `range`. [`crate::eval`] wants the series of each, in this order. Empty for an
 /// expression whose evaluation fails whatever the data are; `eval` then says why.
@@ -112,7 +115,7 @@ impl Resolver {
         }
     }
 
-    pub(crate) fn at(&self, time: &TimeModifier) -> Option<i64> {
+    fn at(&self, time: &TimeModifier) -> Option<i64> {
         time.at.map(|at| match at {
             At::Millis(millis) => millis,
             At::Start => self.range.start.as_millis(),
@@ -120,8 +123,14 @@ impl Resolver {
         })
     }
 
-    pub(crate) fn offset(&self, time: &TimeModifier) -> Result<i64, EvalError> {
+    fn offset(&self, time: &TimeModifier) -> Result<i64, EvalError> {
         time.offset.as_ref().map_or(Ok(0), |offset| self.millis(offset))
+    }
+
+    /// When a selector or subquery with this shift looks.
+    pub(crate) fn moment(&self, time: &TimeModifier) -> Result<Moment, EvalError> {
+        let offset = self.offset(time)?;
+        Ok(self.at(time).map_or(Moment::Before(offset), |at| Moment::Fixed(at.saturating_sub(offset))))
     }
 
     /// The length of a window or step: more than nothing.
@@ -219,9 +228,8 @@ impl Planner {
     }
 
     fn shifted(&self, time: &TimeModifier, first: i64, last: i64) -> Result<(i64, i64), EvalError> {
-        let (first, last) = self.resolver.at(time).map_or((first, last), |at| (at, at));
-        let offset = self.resolver.offset(time)?;
-        Ok((first.saturating_sub(offset), last.saturating_sub(offset)))
+        let moment = self.resolver.moment(time)?;
+        Ok((moment.of(first), moment.of(last)))
     }
 
     fn selector(&mut self, selector: &Selector, window: i64, first: i64, last: i64) -> Result<(), EvalError> {
@@ -246,12 +254,10 @@ impl Planner {
     /// The info series of a call of `info`: at the times at which its first argument looks.
     fn info(&mut self, args: &[Expr], first: i64, last: i64) -> Result<(), EvalError> {
         let Some(base) = args.first() else { return Ok(()) };
-        let (first, last) = match first_selector_time(base) {
-            Some(time) => self.shifted(time, first, last)?,
-            None => (first, last),
-        };
-        let start = first.saturating_sub(self.resolver.lookback_ms).saturating_add(1);
-        self.select(Place::Info(args.as_ptr().addr()), &info_matchers(args), start, last);
+        let moment = moment_of(base, &self.resolver)?;
+        let start = moment.of(first).saturating_sub(self.resolver.lookback_ms).saturating_add(1);
+        let matchers = InfoSelector::of(args).matchers();
+        self.select(Place::Info(args.as_ptr().addr()), &matchers, start, moment.of(last));
         Ok(())
     }
 
@@ -276,23 +282,4 @@ impl Planner {
         };
         self.plan.by_address.push((place, index));
     }
-}
-
-/// The shift in time of the first selector of an expression.
-pub(crate) fn first_selector_time(expr: &Expr) -> Option<&TimeModifier> {
-    match &expr.node {
-        Node::Selector(selector) | Node::Range { selector, .. } => Some(&selector.time),
-        _ => expr.children().into_iter().find_map(first_selector_time),
-    }
-}
-
-/// The matchers for info series: the second argument's ones for the metric name, else `target_info`.
-pub(crate) fn info_matchers(args: &[Expr]) -> Vec<Matcher> {
-    let given: Vec<Matcher> = match args.get(1).map(|arg| &arg.node) {
-        Some(Node::Selector(selector)) => {
-            selector.matchers.iter().filter(|m| m.name() == METRIC_NAME).cloned().collect()
-        }
-        _ => Vec::new(),
-    };
-    if given.is_empty() { vec![Matcher::equal(METRIC_NAME, "target_info")] } else { given }
 }

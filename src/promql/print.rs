@@ -2,9 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use model::{
-    METRIC_NAME, MatchOp, format_duration, format_float_shortest, is_legacy_label_name, is_legacy_metric_name,
-};
+use model::{METRIC_NAME, MatchOp, format_duration, format_float_shortest, is_legacy_label_name};
 
 use crate::ast::{
     At, BinaryOp, Cardinality, DurationExpr, DurationNode, Edges, Expr, Matching, Node, Selector,
@@ -183,12 +181,12 @@ fn matching_text(matching: &Matching) -> String {
 }
 
 fn selector_text(f: &mut Formatter<'_>, selector: &Selector, range: Option<&DurationExpr>) -> fmt::Result {
-    let bare = is_legacy_metric_name(&selector.name);
+    let bare = !selector.name.is_empty();
     let mut parts: Vec<String> = Vec::new();
     for matcher in &selector.matchers {
         let is_name = matcher.name() == METRIC_NAME
             && matcher.op() == MatchOp::Equal
-            && !selector.name.is_empty()
+            && bare
             && matcher.pattern() == selector.name;
         if !is_name {
             let name = if is_legacy_label_name(matcher.name()) {
@@ -200,11 +198,7 @@ fn selector_text(f: &mut Formatter<'_>, selector: &Selector, range: Option<&Dura
         }
     }
     parts.sort();
-    if bare {
-        f.write_str(&selector.name)?;
-    } else if !selector.name.is_empty() {
-        parts.insert(0, quote(selector.name.as_bytes()));
-    }
+    f.write_str(&selector.name)?;
     if !(bare && parts.is_empty()) {
         write!(f, "{{{}}}", parts.join(","))?;
     }

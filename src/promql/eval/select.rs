@@ -14,7 +14,7 @@ use super::window::{Cursor, Times, advance, weight};
 use super::{Evaluator, rate};
 use crate::EvalError;
 use crate::ast::{Edges, Expr, Node, Selector, Span};
-use crate::plan::Resolver;
+use crate::plan::{Moment, Resolver};
 
 /// Takes the series of a vector one by one; may take the values out.
 pub(super) type Sink<'s, 'a> = &'s mut dyn FnMut(&mut Evaluator<'a>, &mut Ser) -> Result<(), EvalError>;
@@ -38,6 +38,17 @@ pub(super) enum WithTimes {
     No,
 }
 
+/// How the values of an instant vector are looked up.
+#[derive(Clone, Copy)]
+pub(super) struct Look {
+    pub(super) moment: Moment,
+    /// Whether values are interpolated between samples.
+    pub(super) smoothed: bool,
+    pub(super) times: WithTimes,
+    /// Where the vector stands.
+    pub(super) span: Span,
+}
+
 impl<'a> Evaluator<'a> {
     /// The series of a selection.
     pub(super) fn source(&self, selection: Option<usize>) -> Option<&'a dyn SeriesReader> {
@@ -56,27 +67,26 @@ impl<'a> Evaluator<'a> {
         if selector.edges == Edges::Anchored {
             return Err(EvalError::at(expr.span, "anchored modifier is not supported for instant vectors"));
         }
+        let moment = self.resolver.moment(&selector.time)?;
+        let look = Look { moment, smoothed: selector.edges == Edges::Smoothed, times, span: expr.span };
         match self.source(self.plan.of_selector(selector)) {
-            Some(source) => self.instant_values(source, selector, grid, expr.span, times, sink),
+            Some(source) => self.instant_values(source, look, grid, &|_| true, sink),
             None => Ok(()),
         }
     }
 
-    /// The same for series that were selected by other means.
+    /// The same for series that were selected by other means, of which those with `wanted` labels are read.
     pub(super) fn instant_values(
         &mut self,
         source: &'a dyn SeriesReader,
-        selector: &Selector,
+        look: Look,
         grid: Grid,
-        span: Span,
-        with_times: WithTimes,
+        wanted: &dyn Fn(&Labels) -> bool,
         sink: SelectedSink<'_, 'a>,
     ) -> Result<(), EvalError> {
-        let fixed = self.resolver.at(&selector.time);
-        let offset = self.resolver.offset(&selector.time)?;
+        let Look { moment, smoothed, times: with_times, span } = look;
         let lookback = self.resolver.lookback_ms;
-        let smoothed = selector.edges == Edges::Smoothed;
-        let when = |step: usize| fixed.unwrap_or_else(|| grid.time(step)).saturating_sub(offset);
+        let when = |step: usize| moment.of(grid.time(step));
         if grid.len == 0 {
             return Ok(());
         }
@@ -88,6 +98,9 @@ impl<'a> Evaluator<'a> {
         let mut times: Vec<SampleTime> = Vec::new();
         for index in 0..source.series_len() {
             self.options.stop.check()?;
+            if !wanted(source.labels(index)) {
+                continue;
+            }
             series.renew(source.labels(index));
             times.clear();
             let known = if grid.len == 1 && !smoothed && with_times == WithTimes::No {
@@ -153,8 +166,7 @@ impl<'a> Evaluator<'a> {
         match &expr.without_parens().node {
             Node::Range { selector, range, .. } => {
                 let time = Times {
-                    fixed: self.resolver.at(&selector.time),
-                    offset: self.resolver.offset(&selector.time)?,
+                    moment: self.resolver.moment(&selector.time)?,
                     range: self.resolver.length(range)?,
                     lookback,
                 };
@@ -164,8 +176,7 @@ impl<'a> Evaluator<'a> {
             }
             Node::Subquery { expr: inner, range, step, time } => {
                 let time = Times {
-                    fixed: self.resolver.at(time),
-                    offset: self.resolver.offset(time)?,
+                    moment: self.resolver.moment(time)?,
                     range: self.resolver.length(range)?,
                     lookback,
                 };

@@ -461,7 +461,7 @@ mod tests {
     /// The values that `slide` gives, and those of the plain formula for each window by itself.
     fn both(id: F, samples: &Samples, range: i64, grid: Grid) -> Option<[Vec<(u32, f64)>; 2]> {
         let scalars = [(0..grid.len).map(|step| step as f64 / 20.0).collect::<Vec<f64>>()];
-        let time = Times { fixed: None, offset: 700, range, lookback: 300_000 };
+        let time = Times { moment: crate::plan::Moment::Before(700), range, lookback: 300_000 };
         let job = Job { id, span: Span::default(), edges: Edges::Plain, time, scalars: &scalars, grid };
         let options = EvalOptions { explain: Some(NanoClock::none()), ..EvalOptions::default() };
         let mut slid = Vec::new();

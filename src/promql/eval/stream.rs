@@ -14,7 +14,7 @@ use crate::functions::FunctionId as F;
 impl<'a> Evaluator<'a> {
     /// Shows the series of the vector that `expr` evaluates to, one after the other.
     pub(super) fn each(&mut self, expr: &Expr, grid: Grid, sink: Sink<'_, 'a>) -> Result<(), EvalError> {
-        let direct = !repeats(expr, grid) && self.is_stream(expr) && self.stays_unique(expr);
+        let direct = !repeats(expr, grid, &self.resolver) && self.is_stream(expr) && self.stays_unique(expr);
         if !direct {
             let output = self.eval(expr, grid)?;
             let Output::Vector(series) = output else {

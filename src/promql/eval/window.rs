@@ -4,6 +4,7 @@ use model::{FloatSample, Histogram, HistogramSample, Samples, Timestamp};
 use std::sync::Arc;
 
 use super::series::Val;
+use crate::plan::Moment;
 
 /// Index ranges into the samples of one series. They only move forward while windows do.
 #[derive(Clone, Debug, Default)]
@@ -41,8 +42,8 @@ pub(super) fn advance<T>(index: &mut usize, items: &[T], before: impl Fn(&T) -> 
 /// Which window belongs to an evaluation time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
-    pub(super) fixed: Option<i64>,
-    pub(super) offset: i64,
+    /// When it ends.
+    pub(super) moment: Moment,
     pub(super) range: i64,
     /// How far beyond its borders `anchored` and `smoothed` may look.
     pub(super) lookback: i64,
@@ -52,7 +53,7 @@ impl Times {
     /// The end of the window.
     #[inline]
     pub(super) fn end(&self, time: i64) -> i64 {
-        self.fixed.unwrap_or(time).saturating_sub(self.offset)
+        self.moment.of(time)
     }
 
     /// The window that belongs to a step at `time`.

@@ -21,10 +21,6 @@ impl Parser<'_> {
                 self.note(span, named_twice(&selector.name, other.pattern()), None);
             }
             selector.matchers.push(Matcher::equal(METRIC_NAME, selector.name.clone()));
-        } else if selector.matchers.iter().all(Matcher::matches_empty) {
-            let hint = "it would select every series; add a metric name or a matcher such as `{job=\"x\"}`";
-            let message = "vector selector must contain at least one non-empty matcher";
-            self.note(span, message, Some(hint.to_owned()));
         }
         Ok(selector)
     }
@@ -74,13 +70,10 @@ impl Parser<'_> {
     }
 
     fn quoted_name(&mut self, selector: &mut Selector, name: String, span: Span) {
-        match selector.matchers.iter().find(|m| m.name() == METRIC_NAME) {
-            None if selector.name.is_empty() => {
-                selector.matchers.push(Matcher::equal(METRIC_NAME, name.clone()));
-                selector.name = name;
-            }
-            Some(other) => self.note(span, named_twice(other.pattern(), &name), None),
-            None => self.note(span, named_twice(&selector.name, &name), None),
+        let other = selector.matchers.iter().find(|m| m.name() == METRIC_NAME).map(Matcher::pattern);
+        match other.or(Some(selector.name.as_str()).filter(|name| !name.is_empty())) {
+            None => selector.matchers.push(Matcher::equal(METRIC_NAME, name)),
+            Some(other) => self.note(span, named_twice(other, &name), None),
         }
     }
 
