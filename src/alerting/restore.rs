@@ -65,7 +65,7 @@ impl Alerting {
                 Ok((Record::Log(_), _)) => {}
                 Ok((Record::Silence(silence), _)) => {
                     alerting.watch_silence(&silence);
-                    alerting.silences.put(Arc::new(silence));
+                    alerting.silences.put(Arc::new(silence), now);
                 }
                 Err(error) => problems.push((key_bytes, error)),
             }

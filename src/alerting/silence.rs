@@ -277,7 +277,12 @@ impl Silences {
     }
 
     /// Stores a silence under its id.
-    pub(crate) fn put(&mut self, silence: Arc<Silence>) {
+    pub(crate) fn put(&mut self, silence: Arc<Silence>, now: Timestamp) {
+        // One that is given another end when it is just over mutes again, and alerts have forgotten that it matches.
+        let expired = |silence: &Silence| silence.state(now) == SilenceState::Expired;
+        if self.get(&silence.id).is_some_and(|known| expired(known)) && !expired(&silence) {
+            self.remove(&silence.id);
+        }
         let age = *self.ages.entry(silence.id.clone()).or_insert_with(|| {
             self.next_age += 1;
             self.next_age
@@ -461,7 +466,7 @@ mod tests {
         let id = SilenceId::new(fresh);
         let (id, changes) = plan_put(silences, &[], draft, id, secs(now), MatcherMode::Fallback, &limits)?;
         for change in changes {
-            silences.put(change);
+            silences.put(change, secs(now));
         }
         Ok(id)
     }
@@ -532,7 +537,7 @@ mod tests {
         let id = SilenceId::new("s1");
         let changes = plan_expire(&silences, &[], &id, secs(10)).unwrap();
         assert_eq!((changes[0].starts_at, changes[0].ends_at), (secs(10), secs(10)));
-        silences.put(changes[0].clone());
+        silences.put(changes[0].clone(), secs(0));
         assert!(plan_expire(&silences, &[], &id, secs(20)).unwrap().is_empty());
         assert!(plan_expire(&silences, &[], &SilenceId::new("s2"), secs(20)).is_err());
     }

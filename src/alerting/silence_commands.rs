@@ -85,7 +85,7 @@ impl Alerting {
         let Some(storing) = self.silence_commands.storing.take() else { return };
         for silence in storing.changes {
             self.watch_silence(&silence);
-            self.silences.put(silence);
+            self.silences.put(silence, self.now);
         }
         self.answer(storing.answers);
         self.store_waiting();
@@ -125,7 +125,7 @@ impl Alerting {
             let moved = silence.after_clock_went_back(self.now, now).map(Arc::new);
             if let Some(moved) = &moved {
                 self.commits.put(Key::Silence(moved.id.clone()), Some(record::encode_silence(moved)));
-                self.silences.put(moved.clone());
+                self.silences.put(moved.clone(), now);
             }
             self.watch_silence(moved.as_ref().unwrap_or(&silence));
         }

@@ -166,6 +166,10 @@ impl AlertTracker {
         interval: Duration,
         generator_url: &str,
     ) -> Vec<Alert> {
+        if self.last_at.is_some_and(|last| now < last) {
+            // Also if no evaluation came through since: an end may not lie in the future.
+            self.follow_clock(now);
+        }
         let valid_until = now + resend_delay.max(interval).saturating_mul(4);
         // An end from before a restart waits until an evaluation says that it is still one: the alert may have come back
         // without that being written.

@@ -171,12 +171,23 @@ pub struct Features {
     pub failed_evaluations: bool,
     /// The clock is set.
     pub clock_steps: bool,
+    /// Receivers take so many messages in a while, and ask to wait for more.
+    pub rate_limits: bool,
+    /// The disk takes seconds.
+    pub slow_disk: bool,
+    /// Another sender posts the same alerts, and knows a while later what is true.
+    pub two_senders: bool,
 }
+
+/// Seeds below this one have none of the features that were added last: they stay what they were when they found something.
+const FIRST_SEED_WITH_ALL: u64 = 40_000;
 
 impl Features {
     /// Drawn from chance.
-    pub fn draw(random: &mut Random) -> Self {
+    pub fn draw(seed: u64, random: &mut Random) -> Self {
         let mut even = || random.percent(50);
+        let mut later = Random::new(!seed);
+        let mut later = || seed >= FIRST_SEED_WITH_ALL && later.percent(50);
         Features {
             silences: even(),
             inhibition: even(),
@@ -188,6 +199,9 @@ impl Features {
             receiver_faults: even(),
             failed_evaluations: even(),
             clock_steps: even(),
+            rate_limits: later(),
+            slow_disk: later(),
+            two_senders: later(),
         }
     }
 }

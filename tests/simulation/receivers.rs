@@ -1,9 +1,10 @@
 //! Receivers of messages, and what they know: what arrived, and whether the server learned that it did.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use model::{AlertStatus, Labels, Notification, Timestamp};
+use notify::IntegrationKey;
 
 /// What one attempt comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +19,8 @@ pub(crate) enum Manner {
     ForgetsToAnswer(u64),
     /// Nothing arrives and nothing is answered.
     Hangs,
-    /// The server is asked to come back in so many milliseconds.
-    AsksToWait(u64),
+    /// The server is asked to come back, in so many milliseconds if it says so.
+    AsksToWait(Option<u64>),
 }
 
 /// What is told of one group at one integration.
@@ -58,7 +59,15 @@ pub(crate) struct Receivers {
     pub(crate) under_way: BTreeSet<Stream>,
     /// Alerts that a message said fire, by receiver and integration.
     pub(crate) said_firing: BTreeSet<(String, String, Labels)>,
+    /// Until when an integration was asked to wait.
+    pub(crate) asked_to_wait: BTreeMap<IntegrationKey, u64>,
+    /// When an integration was last served, if it is one with a limit.
+    served: BTreeMap<IntegrationKey, VecDeque<u64>>,
 }
+
+/// A receiver with a limit takes this many messages in [`LIMIT_MILLIS`].
+const LIMIT: usize = 3;
+const LIMIT_MILLIS: u64 = 20_000;
 
 /// What excuses a message that says the same again.
 pub(crate) struct Excuses {
@@ -77,6 +86,17 @@ impl Receivers {
         self.known.entry(message.id.clone()).or_default().arrived = true;
         let content = content(message);
         self.last.insert(stream(message), Arrival { id: message.id.clone(), at: now, wall, content });
+    }
+
+    /// What a receiver with a limit says to one more message: until when it is to wait, if so.
+    pub(crate) fn over_limit(&mut self, key: &IntegrationKey, now: u64) -> Option<u64> {
+        let served = self.served.entry(key.clone()).or_default();
+        served.retain(|at| now < at + LIMIT_MILLIS);
+        if served.len() < LIMIT {
+            served.push_back(now);
+            return None;
+        }
+        served.front().map(|first| first + LIMIT_MILLIS)
     }
 
     /// The server begins to send a message. Says what is wrong with that.

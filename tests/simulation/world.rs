@@ -3,23 +3,25 @@
 mod life;
 mod messages;
 mod operators;
+mod senders;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alerting::{AlertDraft, Answer, Effect, Event, ReplyTo};
+use alerting::{Answer, Effect, Event, ReplyTo};
 use journal::simulated::{Fault, SimDisk};
 use model::{Fingerprint, Notification, Timestamp};
 use notify::{AttemptId, IntegrationKey};
 
-use crate::plan::{self, Features, HOSTS, Name, OWN, POSTED};
+use crate::plan::{self, Features, HOSTS, Name, OWN};
 use crate::process::{Committer, Process, failure_of, name_of};
 use crate::receivers::{Manner, Receivers};
 use crate::reference::{KnownSilence, Reference};
 use crate::setup::{INTERVALS, Setup, labels};
 use crate::{Failure, Random, Summary};
+use senders::{Ends, SecondSender};
 
 /// 2026-01-01T00:00:00Z, a Thursday.
 const START: Timestamp = Timestamp::from_secs(1_767_225_600);
@@ -41,6 +43,8 @@ enum Later {
     Evaluate(u64, usize, Timestamp),
     /// The other program posts what fires.
     Post,
+    /// Another one does.
+    PostToo,
     /// The disk has time for what waits.
     Disk(u64),
     /// The process starts.
@@ -83,7 +87,9 @@ pub(crate) struct World {
     /// What rules find, and what the other program posts.
     truth: BTreeSet<Name>,
     /// Ends that the other program goes on posting until then.
-    ends_posted: BTreeMap<Name, (Timestamp, u64)>,
+    ends_posted: Ends,
+    /// A second sender of the same alerts, if there is one.
+    second: SecondSender,
     asked: BTreeMap<ReplyTo, Asked>,
     /// When a message was decided on, by which process, and whether it is one from before a restart.
     decided: BTreeMap<String, (u64, u64, bool)>,
@@ -119,7 +125,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64, traced: bool) -> Self {
         let mut random = Random::new(seed);
-        let features = Features::draw(&mut random);
+        let features = Features::draw(seed, &mut random);
         let plan = plan::plan(0, &features);
         let names = Name::all().map(|name| (labels(&name).fingerprint(), name)).collect();
         World {
@@ -140,7 +146,8 @@ impl World {
             receivers: Receivers::default(),
             names,
             truth: BTreeSet::new(),
-            ends_posted: BTreeMap::new(),
+            ends_posted: Ends::new(),
+            second: SecondSender::default(),
             asked: BTreeMap::new(),
             decided: BTreeMap::new(),
             root_told: BTreeMap::new(),
@@ -177,6 +184,9 @@ impl World {
         self.schedule(0, Later::Start);
         self.schedule(500, Later::Act);
         self.schedule(1500, Later::Post);
+        if self.features.two_senders {
+            self.schedule(POST_EVERY / 2, Later::PostToo);
+        }
         self.schedule(CHECK_EVERY, Later::Check);
         let end = LENGTH + self.calm() + 2 * MINUTE;
         loop {
@@ -243,6 +253,10 @@ impl World {
                 self.schedule(POST_EVERY, Later::Post);
                 self.post()?;
             }
+            Later::PostToo => {
+                self.schedule(POST_EVERY, Later::PostToo);
+                self.post_too()?;
+            }
             Later::Disk(boot) if self.boot() == Some(boot) => self.write()?,
             Later::Start => self.start()?,
             Later::Queue(boot, key) if self.boot() == Some(boot) => self.pump(&key)?,
@@ -299,7 +313,7 @@ impl World {
                 if let Some(notification) = accepted {
                     self.recording.insert(id, notification.to_owned());
                 }
-                let delay = self.random.between(1, 30);
+                let delay = self.random.between(1, self.slowest_write());
                 if let Some(process) = &mut self.process {
                     process.queue(id, changes);
                     let boot = process.boot;
@@ -313,6 +327,11 @@ impl World {
     }
 
     // The disk.
+
+    /// After this time a disk that works has written.
+    fn slowest_write(&self) -> u64 {
+        if self.features.slow_disk { 8000 } else { 30 }
+    }
 
     fn set_disk(&mut self, works: bool) {
         self.disk_works = works;
@@ -419,7 +438,7 @@ impl World {
             self.next_evaluation(boot, group);
         }
         if changed {
-            let delay = self.random.between(1, 30);
+            let delay = self.random.between(1, self.slowest_write());
             if let Some(process) = &mut self.process {
                 process.keep(group, wall);
                 self.schedule(delay, Later::Disk(boot));
@@ -457,37 +476,6 @@ impl World {
                 self.root_told.remove(name);
             }
         }
-    }
-
-    fn post(&mut self) -> Result<(), String> {
-        if self.process.is_none() {
-            return Ok(());
-        }
-        let (now, wall) = (self.now, self.wall());
-        self.ends_posted.retain(|_, (_, until)| now < *until);
-        let given_end = self.random.percent(50);
-        let draft =
-            |name: &Name, ends_at| AlertDraft { labels: labels(name), ends_at, ..AlertDraft::default() };
-        let mut names = Vec::new();
-        let mut alerts = Vec::new();
-        for name in self.truth.iter().filter(|name| POSTED.contains(&name.alert)) {
-            alerts.push(draft(name, given_end.then_some(wall + Duration::from_secs(240))));
-            names.push((*name, true));
-        }
-        for (name, (ended, _)) in &self.ends_posted {
-            let ended = (*ended).min(wall);
-            alerts.push(AlertDraft { starts_at: Some(ended.plus_millis(-1000)), ..draft(name, Some(ended)) });
-            names.push((*name, false));
-        }
-        if alerts.is_empty() {
-            return Ok(());
-        }
-        self.ordinal += 1;
-        let reply = ReplyTo(self.ordinal);
-        self.asked.insert(reply, Asked::Posted(names.clone()));
-        self.step(Event::PostAlerts { alerts, reply })?;
-        self.note_given(&names);
-        Ok(())
     }
 
     fn replied(&mut self, to: ReplyTo, answer: &Answer) {

@@ -13,11 +13,12 @@
 //!           resolve NAME{LABELS}
 //!           post NAME{LABELS} [starts TIME] [ends TIME]     a sender says so, once
 //!           silence {MATCHERS} for DURATION [as NAME]
+//!           extend NAME for DURATION         another end for a silence
 //!           expire NAME
 //!           reload
 //!           crash [for DURATION] [clock DURATION]   comes back with what is durable, by another clock
 //!           clock DURATION                   the clock is set forward, or back with a leading `-`
-//!           disk fails|works
+//!           disk fails|works|hangs
 //!           RECEIVER/KIND fails|works|hangs
 //!           alert SHORT is active|silenced|inhibited|muted|unprocessed|gone
 //!           expect RECEIVER[/KIND]: REASON [firing SHORT, …] [resolved SHORT, …] [id same|new]
@@ -40,7 +41,7 @@ use alerting::{
     RouteSpec, RouteTree, SilenceDraft, SilenceId, TimeInterval, Zone, parse_matchers, parse_weekdays,
 };
 use model::{AlertStatus, Annotations, Labels, MatchOp, Matcher, Notification, Timestamp, parse_duration};
-use world::{Manner, START, World};
+use world::{DiskManner, Manner, START, World};
 
 type Outcome<T = ()> = Result<T, String>;
 
@@ -368,6 +369,7 @@ impl Run {
                 }
             }
             "silence" => self.silence(rest)?,
+            "extend" => self.extend(rest)?,
             "expire" => {
                 let id = self.silences.get(rest).cloned().ok_or("no such silence")?;
                 let reply = self.world().reply();
@@ -387,7 +389,15 @@ impl Run {
                 let (back, by) = clock_step(rest)?;
                 self.world().set_clock(back, by);
             }
-            "disk" => self.world().disk_works = rest == "works",
+            "disk" => {
+                let manner = match rest {
+                    "works" => DiskManner::Works,
+                    "fails" => DiskManner::Fails,
+                    "hangs" => DiskManner::Hangs,
+                    _ => return Err(format!("`{rest}`?")),
+                };
+                self.world().set_disk(manner);
+            }
             "alert" => self.check_state(rest)?,
             name if name.contains('/') => {
                 let manner = match rest {
@@ -442,6 +452,24 @@ impl Run {
             (Some(Answer::Silence(Err(_))), Some("refused"), None) => {}
             other => return Err(format!("{other:?}")),
         }
+        Ok(())
+    }
+
+    fn extend(&mut self, rest: &str) -> Outcome {
+        let (name, length) = rest.split_once(" for ").ok_or("extend NAME for DURATION")?;
+        let id = self.silences.get(name.trim()).cloned().ok_or("no such silence")?;
+        let now = self.world().now;
+        let view = self.world().alerting.view(now);
+        let silence = view.silence(&id).ok_or("the silence is gone")?.silence.clone();
+        let draft = SilenceDraft {
+            id: Some(id.clone()),
+            matcher_sets: silence.matcher_sets.clone(),
+            starts_at: Some(silence.starts_at),
+            ends_at: Some(now + duration(length)?),
+            ..Default::default()
+        };
+        let reply = self.world().reply();
+        self.world().happen(Event::PutSilence { draft, fresh_id: id, reply });
         Ok(())
     }
 

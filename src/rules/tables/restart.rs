@@ -75,6 +75,17 @@ fn a_clock_that_steps_back_resolves_nothing() {
     assert_eq!(shown(&state), "a firing since 0s, b firing since 1m");
 }
 
+/// Conditions fail since the clock was set back: an end that was told stays an end.
+#[test]
+fn a_clock_that_steps_back_revives_nothing() {
+    let mut state = before("5m");
+    evaluate(&mut state, "59m", "").unwrap();
+    let mut sent = |now| state.alerts_to_send(time(now), Duration::from_secs(60), &External::default());
+    assert_eq!(sent("1h").iter().map(|alert| alert.ends_at).collect::<Vec<_>>(), [time("59m")]);
+    let again = sent("10s");
+    assert!(again.len() == 1 && again[0].ends_at <= time("10s"), "{again:?}");
+}
+
 fn recalled(hold: &str, sample_at: &str, since: &str, now: &str) -> String {
     let mut state = state(group(hold, "0"));
     let sample = StateSample {

@@ -89,12 +89,13 @@ impl World {
             belief.known &= self.receivers.known.get(&belief.message).is_some_and(|known| known.recorded);
         }
         self.receivers.under_way.clear();
+        self.receivers.asked_to_wait.clear();
         self.recording.clear();
         // What it was given a moment ago may not be written.
-        let (now, sound) = (self.now, !behind);
+        let (now, sound, written_in) = (self.now, !behind, self.slowest_write() + 1000);
         let given = std::mem::take(&mut self.given).into_iter();
         self.known_to_fire
-            .extend(given.filter(|(_, since)| sound && since + 1000 < now).map(|(name, _)| name));
+            .extend(given.filter(|(_, since)| sound && since + written_in < now).map(|(name, _)| name));
         for (_, asked) in std::mem::take(&mut self.asked) {
             if let Asked::Silence(id, known) = asked {
                 // Whoever asked was not answered: it may be there or not.
@@ -131,7 +132,7 @@ impl World {
             let fresh = life.last_muted.is_none_or(|at| at + MINUTE < since);
             let to_root = self.reference.routes(&name).any(|route| route.picks.is_none());
             if alone && fresh && to_root && since + 1000 < self.now && !self.root_told.contains_key(&name) {
-                let due = (since + wait).max(self.now + pause) + 2000;
+                let due = (since + wait).max(self.now + pause) + self.slowest_write() + 2000;
                 let boot = self.boots + 1;
                 self.schedule(due - self.now, Later::Overdue(boot, name, since));
             }

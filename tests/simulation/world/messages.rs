@@ -152,6 +152,9 @@ impl World {
         {
             let boot = process.boot;
             self.note(|| format!("attempt {} of {}", start.attempt, show(&start.notification)));
+            if self.receivers.asked_to_wait.get(key).is_some_and(|until| self.now < *until) {
+                return Err(format!("impatient: it was asked to wait: {}", show(&start.notification)));
+            }
             if !self.receivers.under_way.insert(stream(&start.notification)) {
                 return Err(format!("two at once: {}", show(&start.notification)));
             }
@@ -167,7 +170,7 @@ impl World {
             if let Some(problem) = self.receivers.attempted(&start.notification, self.wall(), &excuses) {
                 return Err(format!("{problem}: {}", show(&start.notification)));
             }
-            let manner = self.manner();
+            let manner = self.manner(key);
             let (arrives, answers) = match manner {
                 Manner::Accepts(delay) => (Some(delay / 2), delay),
                 Manner::ForgetsToAnswer(delay) => (Some(delay), ATTEMPT),
@@ -190,8 +193,13 @@ impl World {
         Ok(())
     }
 
-    fn manner(&mut self) -> Manner {
+    fn manner(&mut self, key: &IntegrationKey) -> Manner {
         let quick = self.random.between(20, 600);
+        if self.features.rate_limits
+            && let Some(until) = self.receivers.over_limit(key, self.now)
+        {
+            return Manner::AsksToWait(self.random.percent(80).then_some(until - self.now));
+        }
         if self.receivers_work {
             return Manner::Accepts(quick);
         }
@@ -200,7 +208,7 @@ impl World {
             25..35 => Manner::Rejects,
             35..50 => Manner::ForgetsToAnswer(quick),
             50..60 => Manner::Hangs,
-            60..80 => Manner::AsksToWait(self.random.between(1000, 120_000)),
+            60..80 => Manner::AsksToWait(Some(self.random.between(1000, 120_000))),
             80..90 => Manner::Accepts(self.random.between(1000, 14_000)),
             _ => Manner::Accepts(quick),
         }
@@ -248,8 +256,12 @@ impl World {
             Manner::Rejects => Err(NotifyError::Refused { message: "refused with status 400".to_owned() }),
             Manner::Refuses => later("refused with status 503", None, false),
             Manner::ForgetsToAnswer(_) | Manner::Hangs => later("no answer within 15s", None, false),
-            Manner::AsksToWait(millis) => later("too many", Some(Duration::from_millis(millis)), true),
+            Manner::AsksToWait(millis) => later("too many", millis.map(Duration::from_millis), true),
         };
+        if let Manner::AsksToWait(Some(millis)) = manner {
+            let until = self.receivers.asked_to_wait.entry(key.clone()).or_default();
+            *until = (*until).max(self.now + millis);
+        }
         self.receivers.under_way.remove(&stream(message));
         let boot = self.boot();
         if outcome.is_ok() {

@@ -57,12 +57,18 @@ impl World {
         }
         if self.random.percent(30) && !self.features.disk_faults {
             // The sender says nothing more: the last end that it gave counts.
-            self.reference.withdrawn(name, self.now, self.now + 6 * MINUTE);
+            let at = self.now + 6 * MINUTE + self.learns_late();
+            self.reference.withdrawn(name, self.now, at);
             return Ok(());
         }
-        self.ends_posted.insert(name, (self.wall(), self.now + 15 * MINUTE));
-        self.reference.withdrawn(name, self.now, self.now + POST_EVERY);
-        self.post()
+        let at = self.now + POST_EVERY + self.learns_late();
+        self.reference.withdrawn(name, self.now, at);
+        self.post_end(name)
+    }
+
+    /// For how long somebody may post what is no longer true.
+    fn learns_late(&self) -> u64 {
+        if self.features.two_senders { 2 * POST_EVERY } else { 0 }
     }
 
     fn silence(&mut self, name: &Name) -> Result<(), String> {

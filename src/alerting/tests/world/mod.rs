@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alerting::{
-    Alerting, AlertingConfig, Answer, CommitFailure, Effect, Event, Integration, Receiver, ReplyTo,
+    Alerting, AlertingConfig, Answer, Change, CommitFailure, CommitId, Effect, Event, Integration, Receiver,
+    ReplyTo,
 };
 use model::{Alert, Labels, Notification, Receipt, Timestamp};
 
@@ -22,12 +23,23 @@ pub(crate) enum Manner {
     Hangs,
 }
 
+/// What the disk does with a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DiskManner {
+    Works,
+    Fails,
+    /// Writes it when it works again.
+    Hangs,
+}
+
 pub(crate) struct World {
     pub(crate) now: Timestamp,
     pub(crate) config: Arc<AlertingConfig>,
     pub(crate) alerting: Alerting,
     pub(crate) disk: BTreeMap<Vec<u8>, Vec<u8>>,
-    pub(crate) disk_works: bool,
+    pub(crate) disk_manner: DiskManner,
+    /// Commits that wait for the disk.
+    held: Vec<(CommitId, Vec<Change>)>,
     pub(crate) manners: BTreeMap<String, Manner>,
     /// Messages that went out, with their time.
     pub(crate) sent: Vec<(Timestamp, Notification)>,
@@ -50,7 +62,8 @@ impl World {
             alerting: Alerting::new(config.clone(), START),
             config,
             disk: BTreeMap::new(),
-            disk_works: true,
+            disk_manner: DiskManner::Works,
+            held: Vec::new(),
             manners: BTreeMap::new(),
             sent: Vec::new(),
             hanging: Vec::new(),
@@ -74,17 +87,16 @@ impl World {
             for effect in self.alerting.step(self.now, event) {
                 match effect {
                     Effect::Commit { id, changes } => {
-                        if !self.disk_works {
+                        if self.disk_manner == DiskManner::Hangs {
+                            self.held.push((id, changes));
+                            continue;
+                        }
+                        if self.disk_manner == DiskManner::Fails {
                             let (failure, message) = (CommitFailure::Failed, "disk full".to_owned());
                             following.push(Event::CommitFailed { commit: id, failure, message });
                             continue;
                         }
-                        for change in changes {
-                            match change.value {
-                                Some(value) => self.disk.insert(change.key, value),
-                                None => self.disk.remove(&change.key),
-                            };
-                        }
+                        self.write(changes);
                         following.push(Event::Committed(id));
                     }
                     Effect::Deliver(message) => following.extend(self.receive(*message)),
@@ -95,6 +107,26 @@ impl World {
             }
             following.reverse();
             events.extend(following);
+        }
+    }
+
+    fn write(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            match change.value {
+                Some(value) => self.disk.insert(change.key, value),
+                None => self.disk.remove(&change.key),
+            };
+        }
+    }
+
+    /// The disk changes its manner; what waits for it is written when it works.
+    pub(crate) fn set_disk(&mut self, manner: DiskManner) {
+        self.disk_manner = manner;
+        if manner == DiskManner::Works {
+            for (id, changes) in std::mem::take(&mut self.held) {
+                self.write(changes);
+                self.happen(Event::Committed(id));
+            }
         }
     }
 
@@ -200,6 +232,7 @@ impl World {
         assert!(restored.problems.is_empty(), "{:?}", restored.problems);
         self.alerting = restored.alerting;
         self.hanging.clear();
+        self.held.clear();
         self.happen(Event::Tick);
     }
 
