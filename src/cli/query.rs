@@ -256,7 +256,7 @@ impl Server {
         })?;
         let Some(error) = json["error"].as_str() else { return Ok(json) };
         let kind = json["errorType"].as_str().unwrap_or("error");
-        bail!("{kind}: {error}{}", expr.map(pointed_out).unwrap_or_default());
+        bail!("{kind}: {error}{}", expr.map(|expr| pointed_out(expr, error)).unwrap_or_default());
     }
 
     /// The answer on standard output, what is worth knowing on standard error.
@@ -274,15 +274,30 @@ impl Server {
     }
 }
 
-/// The line of an expression that is wrong, with marks below the place.
-fn pointed_out(expr: &str) -> String {
-    let Err(errors) = promql::parse(expr, &ParseOptions::all()) else { return String::new() };
-    let span = errors.first().span;
-    let line = expr.lines().nth(span.line.saturating_sub(1) as usize).unwrap_or_default();
-    let before = span.column.saturating_sub(1) as usize;
-    let marked = expr.get(span.start..span.end).map_or(1, |text| text.chars().count());
+/// The line of an expression that is wrong, with marks below the place: of what cannot be read, or of what `error` says
+/// cannot be evaluated.
+fn pointed_out(expr: &str, error: &str) -> String {
+    let (line, column, marked) = match promql::parse(expr, &ParseOptions::all()) {
+        Err(errors) => {
+            let span = errors.first().span;
+            (span.line, span.column, expr.get(span.start..span.end).unwrap_or_default())
+        }
+        Ok(_) => match place_in(error) {
+            Some((line, column)) => (line, column, ""),
+            None => return String::new(),
+        },
+    };
+    let line = expr.split('\n').nth(line.saturating_sub(1) as usize).unwrap_or_default();
+    let before = line.get(..column.saturating_sub(1) as usize).unwrap_or(line).chars().count();
     let left = line.chars().count().saturating_sub(before);
-    format!("\n    {line}\n    {}{}", " ".repeat(before), "^".repeat(marked.clamp(1, left.max(1))))
+    let marks = "^".repeat(marked.chars().count().clamp(1, left.max(1)));
+    format!("\n    {line}\n    {}{marks}", " ".repeat(before))
+}
+
+/// The line and column with which an error ends: `… (1:5)`.
+fn place_in(error: &str) -> Option<(u32, u32)> {
+    let (line, column) = error.strip_suffix(')')?.rsplit_once(" (")?.1.split_once(':')?;
+    Some((line.parse().ok()?, column.parse().ok()?))
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {
@@ -433,10 +448,12 @@ mod tests {
 
     #[test]
     fn the_wrong_part_is_pointed_out() {
-        assert_eq!(pointed_out("up"), "");
-        let shown = pointed_out("sum(\n  rate(up)\n)");
+        assert_eq!(pointed_out("up", "no such thing"), "");
+        let shown = pointed_out("sum(\n  rate(up)\n)", "");
         assert!(shown.starts_with("\n      rate(up)\n"), "{shown}");
         assert!(shown.ends_with('^'), "{shown}");
+        let shown = pointed_out("x{a=\"é\"} + on(b) y", "found duplicate series (1:9)");
+        assert!(shown.ends_with("\n           ^"), "{shown}");
     }
 
     #[test]

@@ -26,10 +26,26 @@ pub fn format_float_exponent(value: f64) -> String {
     format!("{mantissa}e{sign}{digits:0>2}")
 }
 
-/// `value` in its shortest form, with an exponent below 1e-4 and from 1e21 on: `0.1`, `1e-05`, `1e+21`, `NaN`, `+Inf`.
+/// `value` in its shortest form, with an exponent below 1e-4 and from 1e6 on: `0.1`, `1e-05`, `1e+06`, `NaN`, `+Inf`. So
+/// texts for people show numbers, and histograms their counts.
 pub fn format_float_shortest(value: f64) -> String {
-    let plain = value == 0.0 || !value.is_finite() || (1e-4..1e21).contains(&value.abs());
+    let plain = value == 0.0 || !value.is_finite() || (1e-4..1e6).contains(&value.abs());
     if plain { format_float(value) } else { format_float_exponent(value) }
+}
+
+/// `value` with at most so many significant digits, at least one, and an exponent if the number is not written with them:
+/// `0.25`, `1.2e+03`.
+pub fn format_float_rounded(value: f64, digits: usize) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return format_float(value);
+    }
+    let digits = digits.max(1);
+    let text = format!("{value:.*e}", digits - 1);
+    let exponent = text.split_once('e').and_then(|(_, exponent)| exponent.parse::<i32>().ok()).unwrap_or(0);
+    // Reading it back leaves out zeros at the end.
+    let rounded = text.parse().unwrap_or(value);
+    let plain = exponent >= -4 && exponent < i32::try_from(digits).unwrap_or(i32::MAX);
+    if plain { format_float(rounded) } else { format_float_exponent(rounded) }
 }
 
 /// A number as Go's `ParseFloat` reads it: decimal and hexadecimal floats, `Inf`, `NaN` in any case, a sign,
@@ -99,10 +115,27 @@ mod tests {
         ] {
             assert_eq!(format_float(value), text);
         }
-        for (value, text) in
-            [(1e-5, "1e-05"), (0.0001, "0.0001"), (1e21, "1e+21"), (1e20, "100000000000000000000")]
-        {
+        for (value, text) in [
+            (1e-5, "1e-05"),
+            (0.0001, "0.0001"),
+            (999_999.5, "999999.5"),
+            (1e6, "1e+06"),
+            (-1_234_567.0, "-1.234567e+06"),
+            (f64::NEG_INFINITY, "-Inf"),
+        ] {
             assert_eq!(format_float_shortest(value), text);
+        }
+        for (value, text) in [
+            (0.0, "0"),
+            (1.0, "1"),
+            (0.256, "0.26"),
+            (-12.4, "-12"),
+            (99.6, "1e+02"),
+            (123.0, "1.2e+02"),
+            (0.000_012_34, "1.2e-05"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(format_float_rounded(value, 2), text);
         }
         for (value, text) in
             [(1.0, "1e+00"), (0.0, "0e+00"), (123.5, "1.235e+02"), (3e-10, "3e-10"), (1e100, "1e+100")]

@@ -26,7 +26,9 @@ pub use alert::{Alert, AlertStatus, Annotations, Finding};
 pub use duration::{
     DurationError, format_duration, format_signed_duration, parse_duration, parse_signed_duration,
 };
-pub use float::{format_float, format_float_exponent, format_float_shortest, parse_float};
+pub use float::{
+    format_float, format_float_exponent, format_float_rounded, format_float_shortest, parse_float,
+};
 pub use histogram::{
     Aligned, Bucket, CUSTOM_BUCKETS_SCHEMA, Combined, CounterResetHint, Histogram, HistogramMismatch,
     Span as BucketSpan,

@@ -15,7 +15,7 @@ pub struct Span {
     pub end: usize,
     /// Line of the first byte, from 1.
     pub line: u32,
-    /// Column of the first byte, in characters from 1.
+    /// Column of the first byte, in bytes from 1, as everything in the field counts them.
     pub column: u32,
 }
 

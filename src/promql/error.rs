@@ -88,7 +88,7 @@ pub enum EvalError {
         message: String,
     },
     /// The data do not fit the expression: two series where one is needed, a label name that is none.
-    #[error("{message}")]
+    #[error("{message}{}", place(*.span))]
     Execution {
         /// What does not fit.
         message: String,
@@ -97,8 +97,21 @@ pub enum EvalError {
     },
 }
 
+/// ` (LINE:COLUMN)`
+fn place(span: Option<Span>) -> String {
+    span.map(|span| format!(" ({}:{})", span.line, span.column)).unwrap_or_default()
+}
+
 impl EvalError {
     pub(crate) fn at(span: Span, message: impl Into<String>) -> Self {
         EvalError::Execution { message: message.into(), span: Some(span) }
+    }
+
+    /// The error without its place.
+    pub fn message(&self) -> String {
+        match self {
+            EvalError::Execution { message, .. } => message.clone(),
+            _ => self.to_string(),
+        }
     }
 }

@@ -100,8 +100,8 @@ impl<'a> Lexer<'a> {
 
     /// A span that starts at or behind all that were asked for before.
     fn span(&mut self, start: usize, end: usize) -> Span {
-        for c in self.text[self.counted..start].chars() {
-            if c == '\n' {
+        for byte in self.text[self.counted..start].bytes() {
+            if byte == b'\n' {
                 self.line += 1;
                 self.column = 1;
             } else {

@@ -2,7 +2,9 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use model::{METRIC_NAME, MatchOp, format_duration, format_float_shortest, is_legacy_label_name};
+use model::{
+    METRIC_NAME, MatchOp, format_duration, format_float, format_float_shortest, is_legacy_label_name,
+};
 
 use crate::ast::{
     At, BinaryOp, Cardinality, DurationExpr, DurationNode, Edges, Expr, Matching, Node, Selector,
@@ -17,7 +19,7 @@ impl Display for Expr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match &self.node {
             Node::Number { value, duration: true } => f.write_str(&seconds(*value)),
-            Node::Number { value, .. } => f.write_str(&format_float_shortest(*value)),
+            Node::Number { value, .. } => f.write_str(&format_float(*value)),
             Node::String(bytes) => f.write_str(&quote(bytes)),
             Node::Selector(selector) => selector_text(f, selector, None),
             Node::Range { selector, range, .. } => selector_text(f, selector, Some(range)),
@@ -249,7 +251,7 @@ impl Display for DurationExpr {
         }
         match &self.node {
             DurationNode::Literal { seconds: value, duration: true } => f.write_str(&seconds(*value))?,
-            DurationNode::Literal { seconds: value, .. } => f.write_str(&format_float_shortest(*value))?,
+            DurationNode::Literal { seconds: value, .. } => f.write_str(&format_float(*value))?,
             DurationNode::Step => f.write_str("step()")?,
             DurationNode::Range => f.write_str("range()")?,
             DurationNode::Negate(inner) => write!(f, "-{inner}")?,

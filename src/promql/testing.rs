@@ -127,7 +127,7 @@ impl Runner {
         };
         let answer = match self.memory.query(&expr, query.range, &options()) {
             Ok(answer) => answer,
-            Err(error) => return self.check_failure(&error.to_string(), expected),
+            Err(error) => return self.check_failure(&error.message(), expected),
         };
         if expected.fails() {
             return Err("expected to fail, but it does not".to_owned());

@@ -6,6 +6,7 @@ use model::{Labels, METRIC_NAME};
 
 use super::group::{Columns, GroupIndex, Keep};
 use super::native::{HistogramSum, Total};
+use super::over_time::mixed_buckets;
 use super::series::{Grid, Ser, Val, describes_metric};
 use super::topk::Members;
 use super::{Evaluator, elements};
@@ -139,11 +140,8 @@ impl Evaluator<'_> {
     }
 
     fn histogram_total(&mut self, sum: Box<HistogramSum>, span: Span, total: Total) -> Option<Val> {
-        if sum.mixed {
-            self.notes.warn(
-                span,
-                "vector contains a mix of histograms with exponential and custom buckets schemas for aggregation",
-            );
+        if let Some(metric) = &sum.mixed_by {
+            self.notes.warn(span, mixed_buckets(metric));
             return None;
         }
         if sum.resets_conflict() {

@@ -10,6 +10,7 @@ use model::Labels;
 use super::Evaluator;
 use super::elements::{self, Computed};
 use super::group::{GroupIndex, Keep};
+use super::labels::InBraces;
 use super::select::Sink;
 use super::series::{Grid, Output, Ser, Val, without_metric};
 use crate::EvalError;
@@ -114,9 +115,10 @@ impl<'a> Evaluator<'a> {
                 Some(combined.histogram.into())
             }
             Computed::Mismatch => {
+                let op = op.as_str();
                 self.notes.warn(
                     span,
-                    "vector contains a mix of histograms with exponential and custom buckets schemas",
+                    format_args!("incompatible bucket layout encountered for binary operator {op}"),
                 );
                 None
             }
@@ -177,13 +179,8 @@ impl<'a> Evaluator<'a> {
                         continue;
                     }
                     if let Some((other, _)) = &job.slots[step] {
-                        return Err(duplicates(
-                            operation.span,
-                            matching,
-                            side_name,
-                            group,
-                            [&one[*other], &one[index]],
-                        ));
+                        let pair = [&one[index], &one[*other]];
+                        return Err(duplicates(operation.span, side_name, group, pair));
                     }
                     job.slots[step] = Some((index, value));
                 }
@@ -235,8 +232,8 @@ impl<'a> Evaluator<'a> {
             let one_to_one = job.matching.cardinality == Cardinality::OneToOne;
             if one_to_one && std::mem::replace(&mut job.answered[step], true) {
                 let message = format!(
-                    "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right); match group {}",
-                    group.key
+                    "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right); it is not for the match group {}",
+                    InBraces(&group.key)
                 );
                 return Err(EvalError::at(job.operation.span, message));
             }
@@ -426,15 +423,10 @@ fn presence_of<'s>(series: impl Iterator<Item = &'s Ser>, grid: Grid) -> Vec<boo
     present
 }
 
-fn duplicates(span: Span, matching: &Matching, side: &str, group: &MatchGroup, pair: [&Ser; 2]) -> EvalError {
-    let hint = if matching.cardinality == Cardinality::OneToOne {
-        "; many-to-many matching not allowed: matching labels must be unique on one side"
-    } else {
-        "; the side of one must be unique"
-    };
+fn duplicates(span: Span, side: &str, group: &MatchGroup, pair: [&Ser; 2]) -> EvalError {
+    let [key, new, known] = [&group.key, &pair[0].labels, &pair[1].labels].map(InBraces);
     let message = format!(
-        "found duplicate series for the match group {} on the {side} hand-side of the operation: [{}, {}]{hint}",
-        group.key, pair[0].labels, pair[1].labels
+        "found duplicate series for the match group {key} on the {side} hand-side of the operation: [{new}, {known}];many-to-many matching not allowed: matching labels must be unique on one side"
     );
     EvalError::at(span, message)
 }

@@ -9,6 +9,7 @@ use super::series::{Ser, without_metric};
 use super::{Evaluator, call::about};
 use crate::EvalError;
 use crate::ast::Span;
+use crate::print::quote;
 
 /// The classic histograms of a vector, and where native ones stand beside them.
 pub(super) struct ClassicGroups {
@@ -42,8 +43,10 @@ impl Evaluator<'_> {
             }
             let text = series.labels.value(classic::LABEL);
             let Some(upper) = classic::bound(text) else {
-                let message =
-                    format!("bucket label \"le\" is missing or has a malformed value of \"{text}\"");
+                let message = format!(
+                    "bucket label \"le\" is missing or has a malformed value of {}",
+                    quote(text.as_bytes())
+                );
                 self.notes.warn(span, format_args!("{message}{}", about(series.labels.metric_name())));
                 continue;
             };

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use model::{Histogram, Labels};
 
 use super::classic;
+use super::notes::Repairs;
 use super::over_time::absent_series;
 use super::select::{SampleTime, Sink, WithTimes};
 use super::series::{Grid, Output, Ser, merged};
@@ -12,6 +13,7 @@ use super::{Evaluator, dates, elements, native};
 use crate::EvalError;
 use crate::ast::{Expr, Node, Selector, Span};
 use crate::functions::{Function, FunctionId as F};
+use crate::print::quote;
 
 impl<'a> Evaluator<'a> {
     pub(super) fn call(
@@ -64,7 +66,7 @@ impl<'a> Evaluator<'a> {
                 let q = self.scalar(&args[0], grid)?;
                 self.warn_of_quantiles(&q, args[0].span);
                 let input = self.vector(&args[1], grid)?;
-                self.histogram_quantile(&q, input, args[1].span, None)?
+                self.histogram_quantile(&q, input, args[1].span, None, grid)?
             }
             F::HistogramQuantiles => self.histogram_quantiles(args, grid)?,
             F::HistogramFraction => {
@@ -204,7 +206,7 @@ impl<'a> Evaluator<'a> {
         let input = self.vector(&args[0], grid)?;
         let mut out = Vec::new();
         for q in quantiles {
-            out.extend(self.histogram_quantile(&q, input.clone(), args[0].span, Some(&label))?);
+            out.extend(self.histogram_quantile(&q, input.clone(), args[0].span, Some(&label), grid)?);
         }
         merged(out)
     }
@@ -216,6 +218,7 @@ impl<'a> Evaluator<'a> {
         input: Vec<Ser>,
         span: Span,
         label: Option<&str>,
+        grid: Grid,
     ) -> Result<Vec<Ser>, EvalError> {
         let mut results = Labelled::default();
         let classic = self.classic_groups(&input, span);
@@ -223,15 +226,15 @@ impl<'a> Evaluator<'a> {
             let q = quantiles[step as usize];
             let found = classic::quantile(q, buckets);
             if let Some(repair) = found.repair {
-                let [first, last, drop] =
-                    [repair.first, repair.last, repair.largest_drop].map(model::format_float_shortest);
-                self.notes.info(
-                    span,
-                    format_args!(
-                        "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile){}, from buckets {first} to {last}, with a max diff of {drop}",
-                        about(&group.name)
-                    ),
-                );
+                let time = grid.time(step as usize);
+                let message = "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)";
+                let repairs = Repairs {
+                    bounds: (repair.first, repair.last),
+                    largest_drop: repair.largest_drop,
+                    times: (time, time),
+                    count: 1,
+                };
+                self.notes.repaired(span, format!("{message}{}", about(&group.name)), repairs);
             }
             results.push(&group.labels, label.map(|label| (label, q)), true, step, found.value);
             Ok(())
@@ -334,7 +337,7 @@ fn with_point(value: f64) -> String {
 }
 
 pub(super) fn about(metric: &str) -> String {
-    if metric.is_empty() { String::new() } else { format!(" for metric name \"{metric}\"") }
+    if metric.is_empty() { String::new() } else { format!(" for metric name {}", quote(metric.as_bytes())) }
 }
 
 /// The smaller of two; NaN if one is.

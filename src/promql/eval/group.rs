@@ -182,10 +182,12 @@ impl Columns {
             Columns::Deviation { columns, .. } => floats.for_each(|(step, value)| columns[step].add(value)),
             Columns::Quantile(values) => floats.for_each(|(step, value)| values[step].push(value)),
         }
-        series.histograms.iter().all(|(step, histogram)| self.add_histogram(*step as usize, histogram, steps))
+        let metric = if series.unnamed { "" } else { series.labels.metric_name() };
+        let mut histograms = series.histograms.iter();
+        histograms.all(|(step, histogram)| self.add_histogram(*step as usize, histogram, steps, metric))
     }
 
-    fn add_histogram(&mut self, step: usize, histogram: &Arc<Histogram>, steps: usize) -> bool {
+    fn add_histogram(&mut self, step: usize, histogram: &Arc<Histogram>, steps: usize, metric: &str) -> bool {
         let (sums, total) = match self {
             Columns::Sum { histograms, .. } => (histograms, Total::Sum),
             Columns::Avg { histograms, .. } => (histograms, Total::Mean),
@@ -201,7 +203,7 @@ impl Columns {
         };
         sums.resize_with(steps, || None);
         match &mut sums[step] {
-            Some(sum) => sum.add(histogram, total),
+            Some(sum) => sum.add(histogram, total, metric),
             none => *none = Some(Box::new(HistogramSum::new(histogram))),
         }
         true

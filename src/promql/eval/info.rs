@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use model::{Labels, LabelsBuilder, METRIC_NAME};
 
 use super::Evaluator;
+use super::labels::InBraces;
 use super::select::{Look, SampleTime, WithTimes};
 use super::series::{Grid, Ser, Val};
 use crate::EvalError;
@@ -167,7 +168,8 @@ impl Infos {
             if !self.described[pair[0].step as usize] {
                 continue;
             }
-            let [one, other] = [pair[0], pair[1]].map(|newest| &self.labels[newest.series as usize]);
+            let labels = |newest: Newest| InBraces(&self.labels[newest.series as usize]);
+            let [one, other] = [pair[0], pair[1]].map(labels);
             let at = pair[0].at;
             let message = format!(
                 "found duplicate series for info metric: existing {one} @ {at}, new {other} @ {at}; labels other than {} must be equal, or one of the series must end",

@@ -2,13 +2,31 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::fmt;
 
-use model::{Labels, METRIC_NAME, Re2};
+use model::{Labels, METRIC_NAME, Re2, is_legacy_label_name};
 
 use super::Evaluator;
 use super::series::{Grid, Ser, merged};
 use crate::EvalError;
 use crate::ast::{Expr, Node, Span};
+use crate::print::quote;
+
+/// Labels as messages about series show them: `{__name__="up", job="a"}`.
+#[derive(Clone, Copy)]
+pub(super) struct InBraces<'l>(pub(super) &'l Labels);
+
+impl fmt::Display for InBraces<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{")?;
+        for (at, (name, value)) in self.0.iter().enumerate() {
+            f.write_str(if at > 0 { ", " } else { "" })?;
+            let name = if is_legacy_label_name(name) { name.to_owned() } else { quote(name.as_bytes()) };
+            write!(f, "{name}={}", quote(value.as_bytes()))?;
+        }
+        f.write_str("}")
+    }
+}
 
 impl Evaluator<'_> {
     /// `label_replace(v, dst, replacement, src, regex)`
@@ -32,7 +50,7 @@ impl Evaluator<'_> {
             )
         })?;
         if target_name.is_empty() {
-            let message = "invalid destination label name in label_replace(): \"\"";
+            let message = "invalid destination label name in label_replace(): the name is empty";
             return Err(EvalError::at(target.span, message));
         }
         self.relabelled(args, grid, &target_name, |labels| {
@@ -54,14 +72,20 @@ impl Evaluator<'_> {
         };
         let target_name = self.text(target)?;
         if target_name.is_empty() {
-            return Err(EvalError::at(target.span, "invalid destination label name in label_join(): \"\""));
+            return Err(EvalError::at(
+                target.span,
+                "invalid destination label name in label_join(): the name is empty",
+            ));
         }
         let separator = self.text(separator)?;
         let mut names = Vec::with_capacity(sources.len());
         for source in sources {
             let name = self.text(source)?;
             if name.is_empty() {
-                return Err(EvalError::at(source.span, "invalid source label name in label_join(): \"\""));
+                return Err(EvalError::at(
+                    source.span,
+                    "invalid source label name in label_join(): the name is empty",
+                ));
             }
             names.push(name);
         }

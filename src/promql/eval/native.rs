@@ -17,8 +17,8 @@ pub(super) struct HistogramSum {
     incremental: bool,
     seen_reset: bool,
     seen_no_reset: bool,
-    /// Whether histograms with exponential and with custom buckets were added.
-    pub(super) mixed: bool,
+    /// The metric whose histogram has exponential buckets where those before it have custom ones, or the other way round.
+    pub(super) mixed_by: Option<String>,
     /// Whether custom bounds differed.
     pub(super) bounds_reconciled: bool,
 }
@@ -40,7 +40,7 @@ impl HistogramSum {
             incremental: false,
             seen_reset: first.counter_reset_hint == CounterResetHint::Reset,
             seen_no_reset: first.counter_reset_hint == CounterResetHint::NotReset,
-            mixed: false,
+            mixed_by: None,
             bounds_reconciled: false,
         }
     }
@@ -50,13 +50,13 @@ impl HistogramSum {
         self.seen_reset && self.seen_no_reset
     }
 
-    pub(super) fn add(&mut self, next: &Histogram, total: Total) {
+    pub(super) fn add(&mut self, next: &Histogram, total: Total, metric: &str) {
         self.count += 1.0;
         self.hint = self.hint.joined(next.counter_reset_hint).0;
         self.seen_reset |= next.counter_reset_hint == CounterResetHint::Reset;
         self.seen_no_reset |= next.counter_reset_hint == CounterResetHint::NotReset;
         let Ok(aligned) = self.sum.aligned_with(next) else {
-            self.mixed = true;
+            self.mixed_by.get_or_insert_with(|| metric.to_owned());
             return;
         };
         self.bounds_reconciled |= aligned.bounds_reconciled;

@@ -17,6 +17,7 @@ use super::window::{Cursor, Times, Window};
 use crate::EvalError;
 use crate::ast::{Edges, Expr, Span};
 use crate::functions::{Function, FunctionId};
+use crate::print::quote;
 
 /// What a function over a window knows besides its samples.
 pub(super) struct Call<'c> {
@@ -42,34 +43,35 @@ impl Call<'_> {
         self.notes.borrow_mut().info(self.span, message);
     }
 
-    /// `message` with the metric it is about.
-    pub(super) fn named(&self, message: &str) -> String {
-        if self.metric.is_empty() {
-            message.to_owned()
-        } else {
-            format!("{message} for metric name \"{}\"", self.metric)
-        }
-    }
-
     pub(super) fn warn_mixed(&self) {
-        self.warn(self.named("encountered a mix of histograms and floats"));
+        self.warn(mixed_samples(self.metric));
     }
 
     pub(super) fn warn_mixed_buckets(&self) {
-        self.warn(
-            self.named("vector contains a mix of histograms with exponential and custom buckets schemas"),
-        );
+        self.warn(mixed_buckets(self.metric));
     }
 
     fn ignored_histograms(&self, window: &Window<'_>) {
         if !window.histograms().is_empty() {
-            self.info(self.named("ignored histograms in a range containing both floats and histograms"));
+            let what = "ignored histograms in a range containing both floats and histograms";
+            self.info(format_args!("{what} for metric name {}", quote(self.metric.as_bytes())));
         }
     }
 
     fn scalar(&self, index: usize, step: usize) -> f64 {
         self.scalars.get(index).and_then(|values| values.get(step)).copied().unwrap_or(f64::NAN)
     }
+}
+
+/// What to say of numbers and histograms side by side.
+pub(super) fn mixed_samples(metric: &str) -> String {
+    format!("encountered a mix of histograms and floats for metric name {}", quote(metric.as_bytes()))
+}
+
+/// What to say of histograms that cannot be added up.
+pub(super) fn mixed_buckets(metric: &str) -> String {
+    let what = "vector contains a mix of histograms with exponential and custom buckets schemas";
+    format!("{what} for metric name {}", quote(metric.as_bytes()))
 }
 
 impl<'a> Evaluator<'a> {
@@ -177,10 +179,8 @@ impl<'a> Evaluator<'a> {
         let counter = ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix));
         let typed = matches!(labels.value("__type__"), "counter" | "histogram");
         if !name.is_empty() && !counter && !typed {
-            let message = format!(
-                "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"{name}\""
-            );
-            self.notes.info(span, message);
+            let what = "metric might not be a counter, name does not end in _total/_sum/_count/_bucket";
+            self.notes.info(span, format_args!("{what}: {}", quote(name.as_bytes())));
         }
     }
 
@@ -199,7 +199,9 @@ impl<'a> Evaluator<'a> {
             FunctionId::DoubleExponentialSmoothing => {
                 for (at, name) in [(0, "smoothing"), (1, "trend")] {
                     if let Some(factor) = scalars[at].iter().find(|f| !(**f > 0.0 && **f < 1.0)) {
-                        let message = format!("invalid {name} factor {factor}: it must lie between 0 and 1");
+                        let short = &name[..1];
+                        let message =
+                            format!("invalid {name} factor. Expected: 0 < {short}f < 1, got: {factor:.6}");
                         return Err(EvalError::at(args[at + 1].span, message));
                     }
                 }
@@ -325,8 +327,8 @@ fn total(call: &Call<'_>, window: &Window<'_>) -> Option<Val> {
     }
     let mut sum = HistogramSum::new(&first.value);
     let wanted = if mean { Total::Mean } else { Total::Sum };
-    rest.iter().for_each(|s| sum.add(&s.value, wanted));
-    if sum.mixed {
+    rest.iter().for_each(|s| sum.add(&s.value, wanted, call.metric));
+    if sum.mixed_by.is_some() {
         call.warn_mixed_buckets();
         return None;
     }

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use model::{
-    CounterResetHint, FloatSample, Histogram, HistogramMismatch, HistogramSample, Labels, METRIC_NAME,
-    Samples, Timestamp,
+    CounterResetHint, FloatSample, Histogram, HistogramMismatch, HistogramSample, Labels, Samples, Timestamp,
 };
 
 use super::Evaluator;
-use super::over_time::Call;
+use super::over_time::{Call, mixed_buckets, mixed_samples};
 use super::series::Val;
 use super::started::{self, Started};
 use super::window::{Cursor, Window};
 use crate::ast::{Edges, Span};
 use crate::functions::FunctionId;
+use crate::print::quote;
 
 /// `rate`, `increase` and `delta`: the difference between the ends of the window, with what counters lost by resets.
 ///
@@ -171,13 +171,13 @@ fn histogram_change(call: &Call<'_>, histograms: &[HistogramSample], counter: bo
 /// Says so if gauges are used as counters, or counters as gauges.
 fn warn_of_kind(call: &Call<'_>, histograms: &[HistogramSample], counter: bool) {
     let is_gauge = |s: &HistogramSample| s.value.counter_reset_hint == CounterResetHint::Gauge;
-    let metric = call.metric;
+    let metric = quote(call.metric.as_bytes());
     if counter && histograms.iter().any(is_gauge) {
-        call.warn(format_args!("this native histogram metric is not a counter: \"{metric}\""));
+        call.warn(format_args!("this native histogram metric is not a counter: {metric}"));
     }
     let ends = [histograms.first(), histograms.last()];
     if !counter && ends.into_iter().flatten().any(|s| !is_gauge(s)) {
-        call.warn(format_args!("this native histogram metric is not a gauge: \"{metric}\""));
+        call.warn(format_args!("this native histogram metric is not a gauge: {metric}"));
     }
 }
 
@@ -472,18 +472,16 @@ pub(super) fn interpolated_at(
         (before, None) => return before.map(|(_, value)| value),
         (None, Some(_)) => return None,
     };
-    let name = labels.value(METRIC_NAME);
-    let about = if name.is_empty() { String::new() } else { format!(" for metric name \"{name}\"") };
+    let name = labels.metric_name();
     match (&before.1, &after.1) {
         (Val::Float(_), Val::Float(_)) => {}
         (Val::Histogram(a), Val::Histogram(b)) if a.uses_custom_buckets() == b.uses_custom_buckets() => {}
         (Val::Histogram(_), Val::Histogram(_)) => {
-            let message = "vector contains a mix of histograms with exponential and custom buckets schemas";
-            evaluator.notes.warn(span, format_args!("{message}{about}"));
+            evaluator.notes.warn(span, mixed_buckets(name));
             return None;
         }
         _ => {
-            evaluator.notes.warn(span, format_args!("encountered a mix of histograms and floats{about}"));
+            evaluator.notes.warn(span, mixed_samples(name));
             return None;
         }
     }

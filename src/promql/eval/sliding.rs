@@ -530,7 +530,8 @@ mod tests {
                 prop_assert_eq!(slid.len(), plain.len());
                 for ((step, slid), (other, plain)) in slid.into_iter().zip(plain) {
                     prop_assert_eq!(step, other);
-                    let near = (slid - plain).abs() <= 1e-11 * (1.0 + plain.abs());
+                    // Values are large against lines and spreads that nearly vanish.
+                    let near = (slid - plain).abs() <= 1e-11 * (100.0 + plain.abs());
                     prop_assert!(near || (slid.is_nan() && plain.is_nan()), "{:?} {} {}", id, slid, plain);
                 }
             }

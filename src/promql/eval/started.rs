@@ -9,6 +9,7 @@ use model::{CounterResetHint, Histogram, HistogramSample, Samples, Timestamp};
 
 use super::over_time::Call;
 use super::window::Window;
+use crate::print::quote;
 
 /// The start time of the sample at `at`, if it is known.
 pub(super) fn start_of(samples: &Samples, at: Timestamp) -> Option<i64> {
@@ -55,7 +56,8 @@ pub(super) fn warn_of_overlaps(call: &Call<'_>, window: &Window<'_>) {
     times.sort_unstable();
     let started: Vec<Started> = times.into_iter().map(|at| Started::of(window.all, at)).collect();
     if started.windows(2).any(|pair| pair[1].overlaps(pair[0])) {
-        call.warn(call.named("sample has start time that overlaps with previous sample timestamp"));
+        let what = "sample has start time that overlaps with previous sample timestamp";
+        call.warn(format_args!("{what} for metric {}", quote(call.metric.as_bytes())));
     }
 }
 

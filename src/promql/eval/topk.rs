@@ -84,7 +84,7 @@ impl Evaluator<'_> {
             return Err(EvalError::at(span, "Parameter value is NaN"));
         }
         if !(-9.223_372_036_854_776e18..9.223_372_036_854_775e18).contains(&param) {
-            let message = format!("scalar value {} overflows int64", model::format_float_shortest(param));
+            let message = format!("Scalar value {} overflows int64", model::format_float_shortest(param));
             return Err(EvalError::at(span, message));
         }
         Ok(if param < 1.0 { Limit::None } else { Limit::Count(param as usize) })
