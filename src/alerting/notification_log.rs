@@ -357,9 +357,9 @@ mod tests {
     #[test]
     fn tells_what_is_new() {
         assert_eq!(check(None, &[1], &[], true, 0), "first notification");
-        assert_eq!(check(Some(told(&[1], &[], 0)), &[1, 2], &[], true, 0), "new alerts in group");
+        assert_eq!(check(Some(told(&[1], &[], 0)), &[1, 2], &[], true, 0), "new alerts added");
         assert_eq!(check(Some(told(&[], &[], 0)), &[1], &[], true, 0), "first notification");
-        assert_eq!(check(Some(told(&[1, 2], &[], 0)), &[1], &[2], true, 0), "new resolved alerts");
+        assert_eq!(check(Some(told(&[1, 2], &[], 0)), &[1], &[2], true, 0), "some alerts resolved");
         assert_eq!(check(Some(told(&[1, 2], &[], 0)), &[1], &[2], false, 0), "unchanged");
         assert_eq!(check(Some(told(&[1, 2], &[], 0)), &[], &[2], false, 0), "all alerts resolved");
     }
@@ -376,7 +376,7 @@ mod tests {
         assert_eq!(check(Some(told(&[], &[], 0)), &[], &[1], true, 0), "never told");
         assert_eq!(check(Some(told(&[1], &[], 0)), &[1], &[2], true, 0), "unchanged");
         assert_eq!(check(Some(told(&[1], &[], 0)), &[], &[2], true, 0), "never told");
-        assert_eq!(check(Some(told(&[1], &[2], 0)), &[1], &[2], true, 0), "new resolved alerts");
+        assert_eq!(check(Some(told(&[1], &[2], 0)), &[1], &[2], true, 0), "some alerts resolved");
     }
 
     #[test]

@@ -26,8 +26,8 @@ impl NotifyReason {
     pub fn as_str(self) -> &'static str {
         match self {
             NotifyReason::FirstNotification => "first notification",
-            NotifyReason::NewAlertsInGroup => "new alerts in group",
-            NotifyReason::NewResolvedAlerts => "new resolved alerts",
+            NotifyReason::NewAlertsInGroup => "new alerts added",
+            NotifyReason::NewResolvedAlerts => "some alerts resolved",
             NotifyReason::AllAlertsResolved => "all alerts resolved",
             NotifyReason::RepeatIntervalElapsed => "repeat interval elapsed",
         }
