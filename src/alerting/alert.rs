@@ -2,6 +2,7 @@
 //!
 //! Not here: which alerts are known (`alert_store`).
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use model::{Alert, Annotations, Labels, Timestamp};
@@ -113,8 +114,8 @@ pub fn merge_overlapping(a: &Alert, b: Alert, now: Timestamp) -> Alert {
 }
 
 /// The place of an alert in a notification: by `job`, by `instance`, then fewer labels first, then by labels. A missing
-/// `job` or `instance` comes after all values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// `job` or `instance` comes after all values, any other label that is missing before them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotificationOrder<'a> {
     job: (bool, &'a str),
     instance: (bool, &'a str),
@@ -127,6 +128,25 @@ impl<'a> NotificationOrder<'a> {
     pub fn of(labels: &'a Labels) -> Self {
         let of = |name| labels.get(name).map_or((true, ""), |value| (false, value));
         NotificationOrder { job: of(model::JOB), instance: of(model::INSTANCE), count: labels.len(), labels }
+    }
+}
+
+impl Ord for NotificationOrder<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let first = |order: &Self| (order.job, order.instance, order.count);
+        let by_labels = || {
+            let mut pairs = self.labels.iter().zip(other.labels.iter());
+            let (ours, theirs) = pairs.find(|(ours, theirs)| ours != theirs)?;
+            // Of two names the smaller one is missing on the other side.
+            Some(theirs.0.cmp(ours.0).then(ours.1.cmp(theirs.1)))
+        };
+        first(self).cmp(&first(other)).then_with(|| by_labels().unwrap_or(Ordering::Equal))
+    }
+}
+
+impl PartialOrd for NotificationOrder<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -213,6 +233,8 @@ mod tests {
             Labels::from([("job", "a"), ("z", "1")]),
             Labels::from([("job", "a"), ("instance", "2")]),
             Labels::from([("a", "1"), ("b", "1")]),
+            Labels::from([("b", "1"), ("c", "1")]),
+            Labels::from([("a", "1"), ("c", "0")]),
         ];
         labels.sort_by(|a, b| NotificationOrder::of(a).cmp(&NotificationOrder::of(b)));
         let texts: Vec<String> = labels.iter().map(Labels::to_string).collect();
@@ -224,6 +246,8 @@ mod tests {
                 "{job=\"b\"}",
                 "{instance=\"b\", z=\"1\"}",
                 "{a=\"1\"}",
+                "{b=\"1\", c=\"1\"}",
+                "{a=\"1\", c=\"0\"}",
                 "{a=\"1\", b=\"1\"}",
             ]
         );
