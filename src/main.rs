@@ -20,7 +20,13 @@ use cli::args::{Cli, Verb};
 static ALLOCATOR: plugin::CountingAllocator = plugin::CountingAllocator::system();
 
 fn main() -> ExitCode {
-    let (arguments, ignored) = cli::serve::without_ignored(std::env::args_os());
+    let (arguments, ignored) = match cli::serve::without_ignored(std::env::args_os()) {
+        Ok(split) => split,
+        Err(refused) => {
+            eprintln!("error: {refused}");
+            return ExitCode::FAILURE;
+        }
+    };
     let cli = Cli::parse_from(arguments);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

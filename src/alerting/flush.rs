@@ -62,17 +62,23 @@ pub(crate) fn destination(receiver: &Receiver, integration: &Integration) -> Des
 
 /// The time intervals that mute a route at `now`.
 pub(crate) fn muting_intervals(config: &AlertingConfig, route: &Route, now: Timestamp) -> Vec<String> {
-    let holds = |name: &&String| {
-        config.time_intervals.get(*name).is_some_and(|intervals| intervals.iter().any(|i| i.contains(now)))
-    };
     if PlantedBug::TimeIntervalsAreIgnored.is_planted() {
         return Vec::new();
     }
-    let active = &route.active_time_intervals;
-    if !active.is_empty() && !active.iter().any(|name| holds(&name)) {
-        return active.clone();
+    if is_outside(config, route, now) {
+        return route.active_time_intervals.clone();
     }
-    route.mute_time_intervals.iter().filter(holds).cloned().collect()
+    route.mute_time_intervals.iter().filter(|name| holds(config, name, now)).cloned().collect()
+}
+
+/// Whether a route is active at certain times, and `now` is none of them.
+fn is_outside(config: &AlertingConfig, route: &Route, now: Timestamp) -> bool {
+    let active = &route.active_time_intervals;
+    !active.is_empty() && !active.iter().any(|name| holds(config, name, now))
+}
+
+fn holds(config: &AlertingConfig, interval: &str, now: Timestamp) -> bool {
+    config.time_intervals.get(interval).is_some_and(|parts| parts.iter().any(|part| part.contains(now)))
 }
 
 /// How long an entry of the log outlives its group.
@@ -145,6 +151,7 @@ impl Alerting {
     fn observe(&mut self, id: GroupId, config: &AlertingConfig, route: &Route) -> Visible {
         let now = self.now;
         let intervals = muting_intervals(config, route, now);
+        let outside = is_outside(config, route, now);
         let mut visible = Visible::default();
         let members: Vec<AlertId> = self.groups.get(id).members.keys().copied().collect();
         for alert in members {
@@ -165,7 +172,10 @@ impl Alerting {
                 None => visible.firing.push((fingerprint, alert)),
                 Some(MuteReason::Inhibited { .. }) => self.stats.muted_by_inhibition += 1,
                 Some(MuteReason::Silenced(_)) => self.stats.muted_by_silence += 1,
-                Some(MuteReason::TimeInterval(_)) => self.stats.muted_by_time_interval += 1,
+                Some(MuteReason::TimeInterval(_)) if outside => {
+                    self.stats.muted_by_active_time_interval += 1;
+                }
+                Some(MuteReason::TimeInterval(_)) => self.stats.muted_by_mute_time_interval += 1,
             }
             self.note_mute(id, route, alert, reason);
         }

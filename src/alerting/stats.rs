@@ -17,8 +17,10 @@ pub struct Stats {
     pub muted_by_inhibition: u64,
     /// Alerts left out at a flush because of a silence.
     pub muted_by_silence: u64,
-    /// Alerts left out at a flush because of a time interval.
-    pub muted_by_time_interval: u64,
+    /// Alerts left out at a flush because it is no time at which their route is active.
+    pub muted_by_active_time_interval: u64,
+    /// Alerts left out at a flush because of a time interval that mutes their route.
+    pub muted_by_mute_time_interval: u64,
     /// Flushes of groups.
     pub flushes: u64,
     /// By integration kind: notifications decided on, and given up.

@@ -1,4 +1,4 @@
-//! Which pages of other sites may read API v1.
+//! Which pages of other sites may read the APIs.
 //!
 //! Reading is what this is about: a page of another site changes nothing here, whatever its origin (see `guard`).
 
@@ -42,9 +42,10 @@ impl Default for CorsOrigin {
     }
 }
 
-/// Says who may read an answer of API v1, and answers a browser that asks beforehand.
+/// Says who may read an answer of an API, and answers a browser that asks beforehand.
 pub(crate) async fn cors(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    if !request.uri().path().starts_with("/api/v1/") {
+    let path = request.uri().path();
+    if !["/api/v1/", "/api/v2/"].iter().any(|api| path.starts_with(api)) {
         return next.run(request).await;
     }
     let origin = request.headers().get(header::ORIGIN).cloned();

@@ -31,6 +31,7 @@ mod write;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 
 pub use answer::AnswerText;
@@ -68,16 +69,22 @@ pub fn router(api: Arc<Api>) -> Router {
 
 /// The API on the second listener, for tools that expect Alertmanager at its own address.
 pub fn alertmanager_router(api: Arc<Api>) -> Router {
-    let routes =
-        Router::new().merge(alertmanager::routes()).merge(lifecycle::routes()).merge(page::redirect_routes());
+    let routes = Router::new()
+        .merge(alertmanager::routes())
+        .merge(lifecycle::alertmanager_routes())
+        .merge(page::redirect_routes());
     finish(routes, api)
 }
+
+/// A body longer than this is refused, unless its route says otherwise: ten thousand alerts with long annotations fit.
+const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 fn finish(routes: Router<Arc<Api>>, api: Arc<Api>) -> Router {
     let prefix = api.route_prefix.clone();
     let routes = routes
         .fallback(envelope::not_found)
         .method_not_allowed_fallback(envelope::method_not_allowed)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn(compress::compress))
         .layer(from_fn_with_state(Arc::clone(&api), cors::cors))
         .layer(from_fn_with_state(Arc::clone(&api), guard::guard))

@@ -11,13 +11,22 @@ use axum::routing::{get, post};
 use crate::state::{Api, ControlError};
 
 pub(crate) fn routes() -> Router<Arc<Api>> {
+    common()
+        .route("/-/reload", post(allowed_reload).put(allowed_reload))
+        .route("/-/quit", post(quit).put(quit))
+        .route("/plugins/{name}/metrics", get(plugin_page))
+}
+
+/// Where Alertmanager is expected: there a reload needs no flag, and nobody can end the server.
+pub(crate) fn alertmanager_routes() -> Router<Arc<Api>> {
+    common().route("/-/reload", post(reload))
+}
+
+fn common() -> Router<Arc<Api>> {
     Router::new()
         .route("/-/healthy", get(async || "Foghorn is healthy.\n"))
         .route("/-/ready", get(ready))
-        .route("/-/reload", post(reload).put(reload))
-        .route("/-/quit", post(quit).put(quit))
         .route("/metrics", get(metrics))
-        .route("/plugins/{name}/metrics", get(plugin_page))
 }
 
 async fn ready(State(api): State<Arc<Api>>) -> Response {
@@ -32,10 +41,14 @@ fn forbidden() -> Response {
     (StatusCode::FORBIDDEN, "the lifecycle API is off; start with --web.enable-lifecycle\n").into_response()
 }
 
-async fn reload(State(api): State<Arc<Api>>) -> Response {
+async fn allowed_reload(State(api): State<Arc<Api>>) -> Response {
     if !api.lifecycle {
         return forbidden();
     }
+    reload(State(api)).await
+}
+
+async fn reload(State(api): State<Arc<Api>>) -> Response {
     match api.control.reload().await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(error) => {

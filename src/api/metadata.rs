@@ -27,7 +27,7 @@ fn describe(metadata: &Metadata) -> Value {
 
 async fn metadata(State(api): State<Arc<Api>>, params: Params) -> Result<Response, ApiError> {
     let limit = params.count("limit")?;
-    let per_metric = params.limit("limit_per_metric")?;
+    let per_metric = params.limit_or_none("limit_per_metric")?;
     let metric = params.get("metric");
     let mut families: BTreeMap<String, Vec<Metadata>> = BTreeMap::new();
     let scraped = api.views.families().into_iter().map(|family| (family.name, family.metadata));

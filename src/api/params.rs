@@ -2,16 +2,15 @@
 
 use std::net::SocketAddr;
 
-use axum::body::Bytes;
 use axum::extract::{ConnectInfo, FromRequest, OriginalUri, Request};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use model::{Matcher, Timestamp};
 
 use crate::envelope::ApiError;
 use crate::state::Origin;
 
 /// A form longer than this is refused.
-const FORM_BYTES_MAX: usize = 4 * 1024 * 1024;
+const FORM_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// API v1's word for "the earliest time" and "the latest time", in text.
 const MIN_TIME_TEXT: &str = "-292273086-05-16T16:47:06Z";
 const MAX_TIME_TEXT: &str = "292277025-08-18T07:12:54.999999999Z";
@@ -91,6 +90,12 @@ impl Params {
         }
     }
 
+    /// A limit of which everything below 1 is none.
+    pub(crate) fn limit_or_none(&self, name: &str) -> Result<usize, ApiError> {
+        let limit = self.number(name)?.and_then(|limit| usize::try_from(limit).ok());
+        Ok(limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX))
+    }
+
     /// The older kind of limit, of metadata: 0 is nothing, and a negative one is none.
     pub(crate) fn count(&self, name: &str) -> Result<usize, ApiError> {
         Ok(self.number(name)?.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX))
@@ -155,7 +160,6 @@ pub(crate) fn series_matchers(expr: promql::Expr) -> Option<Vec<Matcher>> {
         promql::Node::Selector(selector) if selector.time == promql::TimeModifier::default() => {
             Some(selector.matchers)
         }
-        promql::Node::Paren(inner) => series_matchers(*inner),
         _ => None,
     }
 }
@@ -163,7 +167,7 @@ pub(crate) fn series_matchers(expr: promql::Expr) -> Option<Vec<Matcher>> {
 impl<S: Send + Sync> FromRequest<S> for Params {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let mut params = Params { pairs: Vec::new(), origin: origin_of(&request) };
         let is_form = request
             .headers()
@@ -172,14 +176,11 @@ impl<S: Send + Sync> FromRequest<S> for Params {
             .is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"));
         let query = request.uri().query().unwrap_or_default().to_owned();
         if is_form {
-            let body = Bytes::from_request(request, state).await.map_err(|error| ApiError {
-                status: StatusCode::BAD_REQUEST,
-                kind: "bad_data",
-                message: format!("the form cannot be read: {error}"),
+            let body = axum::body::to_bytes(request.into_body(), FORM_BYTES_MAX).await.map_err(|_| {
+                ApiError::bad_data(format!(
+                    "the form cannot be read; it broke off, or is longer than {FORM_BYTES_MAX} bytes"
+                ))
             })?;
-            if body.len() > FORM_BYTES_MAX {
-                return Err(ApiError::bad_data(format!("the form is longer than {FORM_BYTES_MAX} bytes")));
-            }
             // The form comes first: where both name a parameter, the form counts.
             params.read(&body);
         }
@@ -211,6 +212,10 @@ pub fn parse_time(text: &str) -> Option<Timestamp> {
         return (millis.is_finite() && millis.abs() < i64::MAX as f64)
             .then(|| Timestamp::from_millis(millis as i64));
     }
+    // RFC 3339 wants the `T` and the seconds.
+    if (text.as_bytes().get(10), text.as_bytes().get(16)) != (Some(&b'T'), Some(&b':')) {
+        return None;
+    }
     let zoned: jiff::Timestamp = text.parse().ok()?;
     Some(Timestamp::from_millis(zoned.as_millisecond()))
 }
@@ -239,6 +244,8 @@ mod tests {
             ("-3", Some(-3000)),
             ("2026-01-02T03:04:05Z", Some(1_767_323_045_000)),
             ("2026-01-02T03:04:05.25+01:00", Some(1_767_319_445_250)),
+            ("2026-01-02T03:04Z", None),
+            ("2026-01-02 03:04:05Z", None),
             ("30s", None),
             ("yesterday", None),
             ("NaN", None),

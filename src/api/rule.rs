@@ -134,25 +134,30 @@ impl Wanted {
 async fn rules(State(api): State<Arc<Api>>, params: Params) -> Result<Response, ApiError> {
     let wanted = Wanted::read(&params)?;
     let with_alerts = !params.flag("exclude_alerts", false)?;
-    let groups: Vec<GroupView> = api.views.groups().into_iter().filter(|g| wanted.group(g)).collect();
-    let (groups, next) = page(groups, &params)?;
-    let mut listed = Vec::new();
-    for group in &groups {
-        let rules: Vec<Value> =
-            group.rules.iter().filter(|r| wanted.rule(r)).map(|r| rule_json(r, with_alerts)).collect();
-        if rules.is_empty() && !group.rules.is_empty() {
-            continue;
-        }
-        listed.push(json!({
-            "name": group.name,
-            "file": group.file,
-            "interval": group.interval.as_secs_f64(),
-            "limit": group.limit,
-            "evaluationTime": group.evaluation_time.as_secs_f64(),
-            "lastEvaluation": time(group.last_evaluation),
-            "rules": rules,
-        }));
-    }
+    let mut groups = rest(api.views.groups(), &params)?;
+    // A page is made of what is wanted: a group of which nothing is left takes no place on it.
+    groups.retain_mut(|group| {
+        group.rules.retain(|rule| wanted.rule(rule));
+        wanted.group(group) && !group.rules.is_empty()
+    });
+    let limit = group_limit(&params)?.unwrap_or(usize::MAX);
+    let next = groups.get(limit).map(token_of);
+    groups.truncate(limit);
+    let listed: Vec<Value> = groups
+        .iter()
+        .map(|group| {
+            let rules: Vec<Value> = group.rules.iter().map(|rule| rule_json(rule, with_alerts)).collect();
+            json!({
+                "name": group.name,
+                "file": group.file,
+                "interval": group.interval.as_secs_f64(),
+                "limit": group.limit,
+                "evaluationTime": group.evaluation_time.as_secs_f64(),
+                "lastEvaluation": time(group.last_evaluation),
+                "rules": rules,
+            })
+        })
+        .collect();
     let mut data = json!({"groups": listed});
     if let Some(token) = next {
         data["groupNextToken"] = json!(token);
@@ -164,31 +169,30 @@ fn token_of(group: &GroupView) -> String {
     model::Labels::from([("f", group.file.as_str()), ("g", group.name.as_str())]).fingerprint().to_string()
 }
 
-/// The groups from `group_next_token` on, `group_limit` at the most, and the token of the next page.
-fn page(groups: Vec<GroupView>, params: &Params) -> Result<(Vec<GroupView>, Option<String>), ApiError> {
-    let limit = match params.get("group_limit") {
-        None => usize::MAX,
-        Some(text) => text.parse::<usize>().ok().filter(|limit| *limit > 0).ok_or_else(|| {
-            ApiError::bad_data("invalid parameter \"group_limit\": it must be a positive number")
-        })?,
-    };
-    let mut rest = groups;
-    if let Some(token) = params.get("group_next_token") {
-        if params.get("group_limit").is_none() {
-            return Err(ApiError::bad_data(
-                "invalid parameter \"group_limit\": it is needed with group_next_token",
-            ));
-        }
-        let Some(position) = rest.iter().position(|g| token_of(g) == token) else {
-            return Err(ApiError::bad_data(
-                "invalid parameter \"group_next_token\": no group has this token; were the rules reloaded?",
-            ));
-        };
-        rest.drain(..position);
+/// How many groups a page has at the most; `None` for all.
+fn group_limit(params: &Params) -> Result<Option<usize>, ApiError> {
+    let Some(text) = params.get("group_limit") else { return Ok(None) };
+    let limit = text.parse().ok().filter(|limit| *limit > 0);
+    limit
+        .map(Some)
+        .ok_or_else(|| ApiError::bad_data("invalid parameter \"group_limit\": it must be a positive number"))
+}
+
+/// The groups from `group_next_token` on.
+fn rest(mut groups: Vec<GroupView>, params: &Params) -> Result<Vec<GroupView>, ApiError> {
+    let Some(token) = params.get("group_next_token") else { return Ok(groups) };
+    if params.get("group_limit").is_none() {
+        return Err(ApiError::bad_data(
+            "invalid parameter \"group_limit\": it is needed with group_next_token",
+        ));
     }
-    let next = rest.get(limit).map(token_of);
-    rest.truncate(limit);
-    Ok((rest, next))
+    let Some(position) = groups.iter().position(|group| token_of(group) == token) else {
+        return Err(ApiError::bad_data(
+            "invalid parameter \"group_next_token\": no group has this token; were the rules reloaded?",
+        ));
+    };
+    groups.drain(..position);
+    Ok(groups)
 }
 
 async fn alerts(State(api): State<Arc<Api>>) -> Response {

@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
 use model::Labels;
-use ports::SelectError;
+use ports::{Select, SelectError};
 
 use crate::envelope::{ApiError, success_text};
 use crate::json::{write_labels, write_strings};
@@ -28,6 +28,21 @@ impl From<SelectError> for ApiError {
     }
 }
 
+/// Looks something up on a thread of its own: with a million series that takes a while, and the threads that all others
+/// share must not wait for it.
+async fn aside<T, F>(api: &Api, look: F) -> Result<T, ApiError>
+where
+    T: Send + 'static,
+    F: AsyncFnOnce(Arc<dyn Select>) -> Result<T, SelectError> + Send + 'static,
+{
+    let store = Arc::clone(&api.store);
+    let runtime = tokio::runtime::Handle::current();
+    match tokio::task::spawn_blocking(move || runtime.block_on(look(store))).await {
+        Ok(found) => Ok(found?),
+        Err(_) => Err(ApiError::internal("the look-up broke off; this is a mistake in Foghorn".to_owned())),
+    }
+}
+
 async fn series(State(api): State<Arc<Api>>, params: Params) -> Result<Response, ApiError> {
     let selectors = params.selectors()?;
     if selectors.is_empty() {
@@ -35,10 +50,14 @@ async fn series(State(api): State<Arc<Api>>, params: Params) -> Result<Response,
     }
     let (start, end) = params.time_range()?;
     let limit = params.limit("limit")?;
-    let mut found: BTreeSet<Labels> = BTreeSet::new();
-    for matchers in &selectors {
-        found.extend(api.store.series(matchers, start, end).await?);
-    }
+    let found: BTreeSet<Labels> = aside(&api, async move |store| {
+        let mut found = BTreeSet::new();
+        for matchers in &selectors {
+            found.extend(store.series(matchers, start, end).await?);
+        }
+        Ok(found)
+    })
+    .await?;
     let mut data = String::from("[");
     for (index, labels) in found.iter().take(limit).enumerate() {
         if index > 0 {
@@ -53,11 +72,15 @@ async fn series(State(api): State<Arc<Api>>, params: Params) -> Result<Response,
 async fn names(State(api): State<Arc<Api>>, params: Params) -> Result<Response, ApiError> {
     let (start, end) = params.time_range()?;
     let limit = params.limit("limit")?;
-    let mut found: BTreeSet<String> = BTreeSet::new();
-    for matchers in selectors_or_all(&params)? {
-        found.extend(api.store.label_names(&matchers, start, end).await?);
-    }
-    list(found, limit)
+    let selectors = selectors_or_all(&params)?;
+    let found = aside(&api, async move |store| {
+        let mut found = BTreeSet::new();
+        for matchers in &selectors {
+            found.extend(store.label_names(matchers, start, end).await?);
+        }
+        Ok(found)
+    });
+    list(found.await?, limit)
 }
 
 async fn values(
@@ -72,11 +95,15 @@ async fn values(
     }
     let (start, end) = params.time_range()?;
     let limit = params.limit("limit")?;
-    let mut found: BTreeSet<String> = BTreeSet::new();
-    for matchers in selectors_or_all(&params)? {
-        found.extend(api.store.label_values(&name, &matchers, start, end).await?);
-    }
-    list(found, limit)
+    let selectors = selectors_or_all(&params)?;
+    let found = aside(&api, async move |store| {
+        let mut found = BTreeSet::new();
+        for matchers in &selectors {
+            found.extend(store.label_values(&name, matchers, start, end).await?);
+        }
+        Ok(found)
+    });
+    list(found.await?, limit)
 }
 
 fn selectors_or_all(params: &Params) -> Result<Vec<Vec<model::Matcher>>, ApiError> {

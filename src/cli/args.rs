@@ -105,6 +105,18 @@ pub(crate) struct Serve {
     /// How long ended silences and the notification log are kept.
     #[arg(long = "data.retention", value_name = "DURATION", default_value = "120h")]
     pub(crate) alert_retention: String,
+    /// After a start nobody is told anything for this long, so that senders come back first.
+    #[arg(long = "dispatch.start-delay", value_name = "DURATION", default_value = "0s")]
+    pub(crate) start_delay: String,
+    /// Most silences that are kept, ended ones included; 0 is no bound.
+    #[arg(long = "silences.max-silences", value_name = "N", default_value_t = 0)]
+    pub(crate) silences_max: usize,
+    /// Size of the largest silence, in bytes; 0 is no bound.
+    #[arg(long = "silences.max-silence-size-bytes", value_name = "BYTES", default_value_t = 0)]
+    pub(crate) silence_bytes_max: usize,
+    /// Most firing alerts with the same `alertname`; more are refused and counted. 0 is no bound.
+    #[arg(long = "alerts.per-alertname-limit", value_name = "N", default_value_t = 0)]
+    pub(crate) alerts_per_name_max: usize,
     /// `promql-experimental-functions`, `promql-extended-range-selectors`, `promql-duration-expr`, `classic-mode`,
     /// `utf8-strict-mode`, …, separated by commas.
     #[arg(long = "enable-feature", value_name = "NAMES", value_delimiter = ',')]
@@ -120,27 +132,97 @@ pub(crate) struct Serve {
 /// Flags of the programs that Foghorn replaces and that mean nothing here: they are taken, with a warning, so that a
 /// container's command line goes on working. The second field says whether a value follows.
 pub(crate) const IGNORED: &[(&str, bool)] = &[
-    ("web.console.templates", true),
-    ("web.console.libraries", true),
-    ("web.enable-admin-api", false),
-    ("web.enable-otlp-receiver", false),
-    ("web.max-connections", true),
-    ("web.read-timeout", true),
-    ("web.page-title", true),
-    ("web.get-concurrency", true),
-    ("web.timeout", true),
-    ("storage.tsdb.retention.size", true),
-    ("storage.tsdb.no-lockfile", false),
-    ("storage.tsdb.head-chunks-write-queue-size", true),
-    ("storage.tsdb.wal-compression", false),
-    ("storage.path", true),
-    ("storage.remote.flush-deadline", true),
+    // Prometheus.
+    ("agent", false),
+    ("alertmanager.drain-notification-queue-on-shutdown", false),
+    ("alertmanager.notification-batch-size", true),
     ("alertmanager.notification-queue-capacity", true),
+    ("alertmanager.timeout", true),
     ("auto-gomaxprocs", false),
     ("auto-gomemlimit", false),
     ("auto-gomemlimit.ratio", true),
+    ("config.auto-reload-interval", true),
+    ("rules.max-concurrent-evals", true),
+    ("scrape.adjust-timestamps", false),
+    ("scrape.discovery-reload-interval", true),
+    ("scrape.name-escaping-scheme", true),
+    ("scrape.timestamp-tolerance", true),
+    ("storage.agent.no-lockfile", false),
+    ("storage.agent.path", true),
+    ("storage.agent.retention.max-time", true),
+    ("storage.agent.retention.min-time", true),
+    ("storage.agent.wal-compression", false),
+    ("storage.agent.wal-compression-type", true),
+    ("storage.agent.wal-segment-size", true),
+    ("storage.agent.wal-truncate-frequency", true),
+    ("storage.remote.flush-deadline", true),
+    ("storage.remote.read-concurrent-limit", true),
+    ("storage.remote.read-max-bytes-in-frame", true),
+    ("storage.remote.read-sample-limit", true),
+    ("storage.tsdb.allow-overlapping-blocks", false),
+    ("storage.tsdb.block-reload-interval", true),
+    ("storage.tsdb.delay-compact-file.path", true),
+    ("storage.tsdb.head-chunks-write-queue-size", true),
+    ("storage.tsdb.max-block-chunk-segment-size", true),
+    ("storage.tsdb.max-block-duration", true),
+    ("storage.tsdb.min-block-duration", true),
+    ("storage.tsdb.no-lockfile", false),
+    ("storage.tsdb.retention.size", true),
+    ("storage.tsdb.samples-per-chunk", true),
+    ("storage.tsdb.wal-compression", false),
+    ("storage.tsdb.wal-compression-type", true),
+    ("storage.tsdb.wal-segment-size", true),
+    ("web.console.libraries", true),
+    ("web.console.templates", true),
+    ("web.enable-admin-api", false),
+    ("web.enable-otlp-receiver", false),
+    ("web.local-assets", true),
+    ("web.max-connections", true),
+    ("web.max-notifications-subscribers", true),
+    ("web.page-title", true),
+    ("web.read-timeout", true),
+    ("web.remote-write-receiver.accepted-protobuf-messages", true),
+    ("web.user-assets", true),
+    // Alertmanager.
+    ("alerts.gc-interval", true),
+    ("cluster.advertise-address", true),
+    ("cluster.allow-insecure-public-advertise-address-discovery", false),
+    ("cluster.gossip-interval", true),
+    ("cluster.label", true),
     ("cluster.listen-address", true),
+    ("cluster.name-label", true),
+    ("cluster.peer", true),
+    ("cluster.peer-name", true),
+    ("cluster.peer-timeout", true),
+    ("cluster.peers-resolve-timeout", true),
+    ("cluster.probe-interval", true),
+    ("cluster.probe-timeout", true),
+    ("cluster.pushpull-interval", true),
+    ("cluster.reconnect-interval", true),
+    ("cluster.reconnect-timeout", true),
+    ("cluster.settle-timeout", true),
+    ("cluster.tcp-timeout", true),
+    ("cluster.tls-config", true),
     ("data.maintenance-interval", true),
+    ("dispatch.maintenance-interval", true),
+    ("log.silences", false),
+    ("storage.path", true),
+    ("web.get-concurrency", true),
+    ("web.timeout", true),
+    ("web.ui-path", true),
+];
+
+/// Flags that are never passed over: to go on without what they ask for would be worse than not to start. Empty values
+/// ask for nothing.
+pub(crate) const REFUSED: &[(&str, &str)] = &[
+    (
+        "web.config.file",
+        "TLS and passwords are not served here; listen on 127.0.0.1 behind a proxy that does, or leave the flag out",
+    ),
+    (
+        "web.systemd-socket",
+        "sockets of systemd are not taken over; name an address with --web.listen-address",
+    ),
 ];
 
 #[derive(Debug, Args)]

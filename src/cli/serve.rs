@@ -10,10 +10,10 @@ use config::MatcherMode;
 use model::parse_duration;
 use promql::ParseOptions;
 use rules::RestoreLimits;
-use server::{Options, QueryLimits};
+use server::{AlertingLimits, AlertingOptions, Options, QueryLimits};
 use tokio::sync::mpsc;
 
-use super::args::{IGNORED, Serve};
+use super::args::{IGNORED, REFUSED, Serve};
 
 /// The configuration files that are looked for when none is named.
 const USUAL_FILES: [&str; 2] = ["foghorn.yml", "prometheus.yml"];
@@ -27,35 +27,50 @@ const UTF8_STRICT_MODE: &str = "utf8-strict-mode";
 
 include!(concat!(env!("OUT_DIR"), "/page_files.rs"));
 
-/// The arguments without flags that mean nothing here, and those flags.
-pub(crate) fn without_ignored(arguments: impl Iterator<Item = OsString>) -> (Vec<OsString>, Vec<String>) {
+/// The command line without flags that mean nothing here, and those flags. `--no-NAME` of a flag without a value is its
+/// default, and is taken out as well.
+pub(crate) fn without_ignored(
+    arguments: impl Iterator<Item = OsString>,
+) -> Result<(Vec<OsString>, Vec<String>), String> {
     let (mut kept, mut ignored) = (Vec::new(), Vec::new());
     let mut arguments = arguments.peekable();
     while let Some(argument) = arguments.next() {
-        let text = argument.to_string_lossy().into_owned();
-        let flag = text
-            .strip_prefix("--")
-            .map(|rest| rest.split_once('=').map_or((rest, false), |(name, _)| (name, true)));
-        let known = flag.and_then(|(name, inline)| {
-            IGNORED
-                .iter()
-                .find(|(ignored, _)| *ignored == name)
-                .map(|(name, takes_value)| (*name, *takes_value && !inline))
-        });
-        match known {
-            Some((name, value_follows)) => {
-                if value_follows
-                    && arguments.peek().is_some_and(|next| !next.to_string_lossy().starts_with("--"))
-                {
-                    arguments.next();
-                }
-                ignored.push(name.to_owned());
+        let text = argument.to_string_lossy();
+        let Some(flag) = text.strip_prefix("--") else {
+            kept.push(argument);
+            continue;
+        };
+        let (name, inline) = match flag.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (flag, None),
+        };
+        if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
+            let following = || arguments.peek().map(|next| next.to_string_lossy().into_owned());
+            if inline.map(str::to_owned).or_else(following).is_some_and(|value| !value.is_empty()) {
+                return Err(format!("--{name}: {why}"));
             }
-            None => kept.push(argument),
+        }
+        let find = |name: &str| IGNORED.iter().find(|(ignored, _)| *ignored == name);
+        if let Some((name, takes_value)) = find(name) {
+            let value_follows = *takes_value && inline.is_none();
+            if value_follows && arguments.peek().is_some_and(|next| !next.to_string_lossy().starts_with("--"))
+            {
+                arguments.next();
+            }
+            ignored.push((*name).to_owned());
+        } else if let Some(positive) = name.strip_prefix("no-")
+            && (SWITCHES.contains(&positive) || find(positive).is_some_and(|(_, takes_value)| !takes_value))
+        {
+            ignored.push(name.to_owned());
+        } else if !(REFUSED.iter().any(|(refused, _)| *refused == name)) {
+            kept.push(argument);
         }
     }
-    (kept, ignored)
+    Ok((kept, ignored))
 }
+
+/// Our flags without a value; off unless given.
+const SWITCHES: [&str; 2] = ["web.enable-lifecycle", "web.enable-remote-write-receiver"];
 
 /// Runs the server until it is told to stop.
 pub(crate) async fn run(args: Serve, ignored: &[String]) -> anyhow::Result<()> {
@@ -139,9 +154,22 @@ fn options(args: &Serve) -> anyhow::Result<Options> {
             grace_period: duration("rules.alert.for-grace-period", &args.grace_period)?,
         },
         resend_delay: duration("rules.alert.resend-delay", &args.resend_delay)?,
-        alert_retention: duration("data.retention", &args.alert_retention)?,
+        alerting: AlertingOptions {
+            retention: duration("data.retention", &args.alert_retention)?,
+            start_delay: duration("dispatch.start-delay", &args.start_delay)?,
+            limits: AlertingLimits {
+                silences_max: bound(args.silences_max),
+                silence_bytes_max: bound(args.silence_bytes_max),
+                alerts_per_name_max: bound(args.alerts_per_name_max),
+            },
+        },
         flags: flags(args),
     })
+}
+
+/// Zero is no bound.
+fn bound(most: usize) -> Option<usize> {
+    (most > 0).then_some(most)
 }
 
 fn config_files(args: &Serve) -> Vec<PathBuf> {
@@ -219,6 +247,15 @@ fn flags(args: &Serve) -> Vec<(String, String)> {
         ("rules.alert.for-outage-tolerance", args.outage_tolerance.clone()),
         ("rules.alert.for-grace-period", args.grace_period.clone()),
         ("rules.alert.resend-delay", args.resend_delay.clone()),
+        ("data.retention", args.alert_retention.clone()),
+        ("dispatch.start-delay", args.start_delay.clone()),
+        ("silences.max-silences", args.silences_max.to_string()),
+        ("silences.max-silence-size-bytes", args.silence_bytes_max.to_string()),
+        ("alerts.per-alertname-limit", args.alerts_per_name_max.to_string()),
+        ("storage.tsdb.max-series", args.series_max.to_string()),
+        ("web.alertmanager-listen-address", args.alertmanager_listen.clone().unwrap_or_default()),
+        ("web.open", args.open.clone().unwrap_or_default()),
+        ("plugins.cache-dir", args.plugin_cache.as_deref().map(text).unwrap_or_default()),
         ("enable-feature", args.features.join(",")),
         ("log.level", args.log_level.clone()),
         ("log.format", args.log_format.clone()),
@@ -265,9 +302,37 @@ mod tests {
     #[test]
     fn flags_of_other_programs_are_taken_out_with_their_values() {
         let line = "foghorn --config.file=a.yml --web.console.libraries /x --web.enable-admin-api --cluster.listen-address= --log.level=warn";
-        let (kept, ignored) = without_ignored(line.split(' ').map(OsString::from));
+        let (kept, ignored) = without_ignored(line.split(' ').map(OsString::from)).unwrap();
         assert_eq!(kept, ["foghorn", "--config.file=a.yml", "--log.level=warn"]);
         assert_eq!(ignored, ["web.console.libraries", "web.enable-admin-api", "cluster.listen-address"]);
+    }
+
+    #[test]
+    fn what_containers_of_other_programs_say_is_taken() {
+        let lines = [
+            "--config.file=/etc/prometheus/prometheus.yml --storage.tsdb.path=/prometheus --storage.tsdb.retention.time=15d \
+             --storage.tsdb.retention.size=10GB --web.console.libraries=/l --web.console.templates=/t --web.route-prefix=/ \
+             --web.enable-lifecycle --no-storage.tsdb.wal-compression --no-auto-gomaxprocs --storage.tsdb.min-block-duration=2h \
+             --storage.tsdb.max-block-duration=2h --rules.max-concurrent-evals=8 --web.config.file= --query.timeout=1m",
+            "--config.file=/etc/alertmanager.yml --storage.path=/alertmanager --data.retention=120h --no-web.enable-lifecycle \
+             --cluster.listen-address=0.0.0.0:9094 --cluster.peer=b:9094 --cluster.peer-timeout=15s --web.get-concurrency=0 \
+             --silences.max-silences=100 --silences.max-silence-size-bytes 2000 --alerts.per-alertname-limit=5 \
+             --dispatch.start-delay=5s --alerts.gc-interval=30m --log.silences --web.external-url=http://am.example/x",
+        ];
+        for line in lines {
+            let words = std::iter::once("foghorn").chain(line.split_whitespace()).map(OsString::from);
+            let (kept, _) = without_ignored(words).unwrap();
+            let cli = <crate::Cli as clap::Parser>::try_parse_from(kept).unwrap_or_else(|e| panic!("{e}"));
+            options(&cli.serve).unwrap_or_else(|e| panic!("{e:#}"));
+        }
+    }
+
+    #[test]
+    fn what_would_be_missed_is_not_passed_over() {
+        for line in ["foghorn --web.config.file=web.yml", "foghorn --web.config.file web.yml"] {
+            let refused = without_ignored(line.split(' ').map(OsString::from)).unwrap_err();
+            assert!(refused.starts_with("--web.config.file: TLS and passwords"), "{refused}");
+        }
     }
 
     #[test]

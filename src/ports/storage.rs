@@ -90,14 +90,14 @@ pub trait Select: Send + Sync + 'static {
         start: Timestamp,
         end: Timestamp,
     ) -> BoxFuture<'a, Result<Vec<Labels>, SelectError>>;
-    /// The label names of such series. Sorted. Without matchers: of all series.
+    /// The label names of such series. Sorted. Without matchers: of all series, if there are samples in the time.
     fn label_names<'a>(
         &'a self,
         matchers: &'a [Matcher],
         start: Timestamp,
         end: Timestamp,
     ) -> BoxFuture<'a, Result<Vec<String>, SelectError>>;
-    /// The values of `name` in such series. Sorted. Without matchers: of all series.
+    /// The values of `name` in such series. Sorted. Without matchers: of all series, if there are samples in the time.
     fn label_values<'a>(
         &'a self,
         name: &'a str,

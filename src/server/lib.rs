@@ -14,14 +14,17 @@ mod outgoing;
 mod points;
 mod query;
 mod query_log;
+mod rule_batches;
 mod rule_task;
 mod rule_tests;
 mod run;
 mod running;
 mod scripts;
 
+pub use alerting::AlertingLimits;
 pub use clock::{SystemClock, SystemRandom};
 pub use files::{DiskFiles, built_in_config};
+pub use map::AlertingOptions;
 pub use outgoing::HttpOutgoing;
 pub use query::{QueryEngine, QueryLimits};
 pub use rule_tests::{TestOutcome, test_rules};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use alerting::{AlertingConfig, Receiver, RouteSpec, RouteTree};
+use alerting::{AlertingConfig, AlertingLimits, Receiver, RouteSpec, RouteTree};
 use config::{Config, PluginConfig, PluginFile, RuleAction, RuleGroupConfig, ScriptRule};
 use exposition::{Family, group_families};
 use model::{Labels, Metadata};
@@ -72,14 +72,45 @@ pub(crate) fn granted_name(config: &PluginConfig) -> Option<String> {
     }
 }
 
+/// What the command line says of alerting; the files say the rest.
+#[derive(Clone, Debug)]
+pub struct AlertingOptions {
+    /// How long ended silences and the notification log are kept.
+    pub retention: Duration,
+    /// After a start nobody is told anything for this long.
+    pub start_delay: Duration,
+    /// Bounds on what people and senders can put into memory.
+    pub limits: AlertingLimits,
+}
+
+impl Default for AlertingOptions {
+    fn default() -> Self {
+        AlertingOptions {
+            retention: Duration::from_secs(120 * 3_600),
+            start_delay: Duration::ZERO,
+            limits: AlertingLimits::default(),
+        }
+    }
+}
+
 /// Who is told, and how the server speaks about itself. Without a route nobody is told, and alerts are still shown.
-pub(crate) fn alerting_config(config: &Config, external_url: &str, retention: Duration) -> AlertingConfig {
+pub(crate) fn alerting_config(
+    config: &Config,
+    external_url: &str,
+    options: &AlertingOptions,
+) -> AlertingConfig {
     let told = config.alerting.clone().unwrap_or_else(|| {
         let root = RouteSpec { receiver: Some(NOBODY.to_owned()), ..RouteSpec::default() };
         let nobody = Receiver { name: NOBODY.to_owned(), labels: Labels::empty(), integrations: Vec::new() };
         AlertingConfig::new(RouteTree::build(&root), vec![nobody])
     });
-    AlertingConfig { external_url: external_url.to_owned(), retention, ..told }
+    AlertingConfig {
+        external_url: external_url.to_owned(),
+        retention: options.retention,
+        start_delay: options.start_delay,
+        limits: options.limits.clone(),
+        ..told
+    }
 }
 
 /// The receiver of a configuration that names none.

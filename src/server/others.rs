@@ -223,7 +223,8 @@ impl OtherAlertmanagers {
     pub(crate) fn points(&self, points: &mut Points) {
         let sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
         let senders: Vec<(&String, &Sender)> = sets.iter().flat_map(|set| &set.senders).collect();
-        points.count("prometheus_notifications_alertmanagers_discovered", &[], senders.len() as u64);
+        // Ourselves and those that were found.
+        points.count("prometheus_notifications_alertmanagers_discovered", &[], 1 + senders.len() as u64);
         points.count("prometheus_notifications_queue_capacity", &[], QUEUE_MAX as u64);
         for (url, sender) in senders {
             let queue = &sender.queue;

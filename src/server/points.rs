@@ -80,7 +80,7 @@ impl Running {
             let counts = [
                 ("prometheus_rule_evaluations_total", of(&stats.evaluations)),
                 ("prometheus_rule_evaluation_failures_total", of(&stats.failures)),
-                ("prometheus_rule_group_iterations_total", of(&stats.iterations)),
+                ("prometheus_rule_group_iterations_total", of(&stats.iterations) + of(&stats.missed)),
                 ("prometheus_rule_group_iterations_missed_total", of(&stats.missed)),
                 ("prometheus_rule_group_rules", group.rules.len() as u64),
                 ("prometheus_rule_group_last_evaluation_samples", of(&stats.last_samples)),
@@ -159,7 +159,8 @@ impl Running {
         for (reason, count) in [
             ("silence", stats.muted_by_silence),
             ("inhibition", stats.muted_by_inhibition),
-            ("time_interval", stats.muted_by_time_interval),
+            ("active_time_interval", stats.muted_by_active_time_interval),
+            ("mute_time_interval", stats.muted_by_mute_time_interval),
         ] {
             points.count("alertmanager_notifications_suppressed_total", &[("reason", reason)], count);
         }

@@ -1,6 +1,6 @@
 //! PromQL put together: parse, plan, select, evaluate; with limits, a concurrency cap and counters.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use api::{Queries, QueryAnswer, QueryRequest, QueryTimings};
 use futures_util::FutureExt as _;
-use model::{Matrix, Selection, SeriesReader, Timestamp, Vector, VectorSample};
-use ports::{BoxFuture, Clock, Query, QueryError, QueryErrorKind, Select, SelectError, Steps};
+use model::{METRIC_NAME, Matcher, Matrix, Selection, SeriesReader, Timestamp, Vector, VectorSample};
+use ports::{BoxFuture, Clock, Query, QueryError, QueryErrorKind, Row, Select, SelectError, Steps};
 use promql::{
     EvalError, EvalOptions, Expr, NanoClock, Node, ParseOptions, Plan, Range, Stop, Value, ValueKind,
 };
@@ -103,9 +103,15 @@ pub(crate) struct RuleQuery<'a> {
 }
 
 impl RuleQuery<'_> {
-    /// Forgets what was selected: a rule stored something that a later one may ask for.
-    pub(crate) fn forget(&self) {
-        self.memo.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    /// Forgets what rows that a rule stores may add to: a later rule may ask for it.
+    pub(crate) fn forget(&self, rows: &[Row]) {
+        let names: BTreeSet<&str> = rows.iter().map(|row| row.labels.metric_name()).collect();
+        let touched = |selection: &Selection| {
+            let of_name = || selection.matchers.iter().filter(|matcher| matcher.name() == METRIC_NAME);
+            names.iter().any(|name| of_name().all(|matcher| matcher.matches(name)))
+        };
+        let mut found = self.memo.0.lock().unwrap_or_else(PoisonError::into_inner);
+        found.retain(|_, (selection, _)| !touched(selection));
     }
 }
 
@@ -140,6 +146,18 @@ impl Memo {
         found.insert(key, (selection, Arc::clone(&reader)));
         Ok(reader)
     }
+}
+
+/// Finds on a thread that may block: among a million series that takes a while, and rules share the other threads.
+async fn found_aside(
+    store: Arc<dyn Select>,
+    selection: Selection,
+) -> Result<Arc<dyn SeriesReader>, SelectError> {
+    let runtime = tokio::runtime::Handle::current();
+    let finding = tokio::task::spawn_blocking(move || runtime.block_on(store.find(selection)));
+    finding.await.unwrap_or_else(|_| {
+        Err(SelectError { message: "finding series broke off; this is a mistake in Foghorn".to_owned() })
+    })
 }
 
 /// Counts a query as under way: while somebody waits for it, and until its evaluation has ended.
@@ -203,6 +221,13 @@ impl QueryEngine {
     /// The step of subqueries that name none: the global evaluation interval.
     pub fn set_default_step(&self, step: Duration) {
         *self.default_step.write().unwrap_or_else(PoisonError::into_inner) = step;
+    }
+
+    /// The matchers of each selector of an expression; `None` if it is none.
+    pub(crate) fn selectors(&self, text: &str) -> Option<Vec<Vec<Matcher>>> {
+        let expr = self.parse(text).ok()?;
+        let mut plan = Plan::new(&expr, Range::instant(Timestamp::from_secs(0)), &self.options(None)).ok()?;
+        Some(plan.take_selections().into_iter().map(|selection| selection.matchers).collect())
     }
 
     fn parse(&self, text: &str) -> Result<Arc<Expr>, QueryError> {
@@ -295,7 +320,7 @@ impl QueryEngine {
         for selection in plan.take_selections() {
             let found = match asked.memo {
                 Some(memo) => memo.find(&self.store, selection).await,
-                None => Arc::clone(&self.store).find(selection).await,
+                None => found_aside(Arc::clone(&self.store), selection).await,
             };
             data.push(
                 found

@@ -1,21 +1,29 @@
 //! One task per rule group: waits for its time, asks each rule's condition, stores what comes out, hands alerts on.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use model::{Alert, LabelsBuilder, Matcher, RelabelRule, Selection, Timestamp};
-use ports::{Append, Change, Clock, Coord, Select, WriteBatch};
-use rules::{ALERTS_FOR_STATE, External, GroupState, GroupView, RestoreLimits, RuleGroup, StateSample};
+use ports::{Append, BoxFuture, Change, Clock, Coord, EvalError, Select, WriteBatch};
+use rules::{
+    ALERTS_FOR_STATE, Condition, External, Found, GroupState, GroupView, RestoreLimits, Rule, RuleGroup,
+    StateSample,
+};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::query::QueryEngine;
+use crate::query::{QueryEngine, RuleQuery};
+use crate::rule_batches::runs;
 
 /// Changes of one group that may wait; there is one per reload.
 const COMMANDS: usize = 8;
+/// Rules of a group whose answers are computed at the same time.
+const SIDE_BY_SIDE: usize = 4;
 /// Keys of rule state among the journaled alert state.
 const STATE_PREFIX: &[u8] = b"rules/";
 
@@ -193,6 +201,7 @@ impl RuleTasks {
             commands: receiver,
             stop: self.stop.subscribe(),
             alive_until: self.alive_until,
+            runs: Default::default(),
         };
         Running { group, commands, view, stats, task: tokio::spawn(task.run(kept)) }
     }
@@ -239,6 +248,7 @@ struct GroupTask {
     stop: watch::Receiver<bool>,
     alive_until: Timestamp,
     stats: Arc<RuleStats>,
+    runs: (Option<Arc<RuleGroup>>, Vec<Range<usize>>),
 }
 
 /// The first evaluation time after `now`: times are multiples of the interval, shifted by a hash of the group, so that
@@ -339,17 +349,21 @@ impl GroupTask {
         let (mut samples, mut rules_micros) = (0, 0);
         let engine = Arc::clone(&self.world.engine);
         let asked = engine.for_rules(&group.file, &group.name);
+        let mut found = VecDeque::new();
+        let mut runs = self.runs(&group).iter().cloned().collect::<VecDeque<_>>();
         for (index, rule) in group.rules.iter().enumerate() {
             if *self.stop.borrow() {
                 return;
             }
+            if let Some(run) = runs.pop_front_if(|run| run.start == index) {
+                found = find(&group.rules[run], at - group.query_offset, &asked).await;
+            }
+            // Each rule stands in one run.
+            let Some((outcome, asking)) = found.pop_front() else { return };
             let rule_started = Instant::now();
-            let query_at = at - group.query_offset;
-            let found = rule.condition.evaluate(query_at, &asked).await;
-            let mut query = |text: &str| engine.instant_now(text, query_at);
-            let outcome =
-                self.state.apply(index, found, at, rule_started.elapsed(), &settings.external, &mut query);
-            let took = micros(rule_started.elapsed());
+            let mut query = |text: &str| engine.instant_now(text, at);
+            let outcome = self.state.apply(index, outcome, at, asking, &settings.external, &mut query);
+            let took = micros(asking + rule_started.elapsed());
             rules_micros += took;
             RuleStats::add(&self.stats.rule_micros, took);
             RuleStats::add(&self.stats.evaluations, 1);
@@ -365,7 +379,7 @@ impl GroupTask {
                         tracing::debug!(rule = %rule.name, alert = %change.alert.labels, reason = change.reason.as_str(), "Alert changed.");
                     }
                     if !evaluated.rows.is_empty() {
-                        asked.forget();
+                        asked.forget(&evaluated.rows);
                         self.store_of(index, evaluated.rows);
                     }
                 }
@@ -396,6 +410,18 @@ impl GroupTask {
         self.stats.last_rules_micros.store(rules_micros, Ordering::Relaxed);
         self.state.finish(at, started.elapsed());
         self.view.send_replace(Arc::new(self.state.view()));
+    }
+
+    /// Which rules may be asked together; worked out once for each version of the group.
+    fn runs(&mut self, group: &Arc<RuleGroup>) -> &[Range<usize>] {
+        if !self.runs.0.as_ref().is_some_and(|known| Arc::ptr_eq(known, group)) {
+            let reads = |rule: &Rule| match &rule.condition {
+                Condition::Promql(expr) => self.world.engine.selectors(expr),
+                Condition::Plugin(_) => None,
+            };
+            self.runs = (Some(Arc::clone(group)), runs(&group.rules, reads));
+        }
+        &self.runs.1
     }
 
     fn store(&self, rows: Vec<ports::Row>) -> Option<ports::Appended> {
@@ -458,6 +484,23 @@ impl GroupTask {
             tracing::error!(file = %self.key.file, group = %self.key.name, %error, "The state of a removed group was not removed.");
         }
     }
+}
+
+type Asked = (Result<Found, EvalError>, Duration);
+
+/// What a rule finds, and how long that took.
+fn ask<'a>(rule: &'a Rule, at: Timestamp, asked: &'a RuleQuery<'_>) -> BoxFuture<'a, Asked> {
+    Box::pin(async move {
+        let started = Instant::now();
+        let found = rule.condition.evaluate(at, asked).await;
+        (found, started.elapsed())
+    })
+}
+
+/// What rules find that do not depend on each other. Large ones are worked on side by side.
+async fn find(rules: &[Rule], at: Timestamp, asked: &RuleQuery<'_>) -> VecDeque<Asked> {
+    let asking: Vec<BoxFuture<'_, Asked>> = rules.iter().map(|rule| ask(rule, at, asked)).collect();
+    futures_util::stream::iter(asking).buffered(SIDE_BY_SIDE).collect().await
 }
 
 #[cfg(test)]

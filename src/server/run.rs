@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 use tsdb::{Tsdb, TsdbOptions};
 
 use crate::alerting_task::{AlertingHandle, Deliveries, Wake, spawn_alerting};
+use crate::map::AlertingOptions;
 use crate::metrics::ReloadState;
 use crate::others::OtherAlertmanagers;
 use crate::query::{QueryEngine, QueryLimits};
@@ -90,8 +91,8 @@ pub struct Options {
     pub restore: RestoreLimits,
     /// How often a firing alert is sent again.
     pub resend_delay: Duration,
-    /// How long ended silences and the notification log are kept.
-    pub alert_retention: Duration,
+    /// What the command line says of alerting.
+    pub alerting: AlertingOptions,
     /// The command line, to be shown.
     pub flags: Vec<(String, String)>,
 }
@@ -121,7 +122,7 @@ impl Options {
             matcher_mode: MatcherMode::default(),
             restore: RestoreLimits::default(),
             resend_delay: Duration::from_secs(60),
-            alert_retention: Duration::from_secs(120 * 3_600),
+            alerting: AlertingOptions::default(),
             flags: Vec::new(),
             data,
         }
@@ -276,7 +277,7 @@ impl Server {
         let outbox = Arc::new(Outbox::new(reports_tx, random));
         let deliveries = Arc::new(Deliveries::default());
         let external_url = external_url(&options, listeners.first().map(|(_, address)| *address));
-        let alerting_config = Arc::new(map::alerting_config(&config, &external_url, options.alert_retention));
+        let alerting_config = Arc::new(map::alerting_config(&config, &external_url, &options.alerting));
         let alerting_records: Vec<_> = records
             .iter()
             .filter(|(key, _)| !key.starts_with(b"rules/") && !key.starts_with(b"plugin/"))
@@ -344,7 +345,7 @@ impl Server {
             config_files: options.config_files.clone(),
             load_options,
             external_url: external_url.clone(),
-            alert_retention: options.alert_retention,
+            alerting_options: options.alerting.clone(),
             flags: options.flags.clone(),
             started,
             replay,

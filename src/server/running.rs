@@ -25,7 +25,7 @@ use tsdb::Tsdb;
 
 use crate::alerting_task::{AlertingHandle, Deliveries, Wake};
 use crate::files::DiskFiles;
-use crate::map;
+use crate::map::{self, AlertingOptions};
 use crate::metrics::{self, ReloadState};
 use crate::notifiers::IntegrationNotifier;
 use crate::others::OtherAlertmanagers;
@@ -52,7 +52,7 @@ pub(crate) struct Running {
     pub(crate) config_files: Vec<PathBuf>,
     pub(crate) load_options: LoadOptions,
     pub(crate) external_url: String,
-    pub(crate) alert_retention: Duration,
+    pub(crate) alerting_options: AlertingOptions,
     pub(crate) flags: Vec<(String, String)>,
     pub(crate) started: Timestamp,
     pub(crate) replay: String,
@@ -132,7 +132,7 @@ impl Running {
         self.engine.set_default_step(config.global.evaluation_interval);
         self.outbox.set_notifiers(self.notifiers(&config, &templates));
         self.others.apply(&config.alertmanagers, config.alerting.is_some());
-        let alerting = map::alerting_config(&config, &self.external_url, self.alert_retention);
+        let alerting = map::alerting_config(&config, &self.external_url, &self.alerting_options);
         self.alerting.send(Wake::Reload(Arc::new(alerting))).await;
         self.scrape.apply(config.scrape_configs.iter().map(PoolConfig::from).collect());
         self.apply_rules(&config).await;

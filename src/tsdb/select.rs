@@ -43,7 +43,7 @@ impl Select for Tsdb {
     ) -> BoxFuture<'a, Result<Vec<String>, SelectError>> {
         Box::pin(async move {
             if matchers.is_empty() {
-                return Ok(self.index.label_names());
+                return Ok(if self.spans(start, end) { self.index.label_names() } else { Vec::new() });
             }
             let found = self.found(matchers, start, end)?;
             let names = found.iter().flat_map(|series| series.labels.iter().map(|(name, _)| name));
@@ -60,7 +60,7 @@ impl Select for Tsdb {
     ) -> BoxFuture<'a, Result<Vec<String>, SelectError>> {
         Box::pin(async move {
             if matchers.is_empty() {
-                return Ok(self.index.label_values(name));
+                return Ok(if self.spans(start, end) { self.index.label_values(name) } else { Vec::new() });
             }
             let found = self.found(matchers, start, end)?;
             Ok(sorted(found.iter().filter_map(|series| series.labels.get(name))))
@@ -104,6 +104,15 @@ impl Tsdb {
             self.found(matchers, start, end)?.iter().map(|series| series.labels.clone()).collect();
         labels.sort_unstable();
         Ok(labels)
+    }
+
+    /// Whether any sample can be in this time.
+    fn spans(&self, start: Timestamp, end: Timestamp) -> bool {
+        let stats = self.stats();
+        match (stats.oldest, stats.newest) {
+            (Some(oldest), Some(newest)) => start <= newest && oldest <= end,
+            _ => false,
+        }
     }
 
     /// Series that match and may have a sample from `start` to `end`, in order of their ids.

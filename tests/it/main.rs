@@ -15,6 +15,7 @@ mod limits;
 mod openapi;
 mod others;
 mod page;
+mod pager;
 mod peers;
 mod plugins;
 mod query;

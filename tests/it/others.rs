@@ -68,7 +68,7 @@ alerting:
         ("alertmanager_alerts_received_total{status=\"resolved\"", 0.0),
         ("alertmanager_dispatcher_aggregation_groups", 1.0),
         ("alertmanager_cluster_members", 1.0),
-        ("prometheus_notifications_alertmanagers_discovered", 2.0),
+        ("prometheus_notifications_alertmanagers_discovered", 3.0),
         ("prometheus_rule_group_rules", 2.0),
         ("prometheus_rule_evaluation_failures_total", 0.0),
     ] {

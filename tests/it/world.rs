@@ -175,7 +175,7 @@ pub(crate) fn foghorn() -> Command {
     Command::new(env!("CARGO_BIN_EXE_foghorn"))
 }
 
-fn port_of(url: &str) -> u16 {
+pub(crate) fn port_of(url: &str) -> u16 {
     let rest = url.trim_end_matches('/').rsplit(':').next().unwrap_or_default();
     rest.parse().unwrap_or_else(|_| panic!("no port in `{url}`"))
 }

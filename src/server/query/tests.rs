@@ -75,7 +75,16 @@ fn rules_of_a_group_share_what_they_select() {
             assert!(!found.is_empty() || expr.contains("job"), "{expr}");
             looked(count, what);
         }
-        rules.forget();
+        let stored = |name: &str| Row {
+            labels: Labels::from([(model::METRIC_NAME, name)]),
+            hint: None,
+            at,
+            value: model::SampleValue::Float(1.0),
+        };
+        rules.forget(&[stored("ALERTS"), stored("down")]);
+        let _ = rules.instant("up == 1", at).await;
+        looked(3, "what a rule stored is something else");
+        rules.forget(&[stored("down"), stored("up")]);
         let _ = rules.instant("up == 1", at).await;
         looked(4, "what a rule stored may be seen by the next one");
         let _ = engine.instant("up == 1", at).await;
