@@ -28,7 +28,11 @@ fn main() -> ExitCode {
         }
     };
     let cli = Cli::parse_from(arguments);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let threads = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(promql::STACK_BYTES)
+        .build();
+    let runtime = match threads {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: no threads can be started: {error}");

@@ -149,7 +149,7 @@ impl<'a> Evaluator<'a> {
             let (floats, histograms) = (window.floats().to_vec(), window.histograms().to_vec());
             evaluator.recorder.count_at(0, window.weight());
             if !(floats.is_empty() && histograms.is_empty()) {
-                evaluator.charge(floats.len() + histograms.len())?;
+                evaluator.charge(window.weight() as usize)?;
                 matrix.push(Series { labels, floats, histograms });
             }
             Ok(())
@@ -176,14 +176,14 @@ impl<'a> Evaluator<'a> {
             let counting = self.recorder.enter_subquery();
             let output = self.eval_node(expr, Grid::one(grid.start))?;
             self.recorder.repeat(counting, grid.len);
-            if output.len().saturating_mul(grid.len) > self.options.samples_max {
+            if output.weight().saturating_mul(grid.len) > self.options.samples_max {
                 return Err(EvalError::TooManySamples { max: self.options.samples_max });
             }
             repeated(output, grid.len)
         } else {
             self.eval_node(expr, grid)?
         };
-        self.charge(output.len())?;
+        self.charge(output.weight())?;
         self.recorder.end(output.series_len(), output.len(), 0);
         Ok(output)
     }
@@ -197,7 +197,7 @@ impl<'a> Evaluator<'a> {
             Node::String(bytes) => Ok(Output::Text(String::from_utf8_lossy(bytes).into_owned())),
             Node::Paren(inner) => {
                 let output = self.eval(inner, grid)?;
-                self.release(output.len());
+                self.release(output.weight());
                 Ok(output)
             }
             Node::Unary { negative, expr: inner } => {
@@ -217,7 +217,7 @@ impl<'a> Evaluator<'a> {
     /// The vector that `expr` evaluates to. Its samples no longer count: what is made of them will.
     fn vector(&mut self, expr: &Expr, grid: Grid) -> Result<Vec<Ser>, EvalError> {
         let output = self.eval(expr, grid)?;
-        self.release(output.len());
+        self.release(output.weight());
         match output {
             Output::Vector(series) => Ok(series),
             _ => Err(EvalError::at(expr.span, "expected an instant vector")),
@@ -227,7 +227,7 @@ impl<'a> Evaluator<'a> {
     /// The number that `expr` evaluates to, for each step.
     fn scalar(&mut self, expr: &Expr, grid: Grid) -> Result<Vec<f64>, EvalError> {
         let output = self.eval(expr, grid)?;
-        self.release(output.len());
+        self.release(output.weight());
         match output {
             Output::Scalar(values) => Ok(values),
             _ => Err(EvalError::at(expr.span, "expected a scalar")),
@@ -255,7 +255,7 @@ impl<'a> Evaluator<'a> {
         merged(series)
     }
 
-    /// Counts samples that are held from now on.
+    /// Counts samples that are held from now on. A histogram counts as many as take its space.
     fn charge(&mut self, samples: usize) -> Result<(), EvalError> {
         self.live = self.live.saturating_add(samples);
         self.recorder.holds(self.live);

@@ -41,5 +41,5 @@ pub use explain::{Explain, NanoClock, QuerySamples};
 pub use functions::{Arity, Function, FunctionId, all as functions};
 pub use notation::{NotationError, SeriesDescription, format_histogram, parse_labels, parse_series};
 pub use options::{Answer, EvalOptions, ParseOptions, Range, Stop, Value, lookback_default};
-pub use parse::{parse, parse_selector};
+pub use parse::{STACK_BYTES, parse, parse_selector};
 pub use plan::{Plan, plan};

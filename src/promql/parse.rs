@@ -15,7 +15,10 @@ use crate::{ParseOptions, check};
 const DEPTH_MAX: usize = 100;
 /// How many levels the tree may have: every level is one of recursion in everything that walks it. A chain of operators
 /// is a level for each operator.
-const HEIGHT_MAX: usize = 250;
+const HEIGHT_MAX: usize = 1000;
+
+/// The stack that a thread needs which reads and evaluates whatever is allowed; unoptimised code has the largest frames.
+pub const STACK_BYTES: usize = 16 << 20;
 
 /// Reads an expression. All mistakes that can be found are reported at once.
 pub fn parse(text: &str, options: &ParseOptions) -> Result<Expr, ParseErrors> {

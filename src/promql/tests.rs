@@ -34,6 +34,11 @@ fn instant(memory: &Memory, text: &str, at: i64, options: &EvalOptions) -> Resul
     }
 }
 
+fn instant_value(memory: &Memory, text: &str, at: i64, options: &EvalOptions) -> Result<Value, EvalError> {
+    let expr = parse(text, &ParseOptions::all()).unwrap();
+    memory.query(&expr, Range::instant(Timestamp::from_secs(at)), options).map(|answer| answer.value)
+}
+
 fn memory(lines: &[&str]) -> Memory {
     let mut memory = Memory::default();
     memory.load(std::time::Duration::from_secs(60), lines, false).unwrap();
@@ -82,24 +87,27 @@ fn nesting_has_an_end_and_needs_little_stack() {
     assert!(parse(&deep, &ParseOptions::all()).is_err());
     let long = vec!["x"; 100_000].join(" or ");
     assert!(parse(&long, &ParseOptions::all()).is_err());
-    // What is allowed can be walked in the stack of an ordinary thread.
+    // What is allowed can be walked in the stack that is promised to be enough.
     let nested =
         |open: &str, close: &str, times: usize| format!("{}x{}", open.repeat(times), close.repeat(times));
     let allowed = [
-        vec!["abs(-x)"; 240].join(" + "),
+        vec!["abs(-x)"; 990].join(" + "),
+        vec!["abs(-x)"; 990].join(" or "),
+        format!("x{}", " + 1".repeat(990)),
+        format!("x + (1{})", " + 1".repeat(990)),
         nested("(", ")", 98),
         nested("sum(abs(", "))", 48),
         nested("max_over_time((", ")[1m:1m])", 48),
         nested("-(1 + ", ")", 32),
         nested("label_replace(", ", \"a\", \"\", \"\", \"\")", 98),
     ];
-    let evaluated = std::thread::Builder::new().stack_size(2 << 20).spawn(move || {
+    let evaluated = std::thread::Builder::new().stack_size(crate::STACK_BYTES / 2).spawn(move || {
         let memory = memory(&["x 1"]);
         let answer =
             |text: &String| instant(&memory, text, 0, &EvalOptions::default()).map(|vector| vector.len());
         allowed.iter().map(answer).collect::<Vec<_>>()
     });
-    assert_eq!(evaluated.unwrap().join().unwrap(), vec![Ok(1); 6]);
+    assert_eq!(evaluated.unwrap().join().unwrap(), vec![Ok(1); 9]);
 }
 
 #[test]
@@ -121,6 +129,73 @@ fn stops_when_told_and_when_it_would_hold_too_much() {
     assert_eq!(memory.query(&one, range, &few), Err(EvalError::TooManySamples { max: 50 }));
     for text in ["sum_over_time(x[1h])", "count_over_time(x[1h:1s])", "max_over_time(x[10000d:1ms])"] {
         assert_eq!(instant(&memory, text, 6000, &few), Err(EvalError::TooManySamples { max: 50 }), "{text}");
+    }
+}
+
+#[test]
+fn histograms_count_as_many_samples_as_take_their_space() {
+    let mut memory = memory(&["x 1x100"]);
+    let wide = "h {{schema:0 sum:1 count:20 buckets:[1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1]}}x100";
+    memory.load(std::time::Duration::from_secs(60), &[wide], false).unwrap();
+    // 104 bytes of its own, 20 buckets and a span of 8 bytes each, 16 bytes a sample.
+    let size = 17;
+    let peak = |text: &str| {
+        let expr = parse(text, &ParseOptions::all()).unwrap();
+        let at = Range::instant(Timestamp::from_secs(600));
+        memory.query(&expr, at, &EvalOptions::default()).unwrap().samples.peak
+    };
+    for of in ["", "[10m]", " * 2", "[10m:1m]"] {
+        let [number, histogram] = ["x", "h"].map(|name| peak(&format!("{name}{of}")));
+        assert!(histogram >= (number - 1) * size && histogram <= number * size, "{of} {number} {histogram}");
+    }
+    let few = EvalOptions { samples_max: 10 * 17 - 1, ..EvalOptions::default() };
+    for text in ["h[10m]", "sum_over_time(h[10m])", "last_over_time(h[10m:1m])", "h[10m:1m]"] {
+        let answer = instant_value(&memory, text, 600, &few);
+        assert_eq!(answer.err(), Some(EvalError::TooManySamples { max: 169 }), "{text}");
+    }
+    assert!(instant_value(&memory, "sum_over_time(h[9m])", 600, &few).is_ok());
+}
+
+/// One long series; reading it is what ends the evaluation.
+struct EndsWhenRead(Vec<model::Series>, Stop);
+
+impl model::SeriesReader for EndsWhenRead {
+    fn series_len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn labels(&self, index: usize) -> &Labels {
+        self.0.labels(index)
+    }
+
+    fn read(
+        &self,
+        index: usize,
+        start: Timestamp,
+        end: Timestamp,
+        samples: &mut model::Samples,
+    ) -> Result<(), model::ReadError> {
+        self.1.cancel();
+        self.0.read(index, start, end, samples)
+    }
+
+    fn samples_estimate(&self) -> usize {
+        self.0.samples_estimate()
+    }
+}
+
+#[test]
+fn stops_in_the_middle_of_a_series() {
+    let memory = memory(&["x 0+1x2000"]);
+    let range = Range::new(Timestamp::EPOCH, Timestamp::from_secs(60_000), std::time::Duration::from_secs(1));
+    for text in
+        ["max_over_time(x[1h])", "mad_over_time(x[1h])", "quantile_over_time(0.5, x[1h])", "rate(x[1h])"]
+    {
+        let expr = parse(text, &ParseOptions::all()).unwrap();
+        let options = EvalOptions::default();
+        let series: Vec<model::Series> = memory.select(&plan(&expr, range, &options)[0]);
+        let data = [EndsWhenRead(series, options.stop.clone())];
+        assert_eq!(crate::eval(&expr, range, &data, &options), Err(EvalError::Canceled), "{text}");
     }
 }
 

@@ -10,8 +10,8 @@ use super::over_time::mixed_buckets;
 use super::series::{Grid, Ser, Val, describes_metric};
 use super::topk::Members;
 use super::{Evaluator, elements};
-use crate::EvalError;
 use crate::ast::{AggregateOp, Expr, Node, Span};
+use crate::{EvalError, Stop};
 
 impl Evaluator<'_> {
     pub(super) fn aggregate(&mut self, expr: &Expr, grid: Grid) -> Result<Vec<Ser>, EvalError> {
@@ -21,7 +21,7 @@ impl Evaluator<'_> {
         if *op == AggregateOp::CountValues {
             let label = param.as_ref().map_or(Ok(String::new()), |p| self.text(p))?;
             let input = self.vector(inner, grid)?;
-            return Ok(count_values(&label, &input, grouping, *without));
+            return count_values(&label, &input, grouping, *without, &self.options.stop);
         }
         let params = param.as_ref().map(|p| self.scalar(p, grid)).transpose()?.unwrap_or_default();
         let mut groups = GroupIndex::new(if *without { Keep::Without(grouping) } else { Keep::By(grouping) });
@@ -54,12 +54,10 @@ impl Evaluator<'_> {
                 held += grid.len;
                 columns.push(Columns::new(*op, grid.len));
             }
-            if *op == AggregateOp::Quantile {
-                // These keep all values.
-                evaluator.charge(series.len())?;
-                held += series.len();
-            }
-            ignored |= !columns[place].add(series, grid.len);
+            let added = columns[place].add(series, grid.len);
+            evaluator.charge(added.held)?;
+            held += added.held;
+            ignored |= added.ignored;
             Ok(())
         })?;
         self.release(held);
@@ -68,6 +66,7 @@ impl Evaluator<'_> {
         }
         let mut out = Vec::with_capacity(columns.len());
         for ((columns, labels), drop_name) in columns.into_iter().zip(groups.labels).zip(groups.drop_name) {
+            self.options.stop.check()?;
             let series = self.finish(columns, inner.span, &params, Ser::new(labels, drop_name));
             if !series.is_empty() {
                 out.push(series);
@@ -165,7 +164,13 @@ fn group_labels(labels: &Labels, grouping: &[String], without: bool) -> Labels {
 }
 
 /// For each group and each value the number of series that have it.
-fn count_values(label: &str, input: &[Ser], grouping: &[String], without: bool) -> Vec<Ser> {
+fn count_values(
+    label: &str,
+    input: &[Ser],
+    grouping: &[String],
+    without: bool,
+    stop: &Stop,
+) -> Result<Vec<Ser>, EvalError> {
     let mut places: HashMap<Labels, usize> = HashMap::new();
     let mut out: Vec<Ser> = Vec::new();
     let mut counts: Vec<HashMap<u32, f64>> = Vec::new();
@@ -175,6 +180,7 @@ fn count_values(label: &str, input: &[Ser], grouping: &[String], without: bool) 
     }
     by_step.sort_by_key(|(step, index, _)| (*step, *index));
     for (step, index, value) in by_step {
+        stop.check()?;
         let text = match value {
             Val::Float(value) => model::format_float(value),
             Val::Histogram(histogram) => histogram.to_string(),
@@ -195,5 +201,5 @@ fn count_values(label: &str, input: &[Ser], grouping: &[String], without: bool) 
         series.floats = counts.into_iter().collect();
         series.sort();
     }
-    out
+    Ok(out)
 }

@@ -13,8 +13,8 @@ use super::group::{GroupIndex, Keep};
 use super::labels::InBraces;
 use super::select::Sink;
 use super::series::{Grid, Output, Ser, Val, without_metric};
-use crate::EvalError;
 use crate::ast::{BinaryOp, Cardinality, Expr, Matching, Node, Span, ValueKind};
+use crate::{EvalError, Stop};
 
 impl<'a> Evaluator<'a> {
     pub(super) fn binary(&mut self, expr: &Expr, grid: Grid) -> Result<Output, EvalError> {
@@ -23,7 +23,7 @@ impl<'a> Evaluator<'a> {
         };
         let left = self.eval(lhs, grid)?;
         let right = self.eval(rhs, grid)?;
-        self.release(left.len() + right.len());
+        self.release(left.weight() + right.weight());
         let operation = Operation { op: *op, return_bool: *return_bool, span: expr.span };
         match (left, right) {
             (Output::Scalar(left), Output::Scalar(right)) => {
@@ -35,9 +35,9 @@ impl<'a> Evaluator<'a> {
                     return Err(EvalError::at(expr.span, "two vectors need a matching"));
                 };
                 let series = match op {
-                    BinaryOp::And => kept_where(left, &right, matching, true, grid),
-                    BinaryOp::Unless => kept_where(left, &right, matching, false, grid),
-                    BinaryOp::Or => union(left, right, matching, grid)?,
+                    BinaryOp::And => kept_where(left, &right, matching, true, grid, &self.options.stop)?,
+                    BinaryOp::Unless => kept_where(left, &right, matching, false, grid, &self.options.stop)?,
+                    BinaryOp::Or => union(left, right, matching, grid, &self.options.stop)?,
                     _ => self.matched(operation, left, right, matching, grid)?,
                 };
                 Ok(Output::Vector(series))
@@ -213,6 +213,7 @@ impl<'a> Evaluator<'a> {
     ) -> Result<(), EvalError> {
         // The labels of the result depend on the partner alone, and partners rarely change from step to step.
         let mut cached: Option<(Option<usize>, usize)> = None;
+        self.options.stop.check()?;
         for (step, value) in series.values() {
             if skip(step) {
                 continue;
@@ -432,7 +433,14 @@ fn duplicates(span: Span, side: &str, group: &MatchGroup, pair: [&Ser; 2]) -> Ev
 }
 
 /// The values of `left` at steps at which `right` has a partner, or has none.
-fn kept_where(left: Vec<Ser>, right: &[Ser], matching: &Matching, wanted: bool, grid: Grid) -> Vec<Ser> {
+fn kept_where(
+    left: Vec<Ser>,
+    right: &[Ser],
+    matching: &Matching,
+    wanted: bool,
+    grid: Grid,
+    stop: &Stop,
+) -> Result<Vec<Ser>, EvalError> {
     let mut index = GroupIndex::new(keep(matching));
     let mut partners: Vec<Vec<&Ser>> = Vec::new();
     for series in right {
@@ -442,6 +450,7 @@ fn kept_where(left: Vec<Ser>, right: &[Ser], matching: &Matching, wanted: bool, 
     }
     let mut out = Vec::with_capacity(left.len());
     for mut series in left {
+        stop.check()?;
         let present = index.find(&series).map(|place| presence_of(partners[place].iter().copied(), grid));
         let keep = |step: u32| present.as_ref().is_some_and(|p| p[step as usize]) == wanted;
         series.floats.retain(|(step, _)| keep(*step));
@@ -450,12 +459,18 @@ fn kept_where(left: Vec<Ser>, right: &[Ser], matching: &Matching, wanted: bool, 
             out.push(series);
         }
     }
-    out
+    Ok(out)
 }
 
 /// All of `left`, and the values of `right` at steps at which `left` has no partner.
-fn union(left: Vec<Ser>, right: Vec<Ser>, matching: &Matching, grid: Grid) -> Result<Vec<Ser>, EvalError> {
-    let rest = kept_where(right, &left, matching, false, grid);
+fn union(
+    left: Vec<Ser>,
+    right: Vec<Ser>,
+    matching: &Matching,
+    grid: Grid,
+    stop: &Stop,
+) -> Result<Vec<Ser>, EvalError> {
+    let rest = kept_where(right, &left, matching, false, grid, stop)?;
     let mut out = left;
     // A series that is on both sides at different steps is one series; names that are still to be dropped keep apart.
     let mut places: HashMap<(Labels, bool), usize> =

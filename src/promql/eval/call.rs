@@ -223,6 +223,7 @@ impl<'a> Evaluator<'a> {
         let mut results = Labelled::default();
         let classic = self.classic_groups(&input, span);
         classic.each(&input, |group, step, buckets| {
+            self.options.stop.check()?;
             let q = quantiles[step as usize];
             let found = classic::quantile(q, buckets);
             if let Some(repair) = found.repair {
@@ -270,6 +271,7 @@ impl<'a> Evaluator<'a> {
         let mut results = Labelled::default();
         let classic = self.classic_groups(&input, span);
         classic.each(&input, |group, step, buckets| {
+            self.options.stop.check()?;
             let value = classic::fraction(lower[step as usize], upper[step as usize], buckets);
             results.push(&group.labels, None, true, step, value);
             Ok(())

@@ -11,6 +11,7 @@ use model::{Histogram, Labels, METRIC_NAME};
 use super::kahan::{Kahan, Mean};
 use super::native::{HistogramSum, Total};
 use super::series::{Ser, describes_metric};
+use super::window::weight;
 use crate::ast::AggregateOp;
 
 /// Which labels of a series are those of its group.
@@ -123,6 +124,15 @@ pub(super) enum Columns {
     Quantile(Vec<Vec<f64>>),
 }
 
+/// What came of adding a series.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Added {
+    /// How many more samples the group holds now, besides its columns.
+    pub(super) held: usize,
+    /// Whether it has histograms and they mean nothing here.
+    pub(super) ignored: bool,
+}
+
 /// Sums of histograms; empty as long as there was none.
 pub(super) type Histograms = Vec<Option<Box<HistogramSum>>>;
 
@@ -158,8 +168,8 @@ impl Columns {
         }
     }
 
-    /// Adds a series; `false` if it has histograms and they mean nothing here.
-    pub(super) fn add(&mut self, series: &Ser, steps: usize) -> bool {
+    /// Adds a series.
+    pub(super) fn add(&mut self, series: &Ser, steps: usize) -> Added {
         let floats = series.floats.iter().map(|(step, value)| (*step as usize, *value));
         match self {
             Columns::Sum { sums, counts, .. } => floats.for_each(|(step, value)| {
@@ -182,31 +192,54 @@ impl Columns {
             Columns::Deviation { columns, .. } => floats.for_each(|(step, value)| columns[step].add(value)),
             Columns::Quantile(values) => floats.for_each(|(step, value)| values[step].push(value)),
         }
+        // Only quantiles keep all values.
+        let kept = if matches!(self, Columns::Quantile(_)) { series.floats.len() } else { 0 };
+        let mut added = Added { held: kept, ignored: false };
         let metric = if series.unnamed { "" } else { series.labels.metric_name() };
-        let mut histograms = series.histograms.iter();
-        histograms.all(|(step, histogram)| self.add_histogram(*step as usize, histogram, steps, metric))
+        for (step, histogram) in &series.histograms {
+            match self.add_histogram(*step as usize, histogram, steps, metric) {
+                Some(held) => added.held += held,
+                None => {
+                    added.ignored = true;
+                    break;
+                }
+            }
+        }
+        added
     }
 
-    fn add_histogram(&mut self, step: usize, histogram: &Arc<Histogram>, steps: usize, metric: &str) -> bool {
+    /// How many samples are held for it; `None` if it means nothing here.
+    fn add_histogram(
+        &mut self,
+        step: usize,
+        histogram: &Arc<Histogram>,
+        steps: usize,
+        metric: &str,
+    ) -> Option<usize> {
         let (sums, total) = match self {
             Columns::Sum { histograms, .. } => (histograms, Total::Sum),
             Columns::Avg { histograms, .. } => (histograms, Total::Mean),
             Columns::Count(counts) => {
                 counts[step] += 1;
-                return true;
+                return Some(0);
             }
             Columns::Group(any) => {
                 any[step] = true;
-                return true;
+                return Some(0);
             }
-            _ => return false,
+            _ => return None,
         };
         sums.resize_with(steps, || None);
         match &mut sums[step] {
-            Some(sum) => sum.add(histogram, total, metric),
-            none => *none = Some(Box::new(HistogramSum::new(histogram))),
+            Some(sum) => {
+                sum.add(histogram, total, metric);
+                Some(0)
+            }
+            none => {
+                *none = Some(Box::new(HistogramSum::new(histogram)));
+                Some(weight(histogram) as usize)
+            }
         }
-        true
     }
 }
 

@@ -105,6 +105,7 @@ impl Evaluator<'_> {
     ) -> Result<Vec<Ser>, EvalError> {
         let mut series = self.vector(&args[0], grid)?;
         for one in &mut series {
+            self.options.stop.check()?;
             if let Some(labels) = change(&one.labels) {
                 one.labels = labels;
                 if target == METRIC_NAME {

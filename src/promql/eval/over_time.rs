@@ -113,7 +113,7 @@ impl<'a> Evaluator<'a> {
         self.each_range(&input, grid, &mut |evaluator, labels, drop_name, samples| {
             result.renew(labels);
             result.drop_name = drop_name;
-            let widest = evaluator.apply(&job, samples, &mut result);
+            let widest = evaluator.apply(&job, samples, &mut result)?;
             evaluator.charge(widest)?;
             evaluator.release(widest);
             if result.is_empty() {
@@ -131,21 +131,25 @@ impl<'a> Evaluator<'a> {
             if !keeps_name {
                 evaluator.unname(&mut result);
             }
-            let len = result.len();
-            evaluator.charge(len)?;
+            let weight = result.weight();
+            evaluator.charge(weight)?;
             sink(evaluator, &mut result)?;
-            evaluator.release(len);
+            evaluator.release(weight);
             Ok(())
         })
     }
 
-    /// One series; answers the size of the largest window.
-    fn apply(&mut self, job: &Job<'_>, samples: &Samples, result: &mut Ser) -> usize {
+    /// One series; answers how many samples the largest window holds.
+    fn apply(&mut self, job: &Job<'_>, samples: &Samples, result: &mut Ser) -> Result<usize, EvalError> {
         let Job { id, span, edges, time, scalars, grid } = *job;
         // Each window by itself, if there is more in it than numbers.
         let plain = edges == Edges::Plain && samples.histograms.is_empty() && samples.starts.is_empty();
-        if plain && let Some(widest) = slide(job, &samples.floats, &mut self.recorder, &mut result.floats) {
-            return widest;
+        let stop = &self.options.stop;
+        if plain
+            && let Some(widest) = slide(job, &samples.floats, stop, &mut self.recorder, &mut result.floats)
+        {
+            stop.check()?;
+            return Ok(widest);
         }
         let notes = RefCell::new(&mut self.notes);
         let labels = result.labels.clone();
@@ -165,13 +169,15 @@ impl<'a> Evaluator<'a> {
             if window.is_empty() && edges == Edges::Plain {
                 continue;
             }
-            self.recorder.count_at(step, window.weight());
-            widest = widest.max(window.floats().len() + window.histograms().len());
+            stop.check()?;
+            let weight = window.weight();
+            self.recorder.count_at(step, weight);
+            widest = widest.max(weight as usize);
             if let Some(value) = value_of(&call, &window) {
                 result.push(step, value);
             }
         }
-        widest
+        Ok(widest)
     }
 
     fn note_if_no_counter(&mut self, labels: &model::Labels, span: Span) {
@@ -218,6 +224,7 @@ impl<'a> Evaluator<'a> {
         self.each_range(&input, grid, &mut |evaluator, _, _, samples| {
             let mut cursor = Cursor::default();
             for (step, present) in present.iter_mut().enumerate() {
+                evaluator.options.stop.check()?;
                 let window = time.window(samples, &mut cursor, step, grid.time(step));
                 evaluator.recorder.count_at(step, window.weight());
                 *present |= !window.is_empty();

@@ -136,10 +136,10 @@ impl<'a> Evaluator<'a> {
                 continue;
             }
             self.count_values(&series);
-            let len = series.len();
-            self.charge(len)?;
+            let weight = series.weight();
+            self.charge(weight)?;
             sink(self, &mut series, &times)?;
-            self.release(len);
+            self.release(weight);
         }
         self.buffers.push(samples);
         Ok(())
@@ -205,7 +205,7 @@ impl<'a> Evaluator<'a> {
             return Err(EvalError::TooManySamples { max: self.options.samples_max });
         }
         let output = self.eval(inner, grid)?;
-        self.release(output.len());
+        self.release(output.weight());
         let Output::Vector(series) = output else {
             return Err(EvalError::at(inner.span, "expected an instant vector"));
         };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use model::{Histogram, Labels, METRIC_NAME};
 
+use super::window::weight;
 use crate::{EvalError, Range};
 
 /// The times of an evaluation.
@@ -96,6 +97,11 @@ impl Ser {
         self.floats.len() + self.histograms.len()
     }
 
+    /// How many samples it takes to hold its values.
+    pub(crate) fn weight(&self) -> usize {
+        self.floats.len() + weight_of(&self.histograms)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.floats.is_empty() && self.histograms.is_empty()
     }
@@ -122,6 +128,10 @@ impl Ser {
     }
 }
 
+fn weight_of(histograms: &[(u32, Arc<Histogram>)]) -> usize {
+    histograms.iter().map(|(_, histogram)| weight(histogram) as usize).sum()
+}
+
 /// What a part of an expression evaluates to.
 pub(crate) enum Output {
     /// One number for each step.
@@ -145,6 +155,14 @@ impl Output {
             Output::Scalar(values) => values.len(),
             Output::Text(_) => 1,
             Output::Vector(series) => series.iter().map(Ser::len).sum(),
+        }
+    }
+
+    /// How many samples it takes to hold them.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Output::Vector(series) => series.iter().map(Ser::weight).sum(),
+            Output::Scalar(_) | Output::Text(_) => self.len(),
         }
     }
 }

@@ -16,6 +16,7 @@ use super::over_time::{Job, extreme};
 use super::rate::Ends;
 use super::recorder::Recorder;
 use super::window::advance;
+use crate::Stop;
 use crate::functions::FunctionId as F;
 
 /// Windows that share less than this part with the next one are computed anew.
@@ -26,14 +27,15 @@ const LARGE: f64 = 1e290;
 const FINE: f64 = 1e140;
 
 /// The values of a function for all windows of a series that has numbers alone; answers the size of the largest window.
-/// `None` if the function has to see each window as a whole.
+/// `None` if the function has to see each window as a whole. When it is to stop, windows are missing at the end.
 pub(super) fn slide(
     job: &Job<'_>,
     floats: &[FloatSample],
+    stop: &Stop,
     recorder: &mut Recorder,
     out: &mut Vec<(u32, f64)>,
 ) -> Option<usize> {
-    let mut windows = Windows { job, floats, recorder, widest: 0 };
+    let mut windows = Windows { job, floats, stop, recorder, widest: 0 };
     let overlap = job.grid.len > 1 && job.time.range >= job.grid.step.saturating_mul(OVERLAP_MIN);
     match job.id {
         F::Rate | F::Increase | F::Delta => rates(&mut windows, out),
@@ -109,6 +111,7 @@ struct At {
 struct Windows<'w> {
     job: &'w Job<'w>,
     floats: &'w [FloatSample],
+    stop: &'w Stop,
     recorder: &'w mut Recorder,
     widest: usize,
 }
@@ -125,6 +128,9 @@ impl Windows<'_> {
             advance(&mut lo, self.floats, |s| s.at.as_millis() <= start);
             if lo >= hi {
                 continue;
+            }
+            if self.stop.check().is_err() {
+                return;
             }
             self.recorder.count_at(step, (hi - lo) as u64);
             self.widest = self.widest.max(hi - lo);
@@ -465,7 +471,7 @@ mod tests {
         let job = Job { id, span: Span::default(), edges: Edges::Plain, time, scalars: &scalars, grid };
         let options = EvalOptions { explain: Some(NanoClock::none()), ..EvalOptions::default() };
         let mut slid = Vec::new();
-        slide(&job, &samples.floats, &mut Recorder::new(&options, grid.len), &mut slid)?;
+        slide(&job, &samples.floats, &options.stop, &mut Recorder::new(&options, grid.len), &mut slid)?;
         let mut notes = Notes::default();
         let call = Call {
             id,

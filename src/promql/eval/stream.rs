@@ -21,9 +21,10 @@ impl<'a> Evaluator<'a> {
                 return Err(EvalError::at(expr.span, "expected an instant vector"));
             };
             for mut one in series {
-                let len = one.len();
+                self.options.stop.check()?;
+                let weight = one.weight();
                 sink(self, &mut one)?;
-                self.release(len);
+                self.release(weight);
             }
             return Ok(());
         }
@@ -48,8 +49,8 @@ impl<'a> Evaluator<'a> {
     pub(super) fn collect(&mut self, expr: &Expr, grid: Grid) -> Result<Vec<Ser>, EvalError> {
         let (mut all, mut held) = (Vec::new(), 0);
         self.each_node(expr, grid, &mut |evaluator, one| {
-            evaluator.charge(one.len())?;
-            held += one.len();
+            evaluator.charge(one.weight())?;
+            held += one.weight();
             let labels = if one.unnamed { without_metric(&one.labels) } else { one.labels.clone() };
             // Copied to fit; the space stays for the next series.
             all.push(Ser {

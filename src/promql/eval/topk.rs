@@ -24,6 +24,7 @@ impl Evaluator<'_> {
         let mut order: Vec<usize> = Vec::new();
         let mut cursors: Vec<(usize, usize)> = vec![(0, 0); input.len()];
         for (step, param) in params.iter().enumerate() {
+            self.options.stop.check()?;
             let limit = self.limit(op, span, *param)?;
             for members in groups {
                 let mut present: Vec<(usize, Option<f64>)> = Vec::new();
