@@ -3,6 +3,7 @@
 mod cli {
     pub(crate) mod args;
     pub(crate) mod check;
+    pub(crate) mod namesakes;
     pub(crate) mod plugin;
     pub(crate) mod query;
     pub(crate) mod serve;
@@ -20,7 +21,8 @@ use cli::args::{Cli, Verb};
 static ALLOCATOR: plugin::CountingAllocator = plugin::CountingAllocator::system();
 
 fn main() -> ExitCode {
-    let (arguments, ignored) = match cli::serve::without_ignored(std::env::args_os()) {
+    let called = cli::namesakes::ours(std::env::args_os().collect());
+    let (arguments, ignored) = match cli::serve::without_ignored(called.into_iter()) {
         Ok(split) => split,
         Err(refused) => {
             eprintln!("error: {refused}");

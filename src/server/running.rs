@@ -495,9 +495,13 @@ impl Control for Running {
 
     fn put_silence<'a>(&'a self, draft: SilenceDraft) -> BoxFuture<'a, Result<String, ControlError>> {
         Box::pin(async move {
+            let (changed, by) = (draft.id.is_some(), draft.created_by.clone());
+            let matchers: Vec<String> =
+                draft.matcher_sets.iter().flatten().map(ToString::to_string).collect();
+            let until = draft.ends_at.map(|at| at.to_string()).unwrap_or_default();
             match self.alerting.put_silence(draft).await {
                 Ok(id) => {
-                    tracing::info!(%id, "A silence was made or changed.");
+                    tracing::info!(%id, changed, %by, matchers = %matchers.join(","), %until, "A silence was made or changed.");
                     Ok(id.as_str().to_owned())
                 }
                 Err(error) => Err(silence_error(error)),

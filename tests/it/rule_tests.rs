@@ -50,6 +50,28 @@ fn run(dir: &Path, args: &[&str]) -> (i32, String) {
     (status.code().unwrap_or(-1), text)
 }
 
+#[cfg(unix)]
+#[test]
+fn called_as_promtool_it_is_promtool() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let link = dir.path().join("promtool");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_foghorn"), &link).expect("a link");
+    std::fs::write(dir.path().join("rules.yml"), RULES).expect("it is written");
+    std::fs::write(dir.path().join("wrong.yml"), RULES.replacen("expr:", "exprr:", 1))
+        .expect("it is written");
+    for (words, code, part) in [
+        (&["check", "rules", "rules.yml"][..], 0, "rules.yml: 1 groups"),
+        (&["check", "rules", "wrong.yml"], 1, "did you mean `expr`?"),
+        (&["tsdb", "analyze"], 2, "use the original"),
+    ] {
+        let Output { status, stdout, stderr } =
+            std::process::Command::new(&link).args(words).current_dir(dir.path()).output().expect("it runs");
+        let text = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+        assert_eq!(status.code(), Some(code), "{words:?}: {text}");
+        assert!(text.contains(part), "{words:?}: `{part}` is missing: {text}");
+    }
+}
+
 #[test]
 fn rules_in_yaml_and_in_scripts_are_tested_alike() {
     let dir = tempfile::tempdir().expect("a directory");
