@@ -172,6 +172,8 @@ pub struct StateLog {
     reserve: Reserve,
     /// Bytes since the last snapshot.
     logged_bytes: u64,
+    /// Bytes of all keys and values.
+    state_bytes: u64,
 }
 
 impl StateLog {
@@ -187,8 +189,9 @@ impl StateLog {
         })?;
         let reserve = Reserve { disk, path: dir.join(RESERVE_FILE), bytes: options.reserve_bytes };
         reserve.take();
+        let state_bytes = state.iter().map(|(key, value)| entry_bytes(key, value)).sum();
         let (state, logged_bytes) = (Arc::new(Mutex::new(state)), log.bytes());
-        Ok((StateLog { log, state, options, reserve, logged_bytes }, replay))
+        Ok((StateLog { log, state, options, reserve, logged_bytes, state_bytes }, replay))
     }
 
     /// Everything that is committed, in the order of keys.
@@ -220,10 +223,15 @@ impl StateLog {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             let accepted = commits.into_iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
             for change in accepted.flat_map(|(changes, _)| changes) {
-                match change.value {
-                    Some(value) => drop(state.insert(change.key, value)),
-                    None => drop(state.remove(&change.key)),
-                }
+                let key_bytes = change.key.len();
+                let before = match change.value {
+                    Some(value) => {
+                        self.state_bytes += entry_bytes(&change.key, &value);
+                        state.insert(change.key, value)
+                    }
+                    None => state.remove(&change.key),
+                };
+                self.state_bytes -= before.map_or(0, |value| (key_bytes + value.len()) as u64);
             }
         }
         answers.into_iter().map(|answer| answer.and_then(|()| result.clone())).collect()
@@ -243,11 +251,10 @@ impl StateLog {
         if self.logged_bytes < self.options.snapshot_bytes {
             return;
         }
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let state_bytes: usize = state.iter().map(|(key, value)| key.len() + value.len()).sum();
-        if self.logged_bytes < 4 * state_bytes as u64 {
+        if self.logged_bytes < 4 * self.state_bytes {
             return;
         }
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let entries: Vec<Vec<u8>> = state
             .iter()
             .map(|(key, value)| {
@@ -306,6 +313,10 @@ impl Reserve {
     fn release(&self) -> bool {
         self.bytes > 0 && self.disk.remove_file(&self.path).is_ok()
     }
+}
+
+fn entry_bytes(key: &[u8], value: &[u8]) -> u64 {
+    (key.len() + value.len()) as u64
 }
 
 fn changes_bytes(changes: &[Change]) -> usize {
