@@ -62,11 +62,19 @@ impl Meter {
         spent.in_host = true;
     }
 
-    /// The plugin works from here on.
-    pub(crate) fn leave_host(&self) {
+    /// The plugin works from here on. What it and the host for it have used so far.
+    pub(crate) fn leave_host(&self) -> (Duration, Duration) {
         let mut spent = self.spent();
         spent.book();
         spent.in_host = false;
+        (spent.guest, spent.host)
+    }
+
+    /// What the plugin and, on its own threads, the host for it have used so far.
+    pub(crate) fn spent_so_far(&self) -> (Duration, Duration) {
+        let mut spent = self.spent();
+        spent.book();
+        (spent.guest, spent.host)
     }
 
     /// What the plugin has used so far.
@@ -74,13 +82,6 @@ impl Meter {
         let mut spent = self.spent();
         spent.book();
         spent.guest
-    }
-
-    /// What the host has used for it so far, on the plugin's own threads.
-    pub(crate) fn host(&self) -> Duration {
-        let mut spent = self.spent();
-        spent.book();
-        spent.host
     }
 }
 

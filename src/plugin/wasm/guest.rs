@@ -185,18 +185,20 @@ impl Run {
         let at_tick = Arc::clone(&meter);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(move |_| {
-            check(&at_tick, bounds.cpu)?;
+            check(at_tick.spent_so_far(), bounds.cpu)?;
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
         });
         let at_border = Arc::clone(&meter);
-        store.call_hook(move |_, hook| {
-            if hook.entering_host() {
+        store.call_hook(move |_, hook| match hook {
+            CallHook::CallingHost => {
                 at_border.enter_host();
-                return Ok(());
+                Ok(())
             }
-            at_border.leave_host();
-            // Before the component goes on, and not while an answer is handed to it.
-            if matches!(hook, CallHook::ReturningFromHost) { check(&at_border, bounds.cpu) } else { Ok(()) }
+            // Before the component goes on.
+            CallHook::ReturningFromHost => check(at_border.leave_host(), bounds.cpu),
+            // Each text that is handed over makes the component allocate: looking at the thread's clock, which is a call
+            // of the kernel, would cost more than that. So it counts for whoever is on.
+            CallHook::CallingWasm | CallHook::ReturningFromWasm => Ok(()),
         });
         let time = call.as_ref().map_or(bounds.time, |call| call.left());
         Run { store, meter, output, call, time }
@@ -234,16 +236,17 @@ impl Run {
     }
 }
 
-fn check(meter: &Meter, cpu: Duration) -> wasmtime::Result<()> {
-    if meter.guest() > cpu {
+/// Stops a component that used more than `cpu`, by what it and the host for it have used.
+fn check((guest, host): (Duration, Duration), cpu: Duration) -> wasmtime::Result<()> {
+    if guest > cpu {
         return Err(Stopped::by(
             "cpu",
             format!("used more than {} of CPU time", model::format_duration(cpu)),
         ));
     }
-    let host = cpu * HOST_SHARE;
-    if meter.host() > host {
-        let message = format!("kept the host busy for more than {}", model::format_duration(host));
+    let share = cpu * HOST_SHARE;
+    if host > share {
+        let message = format!("kept the host busy for more than {}", model::format_duration(share));
         return Err(Stopped::by("host_cpu", message));
     }
     Ok(())
