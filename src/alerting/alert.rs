@@ -66,7 +66,7 @@ impl AlertDraft {
             return Err(AlertError::LabelName(name.to_owned()));
         }
         if let Some(name) = self.annotations.keys().find(|name| !mode.is_label_name(name)) {
-            return Err(AlertError::AnnotationName(name.clone()));
+            return Err(AlertError::AnnotationName(name.to_owned()));
         }
         let starts_at = self.starts_at.or(self.ends_at).unwrap_or(now);
         let ends_at = self.ends_at.unwrap_or(now + resolve_timeout);

@@ -389,7 +389,7 @@ impl Alerting {
             common_labels: common_labels(&alerts),
             common_annotations: common_annotations(&alerts),
             route_labels: Labels::from_pairs(route.labels.iter().map(|(n, v)| (n.clone(), v.clone()))),
-            alerts,
+            alerts: alerts.into(),
             external_url: self.config.external_url.clone(),
             settings: Default::default(),
             previous: match attempt.reason {
@@ -508,18 +508,30 @@ fn notified(entry: &AlertEntry, status: AlertStatus) -> NotifiedAlert {
 
 fn common_labels(alerts: &[NotifiedAlert]) -> Labels {
     let Some((first, rest)) = alerts.split_first() else { return Labels::empty() };
+    if rest.is_empty() {
+        return first.labels.clone();
+    }
     let mut common: Vec<(&str, &str)> = first.labels.iter().collect();
     for alert in rest {
         common.retain(|(name, value)| alert.labels.get(name) == Some(*value));
+        if common.is_empty() {
+            break;
+        }
     }
     Labels::from_sorted(&common)
 }
 
 fn common_annotations(alerts: &[NotifiedAlert]) -> Annotations {
     let Some((first, rest)) = alerts.split_first() else { return Annotations::new() };
-    let mut common = first.annotations.clone();
-    for alert in rest {
-        common.retain(|name, text| alert.annotations.get(name) == Some(text));
+    if rest.is_empty() {
+        return first.annotations.clone();
     }
-    common
+    let mut common: Vec<(&str, &str)> = first.annotations.iter().collect();
+    for alert in rest {
+        common.retain(|(name, text)| alert.annotations.get(name) == Some(*text));
+        if common.is_empty() {
+            break;
+        }
+    }
+    Annotations::from_sorted(&common)
 }

@@ -43,7 +43,8 @@ pub(crate) fn labels_text(labels: &Labels) -> String {
 pub(crate) fn sha256_hex(text: &str) -> String {
     let mut out = String::with_capacity(64);
     for byte in Sha256::digest(text.as_bytes()) {
-        let _ = write!(out, "{byte:02x}");
+        let digit = |half: u8| char::from_digit(u32::from(half), 16).expect("half a byte");
+        out.extend([digit(byte >> 4), digit(byte & 15)]);
     }
     out
 }

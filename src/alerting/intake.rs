@@ -432,7 +432,7 @@ mod tests {
         assert!((5..=10).contains(&commits), "{commits} times in 20 minutes");
         // A text that changes is written at once.
         let mut changed = alert(0, 1500, 1201);
-        changed.annotations.insert("summary".into(), "more".into());
+        changed.annotations.insert("summary", "more");
         let effects = alerting.step(secs(1201), Event::Evaluated(vec![changed]));
         assert!(matches!(effects[..], [Effect::Commit { .. }]), "{effects:?}");
     }

@@ -4,6 +4,7 @@
 //! at [`AlertingView::at`]; making one costs a walk over alerts and groups, so share one until [`Alerting::version`] changes
 //! or readers want a later time.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use model::{Alert, Fingerprint, Labels, Matcher, NotifyReason, Re2, Timestamp};
@@ -12,7 +13,8 @@ use crate::alert_store::AlertEntry;
 use crate::alerting::Alerting;
 use crate::flush::muting_intervals;
 use crate::group::{AggregationGroup, group_key_text};
-use crate::notification_log::Destination;
+use crate::notification_log::{Destination, LogEntry};
+use crate::route::RouteId;
 use crate::{Silence, SilenceId, SilenceState};
 
 /// How an alert stands, as API v2 says it.
@@ -69,8 +71,8 @@ pub struct AlertView {
     pub inhibited_by: Vec<Fingerprint>,
     /// Time intervals that mute a group it is in.
     pub muted_by: Vec<String>,
-    /// Receivers of its routes, in the order of the tree.
-    pub receivers: Vec<String>,
+    /// Receivers of its routes, in the order of the tree. Shared by all alerts of the same routes.
+    pub receivers: Arc<[String]>,
     /// Who was told of it.
     pub told: Vec<ToldView>,
 }
@@ -78,8 +80,8 @@ pub struct AlertView {
 /// An integration that was told of an alert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToldView {
-    /// The integration.
-    pub destination: Destination,
+    /// The integration. Shared by all alerts of the group.
+    pub destination: Arc<Destination>,
     /// When the other side accepted the last message about the alert's group.
     pub at: Timestamp,
     /// Why that was sent.
@@ -117,7 +119,7 @@ pub struct GroupView {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryView {
     /// The integration.
-    pub destination: Destination,
+    pub destination: Arc<Destination>,
     /// When and why it was last told, if it was.
     pub told: Option<(Timestamp, NotifyReason)>,
     /// Since when a message is under way, if one is.
@@ -191,7 +193,8 @@ pub fn silence_is_listed(silence: &Silence, filter: &[Matcher]) -> bool {
 }
 
 impl AlertFilter {
-    fn accepts(&self, alert: &AlertView) -> bool {
+    /// Whether an alert of a group is wanted, if the group is.
+    pub fn accepts(&self, alert: &AlertView) -> bool {
         let state_wanted = match alert.state {
             AlertState::Active => self.active,
             AlertState::Unprocessed => self.unprocessed,
@@ -201,6 +204,16 @@ impl AlertFilter {
             && (self.silenced || alert.silenced_by.is_empty())
             && (self.inhibited || alert.inhibited_by.is_empty())
             && self.matchers.iter().all(|matcher| matcher.matches_labels(&alert.alert.labels))
+    }
+
+    /// Whether an alert is wanted, and one of its receivers.
+    pub fn wants(&self, view: &AlertingView, alert: &AlertView) -> bool {
+        self.accepts(alert) && alert.receivers.iter().any(|name| self.accepts_receiver(view, name))
+    }
+
+    /// Whether the alerts of a group are wanted that [`AlertFilter::accepts`].
+    pub fn wants_group(&self, view: &AlertingView, group: &GroupView) -> bool {
+        self.accepts_receiver(view, &group.receiver) && (self.muted || group.muted_by.is_empty())
     }
 
     fn accepts_receiver(&self, view: &AlertingView, name: &str) -> bool {
@@ -216,21 +229,21 @@ impl AlertFilter {
 impl AlertingView {
     /// The alerts that a filter wants, by fingerprint.
     pub fn filtered_alerts<'a>(&'a self, filter: &'a AlertFilter) -> impl Iterator<Item = &'a AlertView> {
-        self.alerts.iter().filter(move |alert| {
-            filter.accepts(alert) && alert.receivers.iter().any(|name| filter.accepts_receiver(self, name))
-        })
+        self.alerts.iter().filter(move |alert| filter.wants(self, alert))
     }
 
     /// The groups that a filter wants, each with the alerts that it wants; groups without any are left out.
     pub fn filtered_groups<'a>(&'a self, filter: &AlertFilter) -> Vec<(&'a GroupView, Vec<&'a AlertView>)> {
-        let wanted = |group: &&GroupView| {
-            filter.accepts_receiver(self, &group.receiver) && (filter.muted || group.muted_by.is_empty())
-        };
         let with_alerts = |group: &'a GroupView| {
             let alerts = group.alerts.iter().map(|at| &self.alerts[*at]);
             (group, alerts.filter(|alert| filter.accepts(alert)).collect::<Vec<_>>())
         };
-        self.groups.iter().filter(wanted).map(with_alerts).filter(|(_, alerts)| !alerts.is_empty()).collect()
+        self.groups
+            .iter()
+            .filter(|group| filter.wants_group(self, group))
+            .map(with_alerts)
+            .filter(|(_, alerts)| !alerts.is_empty())
+            .collect()
     }
 
     /// The silence with this id.
@@ -242,14 +255,14 @@ impl AlertingView {
 impl Alerting {
     /// What is true at `now`.
     pub fn view(&self, now: Timestamp) -> AlertingView {
-        let mut firing: Vec<(&AlertEntry, AlertView)> = self
+        let mut firing: Vec<(Fingerprint, &AlertEntry)> = self
             .alerts
             .iter()
             .filter(|(_, entry)| entry.status(now) == model::AlertStatus::Firing)
-            .map(|(_, entry)| (entry, self.view_alert(entry, now)))
+            .map(|(_, entry)| (entry.fingerprint, entry))
             .collect();
-        firing.sort_by(|(_, a), (_, b)| {
-            a.fingerprint.cmp(&b.fingerprint).then_with(|| a.alert.labels.cmp(&b.alert.labels))
+        firing.sort_unstable_by(|(a, left), (b, right)| {
+            a.cmp(b).then_with(|| left.alert.labels.cmp(&right.alert.labels))
         });
         let mut groups: Vec<GroupView> =
             self.groups.iter().map(|(_, group)| self.view_group(group, now)).collect();
@@ -257,7 +270,15 @@ impl Alerting {
         for (position, (id, _)) in self.groups.iter().enumerate() {
             position_of[id.slot()] = Some(position);
         }
-        for (at, (entry, view)) in firing.iter_mut().enumerate() {
+        let logs: Vec<&[(Destination, LogEntry)]> =
+            self.groups.iter().map(|(_, group)| self.log.of_group(&group.key)).collect();
+        let mut receivers_of: HashMap<&[RouteId], Arc<[String]>> = HashMap::new();
+        let mut alerts: Vec<AlertView> = Vec::with_capacity(firing.len());
+        for (at, (_, entry)) in firing.into_iter().enumerate() {
+            let receivers = receivers_of.entry(&entry.routes).or_insert_with(|| {
+                entry.routes.iter().map(|id| self.config.routes.route(*id).receiver.clone()).collect()
+            });
+            let mut view = self.view_alert(entry, Arc::clone(receivers), now);
             for id in &entry.groups {
                 let Some(position) = position_of[id.slot()] else { continue };
                 let group = &mut groups[position];
@@ -267,9 +288,15 @@ impl Alerting {
                         view.muted_by.push(name.clone());
                     }
                 }
+                for ((_, log), delivery) in logs[position].iter().zip(&group.deliveries) {
+                    if let Some(last) = log.told.as_ref().filter(|told| told.is_open(entry.fingerprint)) {
+                        let destination = Arc::clone(&delivery.destination);
+                        view.told.push(ToldView { destination, at: last.at, reason: last.reason });
+                    }
+                }
             }
+            alerts.push(view);
         }
-        let alerts: Vec<AlertView> = firing.into_iter().map(|(_, view)| view).collect();
         groups.retain(|group| !group.alerts.is_empty());
         for group in &mut groups {
             group.alerts.sort_by_cached_key(|at| crate::NotificationOrder::of(&alerts[*at].alert.labels));
@@ -291,7 +318,8 @@ impl Alerting {
         }
     }
 
-    fn view_alert(&self, entry: &AlertEntry, now: Timestamp) -> AlertView {
+    /// An alert without what its groups say about it.
+    fn view_alert(&self, entry: &AlertEntry, receivers: Arc<[String]>, now: Timestamp) -> AlertView {
         let labels = &entry.alert.labels;
         let silenced_by = self.silences.muting_uncached(labels, &entry.silences, now);
         let by = self.inhibitor.muted_by(labels, &entry.sides, now);
@@ -305,16 +333,6 @@ impl Alerting {
         } else {
             AlertState::Active
         };
-        let receivers = entry.routes.iter().map(|id| self.config.routes.route(*id).receiver.clone());
-        let mut told = Vec::new();
-        for group in &entry.groups {
-            for (destination, log) in self.log.of_group(&self.groups.get(*group).key) {
-                if let Some(last) = log.told.as_ref().filter(|told| told.is_open(entry.fingerprint)) {
-                    let (destination, at, reason) = (destination.clone(), last.at, last.reason);
-                    told.push(ToldView { destination, at, reason });
-                }
-            }
-        }
         AlertView {
             alert: entry.alert.clone(),
             fingerprint: entry.fingerprint,
@@ -322,15 +340,15 @@ impl Alerting {
             silenced_by,
             inhibited_by,
             muted_by: Vec::new(),
-            receivers: receivers.collect(),
-            told,
+            receivers,
+            told: Vec::new(),
         }
     }
 
     fn view_group(&self, group: &AggregationGroup, now: Timestamp) -> GroupView {
         let route = self.config.routes.route(group.route);
         let deliveries = self.log.of_group(&group.key).iter().map(|(destination, log)| DeliveryView {
-            destination: destination.clone(),
+            destination: Arc::new(destination.clone()),
             told: log.told.as_ref().map(|told| (told.at, told.reason)),
             in_flight_since: log.attempt.as_ref().map(|attempt| attempt.at),
             failed_at: log.failed.as_ref().map(|failed| failed.at),

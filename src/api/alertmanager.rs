@@ -3,22 +3,24 @@
 use std::sync::Arc;
 
 use alerting::{
-    AlertDraft, AlertFilter, AlertView, AlertingView, SilenceDraft, SilenceId, SilenceView, parse_matcher,
+    AlertDraft, AlertFilter, AlertingView, SilenceDraft, SilenceId, SilenceView, parse_matcher,
     receiver_matches, silence_is_listed,
 };
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use model::{Annotations, Labels, MatchOp, Matcher, Re2, Timestamp};
+use model::{Annotations, MatchOp, Matcher, Re2, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
+use crate::alert_json::{alerts_body, groups_body};
 use crate::envelope::{ApiError, json_response};
 use crate::params::{Params, parse_time};
+use crate::posted_alert::PostedAlert;
 use crate::rule::object;
 use crate::state::{Api, ControlError};
 
@@ -131,70 +133,21 @@ fn filter_of(api: &Api, params: &Params) -> Result<AlertFilter, Refused> {
 }
 
 fn annotations_json(annotations: &Annotations) -> Value {
-    object(annotations.iter().map(|(name, text)| (name.as_str(), text.as_str())))
-}
-
-fn alert_json(view: &AlertView) -> Value {
-    let alert = &view.alert;
-    let mut json = json!({
-        "annotations": annotations_json(&alert.annotations),
-        "endsAt": alert.ends_at.to_string(),
-        "fingerprint": view.fingerprint.to_string(),
-        "receivers": view.receivers.iter().map(|name| json!({"name": name})).collect::<Vec<_>>(),
-        "startsAt": alert.starts_at.to_string(),
-        "status": {
-            "inhibitedBy": view.inhibited_by.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "mutedBy": view.muted_by,
-            "silencedBy": view.silenced_by.iter().map(SilenceId::as_str).collect::<Vec<_>>(),
-            "state": view.state.as_str(),
-        },
-        "updatedAt": alert.updated_at.to_string(),
-        "labels": object(alert.labels.iter()),
-    });
-    // An empty text is no address.
-    if !alert.generator_url.is_empty() {
-        json["generatorURL"] = alert.generator_url.as_str().into();
-    }
-    json
+    object(annotations.iter())
 }
 
 async fn alerts(State(api): State<Arc<Api>>, params: Params) -> Result<Response, Refused> {
     let filter = filter_of(&api, &params)?;
-    let view = view_of(&api).await?;
-    let listed: Vec<Value> = view.filtered_alerts(&filter).map(alert_json).collect();
-    Ok(answer(&json!(listed)))
+    Ok(json_body(alerts_body(view_of(&api).await?, filter)))
 }
 
 async fn groups(State(api): State<Arc<Api>>, params: Params) -> Result<Response, Refused> {
     let filter = filter_of(&api, &params)?;
-    let view = view_of(&api).await?;
-    let listed: Vec<Value> = view
-        .filtered_groups(&filter)
-        .into_iter()
-        .map(|(group, alerts)| {
-            json!({
-                "alerts": alerts.into_iter().map(alert_json).collect::<Vec<_>>(),
-                "labels": object(group.labels.iter()),
-                "receiver": {"name": group.receiver},
-                "routeLabels": object(group.route_labels.iter()),
-            })
-        })
-        .collect();
-    Ok(answer(&json!(listed)))
+    Ok(json_body(groups_body(view_of(&api).await?, filter)))
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PostableAlert {
-    labels: BTreeMap<String, String>,
-    #[serde(default)]
-    annotations: Option<BTreeMap<String, String>>,
-    #[serde(default)]
-    starts_at: Option<String>,
-    #[serde(default)]
-    ends_at: Option<String>,
-    #[serde(default, rename = "generatorURL")]
-    generator_url: Option<String>,
+fn json_body(body: Body) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 /// A time in a body. Go's zero time and an empty text mean that there is none.
@@ -223,7 +176,7 @@ fn check_json(headers: &HeaderMap) -> Result<(), Refused> {
     ))
 }
 
-fn read_json<T: for<'de> Deserialize<'de>>(body: &[u8], what: &str) -> Result<T, Refused> {
+fn read_json<'a, T: Deserialize<'a>>(body: &'a [u8], what: &str) -> Result<T, Refused> {
     serde_json::from_slice(body)
         .map_err(|error| bad(format!("parsing {what} body from \"\" failed: {error}")))
 }
@@ -234,22 +187,13 @@ async fn post_alerts(
     body: Bytes,
 ) -> Result<Response, Refused> {
     check_json(&headers)?;
-    let posted: Vec<PostableAlert> = read_json(&body, "alerts")?;
+    let posted: Vec<PostedAlert<'_>> = read_json(&body, "alerts")?;
     let drafts = posted
         .into_iter()
         .map(|alert| {
-            Ok(AlertDraft {
-                labels: Labels::from_pairs(alert.labels),
-                annotations: alert
-                    .annotations
-                    .unwrap_or_default()
-                    .into_iter()
-                    .filter(|(_, v)| !v.is_empty())
-                    .collect(),
-                starts_at: body_time("startsAt", alert.starts_at.as_deref())?,
-                ends_at: body_time("endsAt", alert.ends_at.as_deref())?,
-                generator_url: alert.generator_url.unwrap_or_default(),
-            })
+            let starts_at = body_time("startsAt", alert.starts_at())?;
+            let ends_at = body_time("endsAt", alert.ends_at())?;
+            Ok(AlertDraft { starts_at, ends_at, ..alert.draft() })
         })
         .collect::<Result<Vec<_>, Refused>>()?;
     api.control.post_alerts(drafts).await?;
@@ -313,7 +257,7 @@ async fn put_silence(
         ends_at: body_time("endsAt", Some(&posted.ends_at))?,
         created_by: posted.created_by,
         comment: posted.comment,
-        annotations: posted.annotations.unwrap_or_default(),
+        annotations: posted.annotations.unwrap_or_default().into(),
     };
     let id = api.control.put_silence(draft).await?;
     Ok(answer(&json!({"silenceID": id})))

@@ -66,7 +66,7 @@ async fn notifications(State(api): State<Arc<Api>>) -> Response {
                 "error": delivery.error,
                 "attempts": delivery.attempts,
                 "seconds": delivery.took.as_secs_f64(),
-                "alerts": delivery.alerts,
+                "alerts": delivery.alerts.iter().map(ToString::to_string).collect::<Vec<_>>(),
             })
         })
         .collect();

@@ -56,6 +56,11 @@ pub(crate) fn write_strings<'a>(out: &mut String, texts: impl IntoIterator<Item 
     out.push(']');
 }
 
+/// Appends a time as a JSON string, RFC 3339.
+pub(crate) fn write_time(out: &mut String, at: Timestamp) {
+    let _ = write!(out, "\"{at}\"");
+}
+
 /// Appends seconds since 1970: `12`, or `12.345` if there are milliseconds.
 pub fn write_timestamp(out: &mut String, at: Timestamp) {
     let millis = at.as_millis();

@@ -5,6 +5,7 @@
 //! Invariant: an unknown path is a 404; nothing is served under `/alertmanager`.
 //! Start at [`router`].
 
+mod alert_json;
 mod alertmanager;
 mod answer;
 mod compress;
@@ -17,6 +18,7 @@ mod lifecycle;
 mod metadata;
 mod page;
 mod params;
+mod posted_alert;
 mod query;
 mod rule;
 mod series;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{Labels, Metadata, Timestamp};
+use model::{Fingerprint, Labels, Metadata, Timestamp};
 
 /// A rule group.
 #[derive(Clone, Debug, PartialEq)]
@@ -173,8 +173,8 @@ pub struct DeliveryView {
     pub attempts: u32,
     /// From the first attempt to the outcome.
     pub took: Duration,
-    /// Fingerprints of its alerts.
-    pub alerts: Vec<String>,
+    /// Its alerts.
+    pub alerts: Vec<Fingerprint>,
 }
 
 /// A plugin.

@@ -90,7 +90,7 @@ async fn call(source: &Source, server: String, target: &str) -> anyhow::Result<(
         println!("{}: {} findings", meta.name, findings.len());
         for finding in findings {
             println!("  {} value {}", finding.labels, model::format_float(finding.value));
-            for (name, text) in finding.annotations {
+            for (name, text) in &finding.annotations {
                 println!("    {name}: {text}");
             }
         }
@@ -138,7 +138,7 @@ fn example() -> Notification {
         common_labels: labels.clone(),
         common_annotations: annotations.clone(),
         route_labels: Labels::empty(),
-        alerts: vec![NotifiedAlert {
+        alerts: [NotifiedAlert {
             status: AlertStatus::Firing,
             fingerprint: labels.fingerprint(),
             labels,
@@ -147,7 +147,8 @@ fn example() -> Notification {
             starts_at: now,
             ends_at: None,
             generator_url: String::new(),
-        }],
+        }]
+        .into(),
         external_url: "http://localhost:9090".to_owned(),
         settings: std::collections::BTreeMap::new(),
         previous: None,

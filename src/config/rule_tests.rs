@@ -1,9 +1,10 @@
 //! Files of rule tests: series in, expected alerts and samples out, in promtool's form.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use model::{Annotations, Timestamp};
+use model::Timestamp;
 
 use crate::Place;
 use crate::reader::{At, Fields};
@@ -60,7 +61,7 @@ pub struct ExpectedAlerts {
     /// Which rule.
     pub alertname: String,
     /// Labels without `alertname`, and annotations.
-    pub alerts: Vec<(Annotations, Annotations)>,
+    pub alerts: Vec<(BTreeMap<String, String>, BTreeMap<String, String>)>,
 }
 
 /// All samples that an expression gives at a time.
@@ -154,7 +155,7 @@ fn read_alerts(at: &At<'_>) -> Option<ExpectedAlerts> {
         alertname: fields.text_or("alertname", ""),
         alerts: fields.each("exp_alerts", |at| {
             let fields = at.fields()?;
-            let pairs = |key| fields.text_map(key).into_iter().collect::<Annotations>();
+            let pairs = |key| fields.text_map(key).into_iter().collect::<BTreeMap<String, String>>();
             let alert = (pairs("exp_labels"), pairs("exp_annotations"));
             Some((alert, fields.finish()))
         }),

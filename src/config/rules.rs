@@ -1,10 +1,9 @@
 //! Rule files: groups of alerting and recording rules.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use model::Annotations;
 use template::RuleTemplate;
 
 use crate::reader::{At, Fields};
@@ -43,7 +42,7 @@ pub struct RuleConfig {
     /// Labels of the result, the group's included; values are templates for alerts.
     pub labels: Vec<(String, String)>,
     /// Annotations; values are templates. Empty for recording rules.
-    pub annotations: Annotations,
+    pub annotations: BTreeMap<String, String>,
     /// Where it stands.
     pub place: Place,
 }
@@ -273,9 +272,9 @@ fn read_labels(fields: &Fields<'_>, names: NameScheme, templated: Templated) -> 
     labels
 }
 
-fn read_annotations(fields: &Fields<'_>, is_alert: bool) -> Annotations {
-    let Some(at) = fields.get("annotations") else { return Annotations::new() };
-    let mut annotations = Annotations::new();
+fn read_annotations(fields: &Fields<'_>, is_alert: bool) -> BTreeMap<String, String> {
+    let Some(at) = fields.get("annotations") else { return BTreeMap::new() };
+    let mut annotations = BTreeMap::new();
     for (name, value) in at.entries().unwrap_or_default() {
         if name.is_empty() {
             value.at_key().error("an annotation needs a name", None);

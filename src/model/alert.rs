@@ -1,11 +1,6 @@
 //! Alerts as they travel from rules and senders to the routing tree.
 
-use std::collections::BTreeMap;
-
-use crate::{Fingerprint, Labels, Timestamp};
-
-/// Free text about an alert: name → text, in name order.
-pub type Annotations = BTreeMap<String, String>;
+use crate::{Annotations, Fingerprint, Labels, Timestamp};
 
 /// What a rule's condition found to be wrong: it identifies the alert, together with the rule's name and labels.
 #[derive(Clone, Debug, PartialEq)]

@@ -54,6 +54,14 @@ fn push_len(text: &mut String, mut len: usize) {
     text.push(char::from(len as u8));
 }
 
+/// Appends a pair in the form of [`Labels`].
+pub(crate) fn push_pair(text: &mut String, name: &str, value: &str) {
+    push_len(text, name.len());
+    text.push_str(name);
+    push_len(text, value.len());
+    text.push_str(value);
+}
+
 fn take_str<'a>(text: &mut &'a str) -> Option<&'a str> {
     let bytes = text.as_bytes();
     let (mut len, mut shift, mut used) = (0usize, 0, 0);
@@ -103,10 +111,7 @@ impl Labels {
         }
         let mut text = String::with_capacity(pairs.iter().map(|(n, v)| n.len() + v.len() + 4).sum());
         for (name, value) in pairs {
-            push_len(&mut text, name.len());
-            text.push_str(name);
-            push_len(&mut text, value.len());
-            text.push_str(value);
+            push_pair(&mut text, name, value);
         }
         Labels(Arc::from(text))
     }
@@ -170,10 +175,7 @@ impl Labels {
         let mut rest = &*self.0;
         let put = |text: &mut String| {
             if !value.is_empty() {
-                push_len(text, name.len());
-                text.push_str(name);
-                push_len(text, value.len());
-                text.push_str(value);
+                push_pair(text, name, value);
             }
         };
         let mut is_put = false;
@@ -247,6 +249,13 @@ impl<'a> IntoIterator for &'a Labels {
 #[derive(Clone, Debug)]
 pub struct LabelsIter<'a> {
     rest: &'a str,
+}
+
+impl<'a> LabelsIter<'a> {
+    /// Over a text in the form of [`Labels`].
+    pub(crate) fn of(text: &'a str) -> Self {
+        LabelsIter { rest: text }
+    }
 }
 
 impl<'a> Iterator for LabelsIter<'a> {

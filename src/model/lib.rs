@@ -4,6 +4,7 @@
 //! Start at [`Labels`], [`Sample`] and [`Matcher`].
 
 mod alert;
+mod annotations;
 mod duration;
 mod float;
 mod histogram;
@@ -22,7 +23,8 @@ mod secret;
 mod series;
 mod timestamp;
 
-pub use alert::{Alert, AlertStatus, Annotations, Finding};
+pub use alert::{Alert, AlertStatus, Finding};
+pub use annotations::Annotations;
 pub use duration::{
     DurationError, format_duration, format_signed_duration, parse_duration, parse_signed_duration,
 };

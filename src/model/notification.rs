@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{AlertStatus, Annotations, Fingerprint, Labels, Timestamp};
@@ -88,8 +89,8 @@ pub struct Notification {
     pub common_annotations: Annotations,
     /// Labels of the route.
     pub route_labels: Labels,
-    /// Its alerts, in Alertmanager's order.
-    pub alerts: Vec<NotifiedAlert>,
+    /// Its alerts, in Alertmanager's order. Shared: a queue, an attempt and a plugin hold the same ones.
+    pub alerts: Arc<[NotifiedAlert]>,
     /// The server's address for links.
     pub external_url: String,
     /// The integration's settings with their templates expanded: name → JSON text.

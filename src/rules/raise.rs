@@ -77,7 +77,7 @@ pub fn raise(
             .filter(|(name, _)| !own_annotations.contains_key(name))
             .map(|(name, template)| (name.clone(), expander.expand(template)))
             .collect();
-        annotations.extend(own_annotations);
+        annotations.extend(&own_annotations);
         raised.alerts.push(RaisedAlert {
             labels: alert_labels,
             annotations,

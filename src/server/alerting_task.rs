@@ -24,6 +24,8 @@ const WAKES: usize = 1024;
 const COMMITS: usize = 1024;
 /// Outcomes that are shown.
 const DELIVERIES: usize = 1000;
+/// Alerts of all outcomes that are shown; where they are more, fewer outcomes are.
+const DELIVERED_ALERTS: usize = 100_000;
 /// Without a wake-up the machine is asked at least this often, so that a clock that was set counts soon.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
@@ -42,7 +44,25 @@ pub(crate) enum Wake {
 
 /// What became of notifications, newest first.
 #[derive(Default)]
-pub(crate) struct Deliveries(Mutex<VecDeque<DeliveryView>>);
+pub(crate) struct Deliveries(Mutex<Shown>);
+
+#[derive(Default)]
+struct Shown {
+    views: VecDeque<DeliveryView>,
+    /// Alerts of all of them.
+    alerts: usize,
+}
+
+impl Shown {
+    fn push(&mut self, view: DeliveryView) {
+        self.alerts += view.alerts.len();
+        self.views.push_front(view);
+        while self.views.len() > DELIVERIES || (self.alerts > DELIVERED_ALERTS && self.views.len() > 1) {
+            let oldest = self.views.pop_back();
+            self.alerts -= oldest.map_or(0, |view| view.alerts.len());
+        }
+    }
+}
 
 impl Deliveries {
     fn note(&self, now: Timestamp, report: &Report) {
@@ -60,15 +80,13 @@ impl Deliveries {
             error: report.outcome.as_ref().err().map(ToString::to_string),
             attempts: report.attempts,
             took: report.took,
-            alerts: notification.alerts.iter().map(|alert| alert.fingerprint.to_string()).collect(),
+            alerts: notification.alerts.iter().map(|alert| alert.fingerprint).collect(),
         };
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.truncate(DELIVERIES - 1);
-        all.push_front(view);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(view);
     }
 
     pub(crate) fn all(&self) -> Vec<DeliveryView> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).views.iter().cloned().collect()
     }
 }
 
@@ -180,21 +198,33 @@ async fn commit_all(
             ids.push(id);
             changes.extend(more);
         }
-        // Of several changes with one key the last one is what is to be.
-        let mut last: HashMap<&[u8], usize> = HashMap::with_capacity(changes.len());
-        for (index, change) in changes.iter().enumerate() {
-            last.insert(&change.key, index);
+        // The keys of one commit differ; of several with one key the last one is what is to be.
+        if ids.len() > 1 {
+            keep_last(&mut changes);
         }
-        let mut kept: Vec<usize> = last.into_values().collect();
-        kept.sort_unstable();
-        let changes: Vec<ports::Change> = kept.into_iter().map(|index| changes[index].clone()).collect();
         let outcome = coord.commit(&changes).await;
+        drop(changes);
         for id in ids {
             if wakes.send(Wake::Committed(id, outcome.clone())).await.is_err() {
                 return;
             }
         }
     }
+}
+
+/// Keeps of changes with the same key the last one, in the order in which they came.
+fn keep_last(changes: &mut Vec<ports::Change>) {
+    let mut last: HashMap<&[u8], usize> = HashMap::with_capacity(changes.len());
+    for (index, change) in changes.iter().enumerate() {
+        last.insert(&change.key, index);
+    }
+    if last.len() == changes.len() {
+        return;
+    }
+    let mut keep = vec![false; changes.len()];
+    last.into_values().for_each(|index| keep[index] = true);
+    let mut keep = keep.into_iter();
+    changes.retain(|_| keep.next().unwrap_or(true));
 }
 
 impl AlertingTask {
@@ -285,7 +315,7 @@ impl AlertingTask {
         self.deliveries.note(self.clock.now(), &report);
         let notification = &report.notification;
         match &report.outcome {
-            Ok(_) => tracing::info!(
+            Ok(_) => tracing::debug!(
                 receiver = %notification.receiver, integration = %notification.integration, group = %notification.group_key,
                 reason = notification.reason.as_str(), alerts = notification.alerts.len(), attempts = report.attempts,
                 "Notification delivered."

@@ -1,5 +1,6 @@
 //! Integrations of receivers: settings filled in for each notification, then the notifier plugin.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,25 +27,39 @@ impl Notifier for IntegrationNotifier {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
         Box::pin(async move {
-            let mut told = notification.clone();
-            let data = NotificationData::from(notification);
-            let routed = self.templates.expand_route_labels(&data, notification.at);
-            told.route_labels = Labels::from_pairs(routed);
-            told.settings = self.settings(notification, &data);
+            let told = self.filled(notification);
             self.inner.notify(&told, attempt, deadline).await
         })
     }
 }
 
 impl IntegrationNotifier {
+    /// The notification with the receiver's settings, and all templates filled in.
+    fn filled(&self, notification: &Notification) -> Notification {
+        // What templates see is a tree of the whole message, several times its size; many receivers ask for none.
+        let data = LazyCell::new(|| NotificationData::from(notification));
+        let mut told = notification.clone();
+        if told.route_labels.iter().any(|(_, text)| text.contains("{{")) {
+            let routed = self.templates.expand_route_labels(&data, notification.at);
+            told.route_labels = Labels::from_pairs(routed);
+        }
+        told.settings = self.settings(notification, || &data);
+        told
+    }
+
     /// Name → JSON text, with templates filled in.
-    fn settings(&self, notification: &Notification, data: &NotificationData) -> BTreeMap<String, String> {
+    fn settings<'a>(
+        &self,
+        notification: &Notification,
+        data: impl Fn() -> &'a NotificationData,
+    ) -> BTreeMap<String, String> {
         let mut filled = BTreeMap::new();
         for (name, setting) in &self.integration.settings {
             // The HTML part of a mail escapes what it is filled with.
             let mut expand = |text: &str| match name.as_str() {
-                "html" => self.templates.expand_html(text, data, notification.at),
-                _ => self.templates.expand_text(text, data, notification.at),
+                "html" => self.templates.expand_html(text, data(), notification.at),
+                _ if !text.contains("{{") => Ok(text.to_owned()),
+                _ => self.templates.expand_text(text, data(), notification.at),
             };
             match setting.to_json(&mut expand) {
                 Ok(value) => {

@@ -261,7 +261,7 @@ fn body(alerts: &[Arc<Alert>]) -> String {
     let one = |alert: &Arc<Alert>| {
         let mut json = json!({
             "labels": texts(&mut alert.labels.iter()),
-            "annotations": texts(&mut alert.annotations.iter().map(|(n, t)| (n.as_str(), t.as_str()))),
+            "annotations": texts(&mut alert.annotations.iter()),
             "startsAt": alert.starts_at.to_string(),
             "endsAt": alert.ends_at.to_string(),
         });

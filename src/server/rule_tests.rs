@@ -67,7 +67,7 @@ fn test_group(file: &RuleTestFile, test: &RuleTest, options: &LoadOptions) -> Te
         expected: expected
             .alerts
             .iter()
-            .map(|(labels, annotations)| (labels.clone().into_iter().collect(), annotations.clone()))
+            .map(|(labels, annotations)| (labels.clone().into_iter().collect(), annotations.clone().into()))
             .collect(),
     });
     let exprs = test.exprs.iter().map(|expected| ExprTest {

@@ -414,7 +414,7 @@ fn alert_view(alert: &rules::ActiveAlert) -> Option<AlertView> {
     };
     alert.state.is_active().then(|| AlertView {
         labels: alert.labels.clone(),
-        annotations: alert.annotations.clone().into_iter().collect(),
+        annotations: alert.annotations.iter().map(|(n, t)| (n.to_owned(), t.to_owned())).collect(),
         state: alert.state.as_str(),
         active_at: alert.state.since(),
         keep_firing_since,

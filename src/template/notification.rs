@@ -215,7 +215,7 @@ fn labels_map(labels: &Labels) -> Option<BTreeMap<String, String>> {
 }
 
 fn annotations_map(annotations: &Annotations) -> Option<BTreeMap<String, String>> {
-    Some(annotations.clone())
+    Some(annotations.iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect())
 }
 
 impl From<&NotifiedAlert> for AlertFields {

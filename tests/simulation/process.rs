@@ -91,7 +91,7 @@ impl Process {
                         .map(|name| Finding {
                             labels: found_labels(name),
                             value: 1.0,
-                            annotations: BTreeMap::new(),
+                            annotations: Default::default(),
                         })
                         .collect(),
                 )),

@@ -1,6 +1,5 @@
 //! A notifier tells people or machines.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -58,13 +57,14 @@ impl Notifier for Integration {
 
 /// About how many bytes a notification has.
 fn size(notification: &Notification) -> usize {
-    let labels = |labels: &Labels| labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
-    let texts =
-        |texts: &BTreeMap<String, String>| texts.iter().map(|(n, t)| n.len() + t.len()).sum::<usize>();
+    fn bytes<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> usize {
+        pairs.map(|(name, text)| name.len() + text.len()).sum()
+    }
     let alert = |alert: &NotifiedAlert| {
-        labels(&alert.labels) + texts(&alert.annotations) + alert.generator_url.len() + ALERT_BYTES
+        bytes(alert.labels.iter()) + bytes(alert.annotations.iter()) + alert.generator_url.len() + ALERT_BYTES
     };
-    notification.alerts.iter().map(alert).sum::<usize>() + texts(&notification.settings)
+    let settings = notification.settings.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    notification.alerts.iter().map(alert).sum::<usize>() + bytes(settings)
 }
 
 /// Times, status and fingerprint of an alert.

@@ -212,5 +212,5 @@ pub(super) fn labels_map(labels: &Labels) -> Map {
 }
 
 pub(super) fn annotations_map(annotations: &Annotations) -> Map {
-    annotations.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect()
+    annotations.iter().map(|(name, value)| (name.into(), value.into())).collect()
 }

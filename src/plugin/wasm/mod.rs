@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use model::{AlertStatus, Finding, Labels, Timestamp};
+use model::{AlertStatus, Annotations, Finding, Labels, Timestamp};
 use ports::{BoxFuture, Scrape, Target};
 use tokio::sync::Semaphore;
 use wasmtime::component::{Instance, InstancePre, Linker};
@@ -367,6 +367,10 @@ fn pairs(labels: &Labels) -> Vec<(String, String)> {
     labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
+fn texts(annotations: &Annotations) -> Vec<(String, String)> {
+    annotations.iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect()
+}
+
 fn status(status: AlertStatus) -> wit::notifier::Status {
     match status {
         AlertStatus::Firing => wit::notifier::Status::Firing,
@@ -379,7 +383,7 @@ fn notification(told: &Told) -> wit::notifier::Notification {
     let alert = |alert: &model::NotifiedAlert| wit::notifier::Alert {
         status: status(alert.status),
         labels: pairs(&alert.labels),
-        annotations: alert.annotations.clone().into_iter().collect(),
+        annotations: texts(&alert.annotations),
         value: alert.value,
         starts_at: alert.starts_at.as_millis(),
         ends_at: alert.ends_at.map(Timestamp::as_millis),
@@ -396,7 +400,7 @@ fn notification(told: &Told) -> wit::notifier::Notification {
         title: told.title.clone(),
         group_labels: pairs(&notification.group_labels),
         common_labels: pairs(&notification.common_labels),
-        common_annotations: notification.common_annotations.clone().into_iter().collect(),
+        common_annotations: texts(&notification.common_annotations),
         alerts: notification.alerts.iter().map(alert).collect(),
         truncated: 0,
         external_url: notification.external_url.clone(),

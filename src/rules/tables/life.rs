@@ -92,7 +92,7 @@ fn labels_identify_after_templates() {
     evaluate(&mut state, "0s", "a=10").unwrap();
     let alert = state.tracker(0).unwrap().active().next().unwrap().clone();
     assert_eq!(alert.labels.to_string(), r#"{alertname="Full", host="a", severity="ticket"}"#);
-    assert_eq!(alert.annotations["summary"], "a is at 10");
+    assert_eq!(&alert.annotations["summary"], "a is at 10");
     // Another severity is another alert.
     evaluate(&mut state, "30s", "a=60").unwrap();
     assert_eq!(shown(&state), "a firing since 30s, a resolved since 0s");
@@ -105,7 +105,7 @@ fn the_last_value_that_was_found_stays() {
         evaluate(&mut state, at, found).unwrap();
     }
     let alert = state.tracker(0).unwrap().all().next().unwrap();
-    assert_eq!((alert.value, alert.annotations["summary"].as_str()), (12.0, "a is at 12"));
+    assert_eq!((alert.value, &alert.annotations["summary"]), (12.0, "a is at 12"));
 }
 
 #[test]

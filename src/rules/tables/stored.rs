@@ -25,7 +25,7 @@ fn snapshots() -> impl Strategy<Value = Snapshot> {
     let pairs = proptest::collection::btree_map("[a-z]{1,4}", "\\PC{1,6}", 0..4);
     let alert =
         (pairs.clone(), pairs, states(), -1e9f64..1e9).prop_map(|(labels, annotations, state, value)| {
-            ActiveAlert { labels: Labels::from_pairs(labels), annotations, state, value }
+            ActiveAlert { labels: Labels::from_pairs(labels), annotations: annotations.into(), state, value }
         });
     let rule = ("\\PC{0,10}", proptest::collection::vec(alert, 0..4))
         .prop_map(|(identity, alerts)| RuleSnapshot { identity, alerts });

@@ -53,7 +53,7 @@ impl World {
         if self.deaf_until.iter().any(|(placeholder, until)| hook.contains(placeholder) && now < *until) {
             return accepted;
         }
-        self.received.entry(hook.clone()).or_default().push((now, message.alerts));
+        self.received.entry(hook.clone()).or_default().push((now, message.alerts.to_vec()));
         accepted
     }
 
@@ -228,7 +228,7 @@ fn same_alerts(found: &[NotifiedAlert], expected: &[&Value], judge: Judge) -> bo
     };
     let same = |alert: &NotifiedAlert, expected: &Value| {
         alert.labels == labels(&expected["labels"])
-            && Labels::from_pairs(alert.annotations.clone()) == labels(&expected["annotations"])
+            && Labels::from_pairs(&alert.annotations) == labels(&expected["annotations"])
             && near(alert.ends_at, at(&expected["ends_at"]))
             && (judge.odd_start
                 || expected.get("starts_at").is_none()

@@ -218,7 +218,7 @@ impl World {
         self.note(|| format!("arrives: {} {}", message.id, show(message)));
         let (decided, boot) =
             self.decided.get(&message.id).map_or((self.now, 0), |(at, boot, _)| (*at, *boot));
-        for alert in &message.alerts {
+        for alert in message.alerts.iter() {
             let Some(name) = name_of(&alert.labels) else { continue };
             let key = (message.receiver.clone(), message.integration.clone(), name);
             match alert.status {
@@ -266,7 +266,7 @@ impl World {
         let boot = self.boot();
         if outcome.is_ok() {
             self.receivers.known.entry(message.id.clone()).or_default().answered = boot;
-            for alert in &message.alerts {
+            for alert in message.alerts.iter() {
                 let Some(name) = name_of(&alert.labels) else { continue };
                 let key = (message.receiver.clone(), message.integration.clone(), name);
                 if let Some(belief) = self.reference.beliefs.get_mut(&key).filter(|b| b.message == message.id)

@@ -104,15 +104,17 @@ async fn a_group_of_ten_thousand_is_told() {
     let mut told = notification(&[("Disk", AlertStatus::Firing)]);
     told.integration = "webhook".to_owned();
     told.settings = BTreeMap::from([("url".to_owned(), "\"http://sink.lan/hook\"".to_owned())]);
-    let one = told.alerts.remove(0);
+    let one = told.alerts[0].clone();
+    let mut alerts = Vec::new();
     let summary = "the file system of this machine will be full within four hours ".repeat(4);
     for n in 0..10_000 {
         let mut alert = one.clone();
         let instance = format!("node-{n:05}.example.org:9100");
         alert.labels = alert.labels.with("instance", &instance).with("pod", &format!("pod-{n:05}-abcdef"));
         alert.annotations.insert("summary".to_owned(), format!("{instance}: {summary}"));
-        told.alerts.push(alert);
+        alerts.push(alert);
     }
+    told.alerts = alerts.into();
     world.answer(200, &[], "");
     match notifier.notify(&told, 1, deadline()).await {
         Ok(_) => {}

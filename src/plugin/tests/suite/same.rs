@@ -227,7 +227,7 @@ async fn answers(world: &Arc<World>, kind: Kind, mut spec: PluginSpec) -> (Vec<V
                 &[0.25, 0.5, 0.75],
             );
             let found = plugin.rule().unwrap().1.evaluate(Timestamp::from_millis(NOW), &query).await;
-            found.unwrap_or_else(|error| panic!("{error}"))[0].annotations["answers"].clone()
+            found.unwrap_or_else(|error| panic!("{error}"))[0].annotations["answers"].to_owned()
         }
         Kind::Exporter => {
             let scrape = plugin.collector().unwrap().collect(&target("t:1"), deadline()).await;
