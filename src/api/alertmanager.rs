@@ -25,7 +25,7 @@ use crate::rule::object;
 use crate::state::{Api, ControlError};
 
 /// The version of Alertmanager whose interface this is: amtool compares it with its own.
-const ALERTMANAGER_VERSION: &str = "0.28.0";
+const ALERTMANAGER_VERSION: &str = "0.33.0";
 pub(crate) fn routes() -> Router<Arc<Api>> {
     Router::new()
         .route("/api/v2/status", get(status))

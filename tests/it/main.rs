@@ -7,6 +7,7 @@
 
 mod world;
 
+mod amtool;
 mod crash;
 mod grading;
 mod kills;
@@ -22,4 +23,5 @@ mod query;
 mod remote_write;
 mod rule_tests;
 mod sandbox;
+mod senders;
 mod wrong_input;
