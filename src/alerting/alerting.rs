@@ -160,7 +160,6 @@ impl Alerting {
             Timer::Rewrite => self.rewrite(),
             Timer::PruneLog => {
                 self.prune_log();
-                self.overdue.clear();
                 self.timers.set(Timer::PruneLog, self.now + PRUNE_EVERY);
             }
         }
@@ -175,8 +174,9 @@ impl Alerting {
         }
         let before = self.now;
         self.now = self.now.max(now);
-        if self.timers.next().is_some_and(|due| due + LATE < self.now) {
+        if let Some(due) = self.timers.next().filter(|due| *due + LATE < self.now) {
             self.grant_grace(before);
+            self.timers.extend_patience(self.now.since(due));
         }
     }
 

@@ -16,6 +16,10 @@ use std::time::Duration;
 /// this is for when it does not answer at all.
 const DELIVERY_PATIENCE: Duration = Duration::from_secs(3600);
 
+/// Answers that are no longer waited for and may still come are remembered up to this many: how long they take cannot be
+/// told by a clock that somebody sets.
+const OVERDUE_MAX: usize = 10_000;
+
 /// A notification that was decided on and not answered.
 #[derive(Debug)]
 pub(crate) struct Delivery {
@@ -72,6 +76,13 @@ impl Alerting {
         {
             let (group, destination) = (group.clone(), destination.clone());
             let overdue = Overdue { group, destination, sequence: entry.sequence, attempt };
+            // Only the last one of each integration counts.
+            self.overdue.retain(|_, other| {
+                (&other.group, &other.destination) != (&overdue.group, &overdue.destination)
+            });
+            if self.overdue.len() >= OVERDUE_MAX {
+                self.overdue.clear();
+            }
             self.overdue.insert(id.to_owned(), overdue);
         }
         self.answered(id, Err("delivery does not answer".to_owned()));

@@ -302,12 +302,14 @@ impl NotificationLog {
         self.groups.values_mut().flatten().map(|(_, entry)| entry)
     }
 
-    /// Messages under way for groups that do not exist, by `exists`: nobody could send them again as they were.
-    pub(crate) fn drop_attempts(&mut self, exists: impl Fn(&str) -> bool) -> Vec<(Arc<str>, Destination)> {
+    /// Messages under way for groups that do not exist, by `exists`, are given up: nobody could send them again as they
+    /// were. They may have arrived.
+    pub(crate) fn give_up_attempts(&mut self, exists: impl Fn(&str) -> bool) -> Vec<(Arc<str>, Destination)> {
         let mut dropped = Vec::new();
         for (group, entries) in self.groups.iter_mut().filter(|(group, _)| !exists(group)) {
             for (destination, entry) in entries {
-                if entry.attempt.take().is_some() {
+                if let Some(attempt) = entry.attempt.take() {
+                    entry.failed = Some(attempt);
                     dropped.push((group.clone(), destination.clone()));
                 }
             }

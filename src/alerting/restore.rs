@@ -64,6 +64,10 @@ impl Alerting {
                 }
                 Ok((Record::Log(_), _)) => {}
                 Ok((Record::Silence(silence), _)) => {
+                    // Made by a clock that was set back since: what muted then mutes now.
+                    let back = Some(silence.updated_at).filter(|at| *at > now);
+                    let moved = back.and_then(|before| silence.after_clock_went_back(before, now));
+                    let silence = moved.unwrap_or(silence);
                     alerting.watch_silence(&silence);
                     alerting.silences.put(Arc::new(silence), now);
                 }
@@ -120,7 +124,10 @@ impl Alerting {
                 // than a group waits was planned by another clock.
                 Some(record) => {
                     let route = self.config.routes.route(self.groups.get(id).route);
-                    let longest = route.group_interval.max(route.group_wait);
+                    let longest = match record.flushed {
+                        true => route.group_interval.max(route.group_wait),
+                        false => route.group_wait,
+                    };
                     record.next_flush.clamp(self.now, self.now + longest)
                 }
                 None => self.groups.get(id).next_flush,
@@ -130,7 +137,7 @@ impl Alerting {
         for key in records.into_keys() {
             self.commits.put(Key::Group(key), None);
         }
-        for (group, to) in self.log.drop_attempts(|key| self.groups.find(key).is_some()) {
+        for (group, to) in self.log.give_up_attempts(|key| self.groups.find(key).is_some()) {
             self.write_log(&group, &to);
         }
     }

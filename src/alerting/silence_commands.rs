@@ -31,6 +31,8 @@ struct Storing {
     /// In the order in which they were decided; a later one replaces an earlier one with the same id.
     changes: Vec<Arc<Silence>>,
     answers: Vec<(ReplyTo, Answer)>,
+    /// The clock went back meanwhile: what is written is not what counts, and is written once more.
+    clock_went_back: bool,
 }
 
 impl Alerting {
@@ -83,10 +85,11 @@ impl Alerting {
     /// The staged silences are durable.
     pub(crate) fn silences_stored(&mut self) {
         let Some(storing) = self.silence_commands.storing.take() else { return };
-        for silence in storing.changes {
-            self.watch_silence(&silence);
-            self.silences.put(silence, self.now);
+        for silence in &storing.changes {
+            self.watch_silence(silence);
+            self.silences.put(silence.clone(), self.now);
         }
+        self.write_again(&storing);
         self.answer(storing.answers);
         self.store_waiting();
     }
@@ -94,6 +97,7 @@ impl Alerting {
     /// The staged silences could not be made durable: they never were.
     pub(crate) fn silences_not_stored(&mut self, message: &str) {
         let Some(storing) = self.silence_commands.storing.take() else { return };
+        self.write_again(&storing);
         let not_stored = || SilenceError::NotStored(message.to_owned());
         let answers = storing.answers.into_iter().map(|(to, answer)| {
             let answer = match answer {
@@ -108,6 +112,15 @@ impl Alerting {
         self.store_waiting();
     }
 
+    /// Writes the silences of a batch as they count now, if its end found another time than its beginning.
+    fn write_again(&mut self, storing: &Storing) {
+        for silence in storing.changes.iter().filter(|_| storing.clock_went_back) {
+            let key = Key::Silence(silence.id.clone());
+            let value = self.encode_current(&key);
+            self.commits.put(key, value);
+        }
+    }
+
     fn answer(&mut self, answers: Vec<(ReplyTo, Answer)>) {
         self.effects.extend(answers.into_iter().map(|(to, answer)| Effect::Reply { to, answer }));
     }
@@ -120,11 +133,25 @@ impl Alerting {
 
     /// The clock goes back to `now`: what is over stays over, and what mutes goes on muting.
     pub(crate) fn silences_follow_clock(&mut self, now: Timestamp) {
+        let before = self.now;
+        let mut staged = Vec::new();
+        if let Some(storing) = &mut self.silence_commands.storing {
+            storing.clock_went_back = true;
+            for change in &mut storing.changes {
+                staged.push(change.id.clone());
+                if let Some(moved) = change.after_clock_went_back(before, now) {
+                    *change = Arc::new(moved);
+                }
+            }
+        }
         let silences: Vec<_> = self.silences.iter().cloned().collect();
         for silence in silences {
-            let moved = silence.after_clock_went_back(self.now, now).map(Arc::new);
+            let moved = silence.after_clock_went_back(before, now).map(Arc::new);
             if let Some(moved) = &moved {
-                self.commits.put(Key::Silence(moved.id.clone()), Some(record::encode_silence(moved)));
+                // What is being stored is not to be overtaken by what was there before.
+                if !staged.contains(&moved.id) {
+                    self.commits.put(Key::Silence(moved.id.clone()), Some(record::encode_silence(moved)));
+                }
                 self.silences.put(moved.clone(), now);
             }
             self.watch_silence(moved.as_ref().unwrap_or(&silence));

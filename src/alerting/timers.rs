@@ -1,6 +1,7 @@
 //! Everything that has to happen at a time, ordered by time.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use model::Timestamp;
 
@@ -62,6 +63,14 @@ impl Timers {
         let (_, timer) = self.ordered.pop_first()?;
         self.times.remove(&timer);
         Some(timer)
+    }
+
+    /// Lets everybody who waits for an answer wait for longer: nobody could answer meanwhile.
+    pub(crate) fn extend_patience(&mut self, by: Duration) {
+        let waits = |timer: &Timer| matches!(timer, Timer::Commit(_) | Timer::Delivery(_));
+        let waiting: Vec<_> = self.times.iter().filter(|(timer, _)| waits(timer)).collect();
+        let later: Vec<_> = waiting.into_iter().map(|(timer, at)| (timer.clone(), *at + by)).collect();
+        later.into_iter().for_each(|(timer, at)| self.set(timer, at));
     }
 
     /// Moves all by `millis`: the clock was set.

@@ -1,7 +1,7 @@
 //! One process of the server, without sockets, tasks and a clock: rules, alerting, the journal and the queues, and what
 //! the shell does between them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +34,8 @@ pub(crate) struct Process {
     pub(crate) groups: Vec<GroupState>,
     pub(crate) lineups: BTreeMap<IntegrationKey, Lineup>,
     journal: StateLog,
+    /// Groups whose state could not be written.
+    pub(crate) unwritten: BTreeSet<usize>,
     /// Commits that wait for the disk.
     pub(crate) waiting: VecDeque<(Committer, Vec<Change>)>,
 }
@@ -72,7 +74,8 @@ impl Process {
         });
         let groups = groups.collect::<Result<Vec<_>, String>>()?;
         let (alerting, lineups, waiting) = (restored.alerting, BTreeMap::new(), VecDeque::new());
-        Ok(Process { boot, alerting, groups, lineups, journal, waiting })
+        let unwritten = BTreeSet::new();
+        Ok(Process { boot, alerting, groups, lineups, journal, unwritten, waiting })
     }
 
     pub(crate) fn step(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
@@ -101,7 +104,7 @@ impl Process {
             let outcome = group.apply(index, found, now, Duration::ZERO, &External::default(), &mut query);
             changed |= outcome.is_ok_and(|evaluated| !evaluated.changes.is_empty());
         }
-        changed
+        changed || self.unwritten.contains(&at)
     }
 
     /// Queues what a group knows for the disk.

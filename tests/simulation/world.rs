@@ -21,6 +21,7 @@ use crate::receivers::{Manner, Receivers};
 use crate::reference::{KnownSilence, Reference};
 use crate::setup::{INTERVALS, Setup, labels};
 use crate::{Failure, Random, Summary};
+use life::Death;
 use senders::{Ends, SecondSender};
 
 /// 2026-01-01T00:00:00Z, a Thursday.
@@ -97,6 +98,9 @@ pub(crate) struct World {
     root_told: BTreeMap<Name, u64>,
     /// Alerts that this process was given as firing, and since when.
     given: BTreeMap<Name, u64>,
+    /// Alerts of which the server was last told that they ended, and when others began again after that.
+    given_ends: BTreeSet<Name>,
+    began_again: BTreeMap<Name, u64>,
     /// Alerts that the server certainly knows to fire, also after a restart.
     known_to_fire: BTreeSet<Name>,
     /// Messages of which it could not be written down that they go out.
@@ -152,6 +156,8 @@ impl World {
             decided: BTreeMap::new(),
             root_told: BTreeMap::new(),
             given: BTreeMap::new(),
+            given_ends: BTreeSet::new(),
+            began_again: BTreeMap::new(),
             known_to_fire: BTreeSet::new(),
             unrecorded: BTreeSet::new(),
             last_seen: 0,
@@ -288,9 +294,12 @@ impl World {
         for decision in decisions {
             self.decision(&decision)?;
         }
-        for effect in effects {
+        let is_commit = |effect: &Effect| matches!(effect, Effect::Commit { .. });
+        let mut effects = effects.into_iter();
+        while let Some(effect) = effects.next() {
             if self.features.crashes && !self.healing && self.random.below(600) == 0 {
-                self.die();
+                let unwritten = is_commit(&effect) || effects.as_slice().iter().any(is_commit);
+                self.die(if unwritten { Death::Writing } else { Death::Between });
                 return Ok(());
             }
             self.carry_out(effect, accepted.as_deref())?;
@@ -360,7 +369,7 @@ impl World {
         let answers = process.commit();
         if dies {
             self.excused_at = self.now;
-            self.die();
+            self.die(Death::Writing);
             return Ok(());
         }
         process.tidy();
@@ -384,7 +393,15 @@ impl World {
                     let (failure, message) = (failure_of(&error), error.to_string());
                     self.step(Event::CommitFailed { commit, failure, message })?;
                 }
-                (Committer::Rules(group), _) => self.send(group)?,
+                (Committer::Rules(group), answer) => {
+                    if let Some(process) = &mut self.process {
+                        match answer {
+                            Ok(()) => drop(process.unwritten.remove(&group)),
+                            Err(_) => drop(process.unwritten.insert(group)),
+                        }
+                    }
+                    self.send(group)?;
+                }
             }
         }
         Ok(())
@@ -470,7 +487,11 @@ impl World {
         for (name, fires) in names {
             if *fires {
                 self.given.entry(*name).or_insert(self.now);
+                if self.given_ends.remove(name) {
+                    self.began_again.insert(*name, self.now);
+                }
             } else {
+                self.given_ends.insert(*name);
                 self.given.remove(name);
                 self.known_to_fire.remove(name);
                 self.root_told.remove(name);
@@ -483,7 +504,9 @@ impl World {
         match (self.asked.remove(&to), answer) {
             (Some(Asked::Silence(id, known)), Answer::Silence(Ok(stored))) => {
                 self.note(|| format!("{stored} is in force"));
-                let known = KnownSilence { confirmed: Some(now), ..known };
+                // By a clock that was set back meanwhile it begins now.
+                let starts = known.starts.min(self.wall_millis());
+                let known = KnownSilence { confirmed: Some(now), starts, ..known };
                 if stored.as_str() != id
                     && let Some(old) = self.reference.silences.get_mut(&id)
                 {

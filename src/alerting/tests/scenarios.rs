@@ -16,7 +16,8 @@
 //!           extend NAME for DURATION         another end for a silence
 //!           expire NAME
 //!           reload
-//!           crash [for DURATION] [clock DURATION]   comes back with what is durable, by another clock
+//!           crash [for DURATION] [clock DURATION] [reload]   comes back with what is durable, by another clock, or with
+//!                                            another configuration
 //!           clock DURATION                   the clock is set forward, or back with a leading `-`
 //!           disk fails|works|hangs
 //!           RECEIVER/KIND fails|works|hangs
@@ -34,6 +35,7 @@ mod world;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use alerting::{
@@ -380,6 +382,9 @@ impl Run {
                 self.world().reload(config);
             }
             "crash" => {
+                let config = rest.contains("reload").then(|| self.description.config()).transpose()?;
+                self.world().config = config.map_or(self.world().config.clone(), Arc::new);
+                let rest = rest.trim_end_matches("reload").trim();
                 let (pause, clock) = rest.split_once("clock ").unwrap_or((rest, "0s"));
                 let pause = pause.trim().strip_prefix("for ").map(duration).transpose()?.unwrap_or_default();
                 let (back, by) = clock_step(clock)?;

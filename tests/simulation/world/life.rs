@@ -8,6 +8,15 @@ use crate::process::Process;
 use crate::reference::{Belief, KnownSilence};
 use crate::setup::Setup;
 
+/// When the process dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Death {
+    /// Between two effects, neither of them a write.
+    Between,
+    /// In the middle of a write, or just before: what it was to write may be lost.
+    Writing,
+}
+
 impl World {
     pub(super) fn start(&mut self) -> Result<(), String> {
         if self.process.is_some() {
@@ -49,19 +58,20 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn die(&mut self) {
+    pub(super) fn die(&mut self, death: Death) {
         let Some(process) = self.process.take() else { return };
         self.wake = None;
         self.summary.crashes += 1;
-        let behind = process.alerting.sizes().behind;
-        let sound = process.waiting.is_empty() && !behind && self.disk_works;
+        let behind = process.alerting.sizes().behind || !process.unwritten.is_empty();
+        let written = process.waiting.is_empty() && death == Death::Between && !behind;
+        let sound = written && self.disk_works;
         let pause = match self.random.percent(25) {
             true => self.random.between(1000, 15 * MINUTE),
             false => self.random.between(500, 5000),
         };
         self.note(|| format!("the process dies, for {pause} ms"));
-        if self.clock_set_at + LONGEST_SLEEP > self.now && self.clock_set_at > 0 {
-            // It may not have noticed, and the next one cannot know.
+        if self.clock_set_at > 0 && (self.clock_set_at + LONGEST_SLEEP > self.now || !written) {
+            // It may not have noticed, or may not have written what follows from it, and the next one cannot know.
             for silence in self.reference.silences.values_mut().filter(|silence| !silence.by_hand) {
                 silence.over = None;
                 silence.touched.get_or_insert(self.now);

@@ -160,7 +160,9 @@ impl World {
             }
             // What began again is told again.
             let names = start.notification.alerts.iter().filter_map(|alert| name_of(&alert.labels));
-            let begun = names.filter_map(|name| self.reference.lives[&name].held_since).max();
+            let began =
+                |name: Name| self.reference.lives[&name].held_since.max(self.began_again.get(&name).copied());
+            let begun = names.filter_map(began).max();
             let excuses = Excuses {
                 since: self.excused_at.max(begun.unwrap_or(0)),
                 boot,

@@ -1,7 +1,13 @@
 //! Operators and fate: what begins and ends, silences, reloads, a clock that is set.
 
-use alerting::{Event, ReplyTo, SilenceDraft, SilenceId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use alerting::{Event, ReplyTo, SilenceDraft, SilenceId};
+use model::Timestamp;
+use rules::ActiveAlert;
+
+use super::life::Death;
 use super::{Asked, LONGEST_SLEEP, Later, MINUTE, POST_EVERY, START, World};
 use crate::plan::{self, Name, POSTED, Pick};
 use crate::reference::KnownSilence;
@@ -17,7 +23,7 @@ impl World {
             58..70 if self.features.silences => self.silence(&name)?,
             70..76 if self.features.silences => self.expire()?,
             76..82 if self.features.reloads => self.reload()?,
-            82..85 if self.features.crashes => self.die(),
+            82..85 if self.features.crashes => self.die(Death::Between),
             85..89 if self.features.disk_faults => {
                 let works = !self.disk_works;
                 self.set_disk(works);
@@ -171,6 +177,7 @@ impl World {
         let Setup { alerting, rules } = self.setup.clone();
         self.reference.plan = plan;
         let wall = self.wall();
+        let before = self.waiting();
         let Some(process) = &mut self.process else { return Ok(()) };
         let boot = process.boot;
         for (at, group) in rules.into_iter().enumerate() {
@@ -181,7 +188,47 @@ impl World {
         }
         self.schedule(5, Later::Disk(boot));
         // What is new is told at once; that nothing is told again is seen when it goes out.
-        self.step(Event::Reload(alerting))
+        self.step(Event::Reload(alerting))?;
+        self.goes_on_waiting(before, same, boot)
+    }
+
+    /// What rules know, and for each group that was not looked at yet when it will be.
+    fn waiting(&self) -> (Vec<ActiveAlert>, BTreeMap<Arc<str>, Timestamp>) {
+        let Some(process) = &self.process else { return Default::default() };
+        let wall = self.wall();
+        let rules = process.groups.iter().flat_map(|group| group.snapshot(wall).rules);
+        let groups = process.alerting.view(wall).groups.into_iter().filter(|group| !group.flushed);
+        let waiting =
+            groups.filter(|group| group.next_flush > wall).map(|group| (group.key, group.next_flush));
+        (rules.flat_map(|rule| rule.alerts).collect(), waiting.collect())
+    }
+
+    /// A reload takes nothing from rules, and no group waits longer or shorter because of it.
+    fn goes_on_waiting(
+        &self,
+        (alerts, groups): (Vec<ActiveAlert>, BTreeMap<Arc<str>, Timestamp>),
+        same: bool,
+        boot: u64,
+    ) -> Result<(), String> {
+        // A process that notices only now that the clock was set moves all times with it.
+        let clock_was_set = self.clock_set_at > 0 && self.clock_set_at + LONGEST_SLEEP > self.now;
+        if self.boot() != Some(boot) || clock_was_set {
+            return Ok(());
+        }
+        let (alerts_now, groups_now) = self.waiting();
+        if alerts != alerts_now {
+            return Err(format!("reload: rules knew {alerts:?}, and now {alerts_now:?}"));
+        }
+        for (key, at) in groups {
+            let moved = match groups_now.get(&key) {
+                Some(now) => *now != at,
+                None => same,
+            };
+            if moved {
+                return Err(format!("reload: {key} waited until {at:?}, and now {:?}", groups_now.get(&key)));
+            }
+        }
+        Ok(())
     }
 
     fn set_clock(&mut self) {
