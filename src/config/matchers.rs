@@ -1,6 +1,6 @@
 //! Matchers of routes and inhibition rules, in the three ways in which they are written.
 
-use alerting::{match_re, parse_matchers};
+use alerting::{MatcherMode, match_re, parse_matchers};
 use model::{MatchOp, Matcher};
 
 use crate::reader::Fields;
@@ -41,9 +41,12 @@ pub(crate) fn read_regex(fields: &Fields<'_>, key: &'static str) -> Vec<Matcher>
     matchers
 }
 
+/// The old ways to write matchers take the names of old, in every mode.
 fn check_name(at: &crate::reader::At<'_>, name: &str) {
-    if !at.cx.options.matcher_mode.is_label_name(name) {
-        at.at_key().error(format!("`{name}` is not a label name"), None);
+    if !MatcherMode::Classic.is_label_name(name) {
+        let hint = at.cx.options.matcher_mode.is_label_name(name);
+        let hint = hint.then(|| "names beyond ASCII letters, digits and `_` go into `matchers`".to_owned());
+        at.at_key().error(format!("`{name}` is not a label name"), hint);
     }
 }
 
