@@ -228,6 +228,14 @@ impl Reference {
         self.silences.iter().find(|(_, silence)| mutes(silence)).map(|(id, _)| id)
     }
 
+    /// Somebody asked for this silence, or for this end of one, and does not know whether it is there.
+    pub fn perhaps(&mut self, id: String, asked: KnownSilence, now: u64) {
+        let (ends, asked) = (asked.ends, KnownSilence { touched: Some(now), ..asked });
+        let silence = self.silences.entry(id).or_insert(asked);
+        silence.ends = silence.ends.max(ends);
+        silence.touched.get_or_insert(now);
+    }
+
     /// Notes who may be muted now. To be called whenever something changes, and often enough besides.
     pub fn look(&mut self, now: u64, wall: u64) {
         for name in Name::all() {

@@ -516,8 +516,7 @@ impl World {
             }
             // It is not known whether it is there.
             (Some(Asked::Silence(id, known)), _) => {
-                let known = KnownSilence { touched: Some(now), ..known };
-                self.reference.silences.entry(id).or_insert(known);
+                self.reference.perhaps(id, known, now);
             }
             (Some(Asked::Expire(id)), Answer::Expired(Ok(()))) => {
                 if let Some(silence) = self.reference.silences.get_mut(&id) {

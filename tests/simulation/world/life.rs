@@ -5,7 +5,7 @@ use alerting::{Event, SilenceId};
 use super::{Asked, LONGEST_SLEEP, Later, MINUTE, START, World};
 use crate::plan::Name;
 use crate::process::Process;
-use crate::reference::{Belief, KnownSilence};
+use crate::reference::Belief;
 use crate::setup::Setup;
 
 /// When the process dies.
@@ -108,11 +108,7 @@ impl World {
             .extend(given.filter(|(_, since)| sound && since + written_in < now).map(|(name, _)| name));
         for (_, asked) in std::mem::take(&mut self.asked) {
             if let Asked::Silence(id, known) = asked {
-                // Whoever asked was not answered: it may be there or not.
-                self.reference
-                    .silences
-                    .entry(id)
-                    .or_insert(KnownSilence { touched: Some(self.now), ..known });
+                self.reference.perhaps(id, known, self.now);
             }
         }
         self.schedule(pause, Later::Start);
