@@ -130,6 +130,11 @@ impl Process {
         committers.into_iter().zip(answers).collect()
     }
 
+    /// Whether nothing of what it knows would be forgotten.
+    pub(crate) fn has_written_all(&self) -> bool {
+        self.waiting.is_empty() && self.unwritten.is_empty() && !self.alerting.sizes().behind
+    }
+
     /// What the journal does when nobody waits for it.
     pub(crate) fn tidy(&mut self) {
         self.journal.tidy();

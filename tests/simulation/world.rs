@@ -107,6 +107,8 @@ pub(crate) struct World {
     unrecorded: BTreeSet<String>,
     /// What the clock said when the server last looked at it, in milliseconds since the start by that clock.
     last_seen: u64,
+    /// When everything that the process knew was last written.
+    all_written_at: u64,
     /// Commits that record that a message was accepted.
     recording: BTreeMap<alerting::CommitId, String>,
     /// When the server last wrote a sample.
@@ -161,6 +163,7 @@ impl World {
             known_to_fire: BTreeSet::new(),
             unrecorded: BTreeSet::new(),
             last_seen: 0,
+            all_written_at: 0,
             recording: BTreeMap::new(),
             alive_until: START,
             wake: None,
@@ -403,6 +406,9 @@ impl World {
                     self.send(group)?;
                 }
             }
+        }
+        if self.process.as_ref().is_some_and(Process::has_written_all) {
+            self.all_written_at = self.now;
         }
         Ok(())
     }

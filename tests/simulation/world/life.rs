@@ -63,7 +63,7 @@ impl World {
         self.wake = None;
         self.summary.crashes += 1;
         let behind = process.alerting.sizes().behind || !process.unwritten.is_empty();
-        let written = process.waiting.is_empty() && death == Death::Between && !behind;
+        let written = process.has_written_all() && death == Death::Between;
         let sound = written && self.disk_works;
         let pause = match self.random.percent(25) {
             true => self.random.between(1000, 15 * MINUTE),
@@ -96,6 +96,8 @@ impl World {
         }
         // What the server learned and did not write down, it does not know any more.
         for belief in self.reference.beliefs.values_mut() {
+            // That it was told may be written, and the alert itself not.
+            belief.known &= written || belief.since < self.all_written_at;
             belief.known &= self.receivers.known.get(&belief.message).is_some_and(|known| known.recorded);
         }
         self.receivers.under_way.clear();
