@@ -351,8 +351,10 @@ pub(crate) fn read_quoted(text: &str) -> Result<(Vec<u8>, usize), (usize, String
             '\n' if quote != b'`' => break,
             '\\' if quote != b'`' => {
                 let (bytes, len) = escape(&text[at + 1..], quote).ok_or_else(|| {
-                    let shown: String = text[at..].chars().take(2).collect();
-                    (at + 2, format!("unknown escape sequence `{shown}`; write `\\\\` for a backslash"))
+                    let shown = text[at..].chars().nth(1).unwrap_or(c);
+                    let number = u32::from(shown);
+                    let message = format!("unknown escape sequence U+{number:04X} '{shown}'");
+                    (at + 2, format!("{message}; write `\\\\` for a backslash"))
                 })?;
                 out.extend(bytes);
                 for _ in 0..len {

@@ -13,6 +13,9 @@ pub(crate) const ULPS_MAX: u64 = 64;
 /// For expressions in which the last places of an inexact function go through another function.
 pub(crate) const RELATIVE_MAX: f64 = 1e-9;
 
+/// What is left of numbers that cancel.
+pub(crate) const NOTHING_MAX: f64 = 1e-15;
+
 /// One answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
@@ -131,10 +134,13 @@ pub(crate) fn difference(ours: &Answer, theirs: &Answer, tolerance: Tolerance) -
     if tolerance.ordered {
         let values = |answer: &Answer| -> Vec<Number> {
             let points = answer.order.iter().filter_map(|labels| answer.series.get(labels));
-            points.flatten().map(|point| point.value.clone()).collect()
+            let unsigned = |value: &Number| match value {
+                Number::Float(value) => Number::Float(value + 0.0),
+                other => other.clone(),
+            };
+            points.flatten().map(|point| unsigned(&point.value)).collect()
         };
         // Which of two zeros comes first is nobody's business.
-        let tolerance = Tolerance { inexact: true, ..tolerance };
         let (ours, theirs) = (values(ours), values(theirs));
         if ours.len() != theirs.len() || !ours.iter().zip(&theirs).all(|(a, b)| same(a, b, tolerance)) {
             return Some(format!("in another order: {ours:?} here, {theirs:?} there"));
@@ -167,7 +173,7 @@ impl Number {
     }
 }
 
-fn same(a: &Number, b: &Number, tolerance: Tolerance) -> bool {
+pub(crate) fn same(a: &Number, b: &Number, tolerance: Tolerance) -> bool {
     match (a, b) {
         (Number::Float(a), Number::Float(b)) => close(*a, *b, tolerance),
         (Number::Text(a), Number::Text(b)) => a == b,
@@ -199,7 +205,7 @@ fn close(a: f64, b: f64, tolerance: Tolerance) -> bool {
         return true;
     }
     let size = a.abs().max(b.abs());
-    tolerance.inexact && (a - b).abs() <= size * RELATIVE_MAX
+    tolerance.inexact && size.is_finite() && (a - b).abs() <= (size * RELATIVE_MAX).max(NOTHING_MAX)
 }
 
 /// How many numbers lie between two; 0 for two that are NaN.

@@ -199,7 +199,10 @@ impl Histogram {
     /// All buckets with observations, ascending.
     pub fn populated_buckets(&self) -> Vec<Bucket> {
         // A negative count, as a difference has it, is shown in every bucket but this one: so do others.
-        let zero = (self.zero_count > 0.0).then(|| self.zero_bucket());
+        self.buckets_with((self.zero_count > 0.0).then(|| self.zero_bucket()))
+    }
+
+    fn buckets_with(&self, zero: Option<Bucket>) -> Vec<Bucket> {
         let negative = self.negative_buckets_bounded().rev();
         negative.chain(zero).chain(self.positive_buckets_bounded()).filter(|b| b.count != 0.0).collect()
     }
@@ -210,7 +213,8 @@ impl fmt::Display for Histogram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [count, sum] = [self.count, self.sum].map(format_float_shortest);
         write!(f, "{{count:{count}, sum:{sum}")?;
-        for bucket in self.populated_buckets() {
+        // As text, the zero bucket is like the others.
+        for bucket in self.buckets_with(Some(self.zero_bucket())) {
             write!(f, ", {bucket}")?;
         }
         f.write_str("}")
@@ -222,10 +226,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_zero_bucket_with_a_negative_count_is_not_shown() {
+    fn a_zero_bucket_with_a_negative_count_is_shown_as_text_alone() {
         let mut difference = Histogram { zero_threshold: 0.5, zero_count: -2.0, ..Histogram::default() };
         difference.set_positive([(1, -3.0)]);
-        assert_eq!(difference.to_string(), "{count:0, sum:0, (1,2]:-3}");
+        assert_eq!(difference.to_string(), "{count:0, sum:0, [-0.5,0.5]:-2, (1,2]:-3}");
+        assert_eq!(difference.populated_buckets().len(), 1);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::group::{Columns, GroupIndex, Keep};
 use super::native::{HistogramSum, Total};
 use super::over_time::mixed_buckets;
 use super::series::{Grid, Ser, Val, describes_metric};
-use super::topk::Members;
+use super::topk::{Members, Spans};
 use super::{Evaluator, elements};
 use crate::ast::{AggregateOp, Expr, Node, Span};
 use crate::{EvalError, Stop};
@@ -38,7 +38,9 @@ impl Evaluator<'_> {
                 }
                 members[place].push(index);
             }
-            return self.chosen(*op, inner.span, &params, input, &members);
+            let spans =
+                Spans { whole: expr.span, param: param.as_ref().map_or(expr.span, |param| param.span) };
+            return self.chosen(*op, spans, &params, input, &members);
         }
         if *op == AggregateOp::Quantile {
             for q in params.iter().filter(|q| !(0.0..=1.0).contains(*q)) {

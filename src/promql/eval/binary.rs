@@ -161,6 +161,7 @@ impl<'a> Evaluator<'a> {
             _ => !filled,
         };
         let side_name = if swapped { "left" } else { "right" };
+        let fail = |group: &MatchGroup, pair: [&Ser; 2]| duplicates(operation.span, side_name, group, pair);
         let groups = match_groups(&many, &one, matching);
         let mut job = Job {
             operation,
@@ -171,22 +172,20 @@ impl<'a> Evaluator<'a> {
             found: vec![false; grid.len],
             answered: vec![false; grid.len],
         };
-        for group in &groups {
+        let mut groups = groups.iter();
+        while let Some(group) = groups.next() {
             self.options.stop.check()?;
-            for &index in &group.one {
-                for (step, value) in one[index].values() {
-                    if skip(step) {
-                        continue;
-                    }
-                    if let Some((other, _)) = &job.slots[step] {
-                        let pair = [&one[index], &one[*other]];
-                        return Err(duplicates(operation.span, side_name, group, pair));
-                    }
-                    job.slots[step] = Some((index, value));
-                }
-            }
+            fill_slots(&mut job.slots, group, &one, &skip, &fail)?;
             for &index in &group.many {
-                self.walk_many(&mut job, group, &many[index], &one, fill_one, &skip)?;
+                let walked = self.walk_many(&mut job, group, &many[index], &one, fill_one, &skip);
+                if let Err(error) = walked {
+                    // Two on the side of one are told first, wherever they are.
+                    for group in groups {
+                        job.slots.fill(None);
+                        fill_slots(&mut job.slots, group, &one, &skip, &fail)?;
+                    }
+                    return Err(error);
+                }
             }
             if let Some(fill) = fill_many {
                 self.fill_many(&mut job, &group.key, &one, fill);
@@ -422,6 +421,28 @@ fn presence_of<'s>(series: impl Iterator<Item = &'s Ser>, grid: Grid) -> Vec<boo
         one.histograms.iter().for_each(|(step, _)| present[*step as usize] = true);
     }
     present
+}
+
+/// Puts the values of the side of one where they belong; two at a step are an error.
+fn fill_slots(
+    slots: &mut [Option<(usize, Val)>],
+    group: &MatchGroup,
+    one: &[Ser],
+    skip: &impl Fn(usize) -> bool,
+    fail: &impl Fn(&MatchGroup, [&Ser; 2]) -> EvalError,
+) -> Result<(), EvalError> {
+    for &index in &group.one {
+        for (step, value) in one[index].values() {
+            if skip(step) {
+                continue;
+            }
+            if let Some((other, _)) = &slots[step] {
+                return Err(fail(group, [&one[index], &one[*other]]));
+            }
+            slots[step] = Some((index, value));
+        }
+    }
+    Ok(())
 }
 
 fn duplicates(span: Span, side: &str, group: &MatchGroup, pair: [&Ser; 2]) -> EvalError {

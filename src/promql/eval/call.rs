@@ -64,15 +64,18 @@ impl<'a> Evaluator<'a> {
             F::Info => self.info(args, span, grid)?,
             F::HistogramQuantile => {
                 let q = self.scalar(&args[0], grid)?;
-                self.warn_of_quantiles(&q, args[0].span);
+                self.warn_of_quantiles(&q, place_of(&args[0]));
                 let input = self.vector(&args[1], grid)?;
-                self.histogram_quantile(&q, input, args[1].span, None, grid)?
+                // Of native histograms the notes name the first argument, whatever it is.
+                let spans = [place_of(&args[1]), place_of(&args[0])];
+                self.histogram_quantile(&q, input, spans, None, grid)?
             }
             F::HistogramQuantiles => self.histogram_quantiles(args, grid)?,
             F::HistogramFraction => {
                 let (lower, upper) = (self.scalar(&args[0], grid)?, self.scalar(&args[1], grid)?);
                 let input = self.vector(&args[2], grid)?;
-                self.histogram_fraction(&lower, &upper, input, args[2].span)?
+                let spans = [place_of(&args[2]), place_of(&args[0])];
+                self.histogram_fraction(&lower, &upper, input, spans)?
             }
             // What is left are parts of a date without an argument; all others are streams.
             id => {
@@ -200,28 +203,33 @@ impl<'a> Evaluator<'a> {
         let mut quantiles = Vec::new();
         for arg in &args[2..] {
             let q = self.scalar(arg, grid)?;
-            self.warn_of_quantiles(&q, arg.span);
+            self.warn_of_quantiles(&q, place_of(arg));
             quantiles.push(q);
         }
         let input = self.vector(&args[0], grid)?;
         let mut out = Vec::new();
         for q in quantiles {
-            out.extend(self.histogram_quantile(&q, input.clone(), args[0].span, Some(&label), grid)?);
+            let spans = [place_of(&args[0]); 2];
+            out.extend(self.histogram_quantile(&q, input.clone(), spans, Some(&label), grid)?);
         }
         merged(out)
     }
 
-    /// Quantiles of classic and native histograms. With a label, it holds the quantile.
+    /// Quantiles of classic and native histograms. With a label, it holds the quantile. `span` is where notes point, and
+    /// where those of native histograms do.
     fn histogram_quantile(
         &mut self,
         quantiles: &[f64],
         input: Vec<Ser>,
-        span: Span,
+        [span, native_span]: [Span; 2],
         label: Option<&str>,
         grid: Grid,
     ) -> Result<Vec<Ser>, EvalError> {
         let mut results = Labelled::default();
         let classic = self.classic_groups(&input, span);
+        // Names that are dropped at once are gone before anything is said.
+        let delayed = self.options.delayed_name_removal;
+        let about = |name: &str| about(if delayed { name } else { "" });
         classic.each(&input, |group, step, buckets| {
             self.options.stop.check()?;
             let q = quantiles[step as usize];
@@ -251,7 +259,8 @@ impl<'a> Evaluator<'a> {
                     } else {
                         "input to histogram_quantile has NaN observations, result is skewed higher"
                     };
-                    self.notes.info(span, format_args!("{what}{}", about(series.labels.metric_name())));
+                    let about = about(series.labels.metric_name());
+                    self.notes.info(native_span, format_args!("{what}{about}"));
                 }
                 let label = label.map(|label| (label, q));
                 results.push(&series.labels, label, series.drop_name, *step, found.value);
@@ -266,10 +275,13 @@ impl<'a> Evaluator<'a> {
         lower: &[f64],
         upper: &[f64],
         input: Vec<Ser>,
-        span: Span,
+        [span, native_span]: [Span; 2],
     ) -> Result<Vec<Ser>, EvalError> {
         let mut results = Labelled::default();
         let classic = self.classic_groups(&input, span);
+        // Names that are dropped at once are gone before anything is said.
+        let delayed = self.options.delayed_name_removal;
+        let about = |name: &str| about(if delayed { name } else { "" });
         classic.each(&input, |group, step, buckets| {
             self.options.stop.check()?;
             let value = classic::fraction(lower[step as usize], upper[step as usize], buckets);
@@ -282,7 +294,8 @@ impl<'a> Evaluator<'a> {
                 let found = native::fraction(lower[*step as usize], upper[*step as usize], histogram);
                 if found.nan_observed {
                     let what = "input to histogram_fraction has NaN observations, which are excluded from all fractions";
-                    self.notes.info(span, format_args!("{what}{}", about(series.labels.metric_name())));
+                    let about = about(series.labels.metric_name());
+                    self.notes.info(native_span, format_args!("{what}{about}"));
                 }
                 results.push(&series.labels, None, series.drop_name, *step, found.value);
             }
@@ -338,18 +351,29 @@ fn with_point(value: f64) -> String {
     if value.is_finite() && !text.contains(['.', 'e']) { format!("{text}.0") } else { text }
 }
 
+/// Where notes about an argument point: inside of its parentheses.
+pub(super) fn place_of(arg: &Expr) -> Span {
+    arg.without_parens().span
+}
+
 pub(super) fn about(metric: &str) -> String {
     if metric.is_empty() { String::new() } else { format!(" for metric name {}", quote(metric.as_bytes())) }
 }
 
-/// The smaller of two; NaN if one is.
+/// The smaller of two; NaN if one is, but for the smallest of all.
 fn smaller(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+    if a == f64::NEG_INFINITY || b == f64::NEG_INFINITY {
+        f64::NEG_INFINITY
+    } else if a.is_nan() || b.is_nan() {
+        f64::NAN
+    } else {
+        a.min(b)
+    }
 }
 
-/// The larger of two; NaN if one is.
+/// The larger of two; NaN if one is, but for the largest of all.
 fn larger(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+    -smaller(-a, -b)
 }
 
 /// At each step the number of the one series that has one, else NaN.
@@ -468,6 +492,11 @@ fn of_float(id: F, value: f64) -> f64 {
         F::Asin => value.asin(),
         F::Acos => value.acos(),
         F::Atan => value.atan(),
+        // Infinite where half of the exponential is, as everywhere in the field, though the number might still be held.
+        F::Sinh | F::Cosh if value.abs() > 21.0 => {
+            let half = value.abs().exp() * 0.5;
+            if id == F::Sinh { half.copysign(value) } else { half }
+        }
         F::Sinh => value.sinh(),
         F::Cosh => value.cosh(),
         F::Tanh => value.tanh(),

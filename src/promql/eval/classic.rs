@@ -72,7 +72,8 @@ pub(super) fn quantile(q: f64, buckets: &mut Vec<ClassicBucket>) -> ClassicQuant
 
 /// Which part of all observations lies between `lower` and `upper`.
 pub(super) fn fraction(lower: f64, upper: f64, buckets: &mut Vec<ClassicBucket>) -> f64 {
-    if prepare(buckets).is_none() {
+    // Counts that fall are left as they are: so do others.
+    if !complete(buckets) {
         return f64::NAN;
     }
     let observations = buckets[buckets.len() - 1].count;
@@ -114,11 +115,11 @@ fn rank_of(value: f64, buckets: &[ClassicBucket]) -> f64 {
     before
 }
 
-/// Sorts, joins equal bounds and makes counts grow. `None` without a bucket for everything.
-fn prepare(buckets: &mut Vec<ClassicBucket>) -> Option<Option<Repair>> {
+/// Sorts and joins equal bounds. `false` without a bucket for everything.
+fn complete(buckets: &mut Vec<ClassicBucket>) -> bool {
     buckets.sort_by(|a, b| a.upper.total_cmp(&b.upper));
     if buckets.last().is_none_or(|b| b.upper != f64::INFINITY) {
-        return None;
+        return false;
     }
     buckets.dedup_by(|next, kept| {
         let same = next.upper == kept.upper;
@@ -127,6 +128,14 @@ fn prepare(buckets: &mut Vec<ClassicBucket>) -> Option<Option<Repair>> {
         }
         same
     });
+    true
+}
+
+/// Makes counts grow besides. `None` without a bucket for everything.
+fn prepare(buckets: &mut Vec<ClassicBucket>) -> Option<Option<Repair>> {
+    if !complete(buckets) {
+        return None;
+    }
     let mut repair: Option<Repair> = None;
     let mut previous = f64::NEG_INFINITY;
     for bucket in buckets {
@@ -191,5 +200,7 @@ mod tests {
         assert_eq!(fraction(0.0, 1.0, &mut buckets(&some)), 0.25);
         assert_eq!(fraction(0.5, 1.5, &mut buckets(&some)), 0.25);
         assert_eq!(fraction(0.0, f64::INFINITY, &mut buckets(&some)), 1.0);
+        let falling = [(1.0, 4.0), (2.0, 2.0), (f64::INFINITY, 8.0)];
+        assert_eq!(fraction(1.0, 2.0, &mut buckets(&falling)), -0.25);
     }
 }

@@ -288,14 +288,8 @@ pub(super) fn variance(histogram: &Histogram) -> f64 {
     let mut sum = Kahan::default();
     for bucket in histogram.populated_buckets() {
         let middle = if histogram.uses_custom_buckets() {
-            // The outermost buckets have no middle; what is known of them is their bound.
-            if bucket.upper == f64::INFINITY {
-                bucket.lower
-            } else if bucket.lower == f64::NEG_INFINITY {
-                if bucket.upper > 0.0 { bucket.upper / 2.0 } else { bucket.upper }
-            } else {
-                f64::midpoint(bucket.lower, bucket.upper)
-            }
+            // The outermost buckets have no middle: observations there may lie anywhere.
+            f64::midpoint(bucket.lower, bucket.upper)
         } else if bucket.lower <= 0.0 && bucket.upper >= 0.0 {
             0.0
         } else {

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use model::{FloatSample, Labels, Samples};
 
 use super::Evaluator;
+use super::call::place_of;
 use super::elements;
 use super::kahan::{Kahan, Mean};
 use super::native::{HistogramSum, Total};
@@ -94,14 +95,20 @@ impl<'a> Evaluator<'a> {
             }
         }
         let Some(range) = range else { return Err(EvalError::at(span, "expected a range vector")) };
-        self.check_scalars(function.id, args, &scalars)?;
+        let no_quantiles = function.id == FunctionId::QuantileOverTime
+            && scalars[0].iter().any(|q| !(0.0..=1.0).contains(q));
         let input = self.range_input(range, grid)?;
         check_edges(function, input.edges, range.span)?;
         let keeps_name = matches!(function.id, FunctionId::LastOverTime | FunctionId::FirstOverTime);
         let counter = matches!(function.id, FunctionId::Rate | FunctionId::Increase);
         let job = Job {
             id: function.id,
-            span: range.span,
+            // With a quantile, all notes name that.
+            span: if function.id == FunctionId::QuantileOverTime {
+                place_of(&args[0])
+            } else {
+                place_of(range)
+            },
             edges: input.edges,
             time: input.time,
             scalars: &scalars,
@@ -114,13 +121,19 @@ impl<'a> Evaluator<'a> {
             result.renew(labels);
             result.drop_name = drop_name;
             let widest = evaluator.apply(&job, samples, &mut result)?;
+            if function.id == FunctionId::DoubleExponentialSmoothing && widest > 0 {
+                check_factors(args, &scalars)?;
+            }
             evaluator.charge(widest)?;
             evaluator.release(widest);
             if result.is_empty() {
                 return Ok(());
             }
+            if no_quantiles {
+                evaluator.note_quantiles(&result, &scalars[0], place_of(&args[0]));
+            }
             if counter && !result.floats.is_empty() && noted.metric_name() != labels.metric_name() {
-                evaluator.note_if_no_counter(labels, range.span);
+                evaluator.note_if_no_counter(labels, place_of(range));
                 if !labels.iter().any(|(name, _)| name == "__type__") {
                     noted.clone_from(labels);
                 }
@@ -190,31 +203,12 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn check_scalars(
-        &mut self,
-        id: FunctionId,
-        args: &[Expr],
-        scalars: &[Vec<f64>],
-    ) -> Result<(), EvalError> {
-        match id {
-            FunctionId::QuantileOverTime => {
-                for q in scalars[0].iter().filter(|q| !(0.0..=1.0).contains(*q)) {
-                    self.notes.warn(args[0].span, elements::quantile_range(*q));
-                }
-            }
-            FunctionId::DoubleExponentialSmoothing => {
-                for (at, name) in [(0, "smoothing"), (1, "trend")] {
-                    if let Some(factor) = scalars[at].iter().find(|f| !(**f > 0.0 && **f < 1.0)) {
-                        let short = &name[..1];
-                        let message =
-                            format!("invalid {name} factor. Expected: 0 < {short}f < 1, got: {factor:.6}");
-                        return Err(EvalError::at(args[at + 1].span, message));
-                    }
-                }
-            }
-            _ => {}
+    /// Quantiles that are none, where there was something to take them of.
+    fn note_quantiles(&mut self, result: &Ser, quantiles: &[f64], span: Span) {
+        let used = result.floats.iter().filter_map(|(step, _)| quantiles.get(*step as usize));
+        for q in used.filter(|q| !(0.0..=1.0).contains(*q)) {
+            self.notes.warn(span, elements::quantile_range(*q));
         }
-        Ok(())
     }
 
     pub(super) fn absent_over_time(&mut self, range: &Expr, grid: Grid) -> Result<Vec<Ser>, EvalError> {
@@ -233,6 +227,18 @@ impl<'a> Evaluator<'a> {
         })?;
         Ok(absent_series(Self::absent_labels(range), &present))
     }
+}
+
+/// A factor that is none is an error if there is anything to smooth.
+fn check_factors(args: &[Expr], scalars: &[Vec<f64>]) -> Result<(), EvalError> {
+    for (at, name) in [(0, "smoothing"), (1, "trend")] {
+        if let Some(factor) = scalars[at].iter().find(|f| **f <= 0.0 || **f >= 1.0) {
+            let short = &name[..1];
+            let message = format!("invalid {name} factor. Expected: 0 < {short}f < 1, got: {factor:.6}");
+            return Err(EvalError::at(args[at + 1].span, message));
+        }
+    }
+    Ok(())
 }
 
 /// What is done with every series of a range vector.

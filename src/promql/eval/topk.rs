@@ -10,12 +10,19 @@ use crate::ast::{AggregateOp, Span};
 /// The members of one group, by index into the input.
 pub(super) type Members = Vec<usize>;
 
+/// Where such an aggregation stands, and where its parameter.
+#[derive(Clone, Copy)]
+pub(super) struct Spans {
+    pub(super) whole: Span,
+    pub(super) param: Span,
+}
+
 impl Evaluator<'_> {
     /// The chosen values of each series, in the order in which an instant query shows them.
     pub(super) fn chosen(
         &mut self,
         op: AggregateOp,
-        span: Span,
+        spans: Spans,
         params: &[f64],
         input: Vec<Ser>,
         groups: &[Members],
@@ -25,7 +32,7 @@ impl Evaluator<'_> {
         let mut cursors: Vec<(usize, usize)> = vec![(0, 0); input.len()];
         for (step, param) in params.iter().enumerate() {
             self.options.stop.check()?;
-            let limit = self.limit(op, span, *param)?;
+            let limit = self.limit(op, spans.param, *param)?;
             for members in groups {
                 let mut present: Vec<(usize, Option<f64>)> = Vec::new();
                 for &member in members {
@@ -38,7 +45,7 @@ impl Evaluator<'_> {
                 }
                 let kept = match limit {
                     Limit::None => Vec::new(),
-                    Limit::Count(k) => self.best(op, span, present.clone(), k),
+                    Limit::Count(k) => self.best(op, spans.whole, present.clone(), k),
                     Limit::Ratio(ratio) => {
                         present.iter().map(|(m, _)| *m).filter(|m| in_ratio(&input[*m], ratio)).collect()
                     }
