@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ports::{Change, CoordError};
+use ports::{Change, Condition, CoordError};
 
 use crate::simulated::{Fault, SimDisk};
-use crate::{Batch, LocalCoord, LocalCoordOptions, Log, LogOptions, Replay};
+use crate::{Batch, Commit, LocalCoord, LocalCoordOptions, Log, LogOptions, Replay, StateLog};
 
 const DIR: &str = "wal";
 
@@ -253,8 +253,8 @@ fn run_state(coord: &LocalCoord) -> (std::collections::BTreeMap<String, String>,
         let key = format!("key{}", n % 7);
         let value = (n % 5 != 0).then(|| format!("value{n}"));
         let changes = [change(&key, value.as_deref()), change("last", Some(&n.to_string()))];
-        match coord.commit_blocking(&changes) {
-            Ok(()) => {
+        match coord.commit_blocking(&[], &changes) {
+            Ok(_) => {
                 unknown.clear();
                 for change in changes {
                     let key = String::from_utf8(change.key).unwrap();
@@ -315,7 +315,7 @@ fn commits_share_an_fsync() {
     let threads: Vec<_> = (0..64)
         .map(|n| {
             let coord = Arc::clone(&coord);
-            std::thread::spawn(move || coord.commit_blocking(&[change(&format!("{n:02}"), Some("x"))]))
+            std::thread::spawn(move || coord.commit_blocking(&[], &[change(&format!("{n:02}"), Some("x"))]))
         })
         .collect();
     for thread in threads {
@@ -331,7 +331,7 @@ async fn commits_can_be_awaited() {
     let coord = open_state(&disk).unwrap();
     let first = [change("a", Some("1"))];
     let second = [change("a", Some("2")), change("b", Some("3"))];
-    let (one, two) = (ports::Coord::commit(&coord, &first), ports::Coord::commit(&coord, &second));
+    let (one, two) = (ports::Coord::commit(&coord, &[], &first), ports::Coord::commit(&coord, &[], &second));
     two.await.unwrap();
     one.await.unwrap();
     assert_eq!(state(&coord), [("a".into(), "2".into()), ("b".into(), "3".into())]);
@@ -340,14 +340,61 @@ async fn commits_can_be_awaited() {
 }
 
 #[test]
+fn a_commit_happens_only_if_what_it_is_tied_to_holds() {
+    let disk = SimDisk::new(6);
+    let coord = open_state(&disk).unwrap();
+    let tied = |key: &str, revision| [Condition { key: key.into(), revision }];
+    let first = coord.commit_blocking(&[], &[change("own", Some("me"))]).unwrap();
+    let second = coord.commit_blocking(&tied("own", first), &[change("log", Some("1"))]).unwrap();
+    assert!(second > first);
+    for (key, revision, why) in [
+        ("own", second, "another commit changed it"),
+        ("log", first, "it was changed since"),
+        ("nothing", first, "there is no such key"),
+    ] {
+        let refused = coord.commit_blocking(&tied(key, revision), &[change("log", Some("2"))]);
+        assert_eq!(refused, Err(CoordError::Conflict), "{why}");
+    }
+    coord.commit_blocking(&[], &[change("own", None)]).unwrap();
+    let refused = coord.commit_blocking(&tied("own", first), &[change("log", Some("3"))]);
+    assert_eq!(refused, Err(CoordError::Conflict), "it is gone");
+    assert_eq!(state(&coord), [("log".into(), "1".into())]);
+    // After a restart nothing is as it was: who wants to go on takes over anew.
+    drop(coord);
+    let coord = open_state(&disk).unwrap();
+    let refused = coord.commit_blocking(&tied("log", second), &[change("log", Some("4"))]);
+    assert_eq!(refused, Err(CoordError::Conflict));
+}
+
+#[test]
+fn of_commits_that_share_an_fsync_later_ones_see_earlier_ones() {
+    let disk = SimDisk::new(6);
+    let options = LocalCoordOptions { snapshot_bytes: 200, reserve_bytes: 0 };
+    let (mut log, _) = StateLog::open(disk.disk(), Path::new("state"), options).unwrap();
+    let own = |who| Commit::of(vec![change("own", Some(who))]);
+    let first = log.commit(vec![own("a")])[0].clone().unwrap();
+    let tied = || Commit {
+        only_if: vec![Condition { key: "own".into(), revision: first }],
+        changes: vec![change("log", Some("a"))],
+    };
+    disk.set_capacity(Some(disk.used()));
+    let answers = log.commit(vec![own("b"), tied()]);
+    assert!(answers.iter().all(|answer| matches!(answer, Err(CoordError::Failed(_)))), "{answers:?}");
+    disk.set_capacity(None);
+    let answers = log.commit(vec![tied(), own("b"), tied()]);
+    assert!(answers[0].is_ok() && answers[1].is_ok(), "{answers:?}");
+    assert_eq!(answers[2], Err(CoordError::Conflict));
+}
+
+#[test]
 fn the_reserve_lets_state_be_written_on_a_full_disk() {
     let disk = SimDisk::new(8);
     let options = LocalCoordOptions { snapshot_bytes: 1 << 20, reserve_bytes: 2 << 20 };
     let (coord, _) = LocalCoord::open(disk.disk(), Path::new("state"), options).unwrap();
-    coord.commit_blocking(&[change("a", Some("1"))]).unwrap();
+    coord.commit_blocking(&[], &[change("a", Some("1"))]).unwrap();
     assert!(disk.used() > 2 << 20);
     disk.set_capacity(Some(disk.used()));
-    coord.commit_blocking(&[change("silence", Some("yes"))]).unwrap();
+    coord.commit_blocking(&[], &[change("silence", Some("yes"))]).unwrap();
     assert!(disk.used() < 1 << 20);
 }
 

@@ -35,7 +35,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use data_dir::{DataDir, DataDirError, Shutdown};
-pub use local_coord::{LocalCoord, LocalCoordOptions, StateLog};
+pub use local_coord::{Commit, LocalCoord, LocalCoordOptions, StateLog};
 pub use log::{Appended, Log, LogOptions};
 pub use names::DAMAGED_DIR;
 pub use real_disk::RealDisk;

@@ -12,14 +12,14 @@
 //! Keys and values are a length (LEB128) and bytes. Start at [`LocalCoord::open`]; at [`StateLog`] for the same without
 //! a thread.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use ports::{BoxFuture, Change, Coord, CoordError, Disk};
+use ports::{BoxFuture, Change, Condition, Coord, CoordError, Disk, Revision};
 use tokio::sync::oneshot;
 
 use crate::names::RESERVE_FILE;
@@ -51,19 +51,44 @@ impl Default for LocalCoordOptions {
     }
 }
 
-type State = BTreeMap<Vec<u8>, Vec<u8>>;
+type State = BTreeMap<Vec<u8>, Entry>;
+
+/// A value, and the commit that it comes from; what was there at the start comes from none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Entry {
+    value: Vec<u8>,
+    revision: Revision,
+}
+
+/// Changes that are made if what they are tied to still holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Commit {
+    /// What must hold.
+    pub only_if: Vec<Condition>,
+    /// All of them, or none.
+    pub changes: Vec<Change>,
+}
+
+impl Commit {
+    /// Without conditions.
+    pub fn of(changes: Vec<Change>) -> Self {
+        Commit { only_if: Vec::new(), changes }
+    }
+}
+
+type Outcome = Result<Revision, CoordError>;
 
 /// State of one process, durable.
 pub struct LocalCoord {
     state: Arc<Mutex<State>>,
     /// `None` when it is being dropped.
-    commits: Option<SyncSender<Commit>>,
+    commits: Option<SyncSender<Waiting>>,
     committer: Option<JoinHandle<()>>,
 }
 
-struct Commit {
-    changes: Vec<Change>,
-    reply: oneshot::Sender<Result<(), CoordError>>,
+struct Waiting {
+    commit: Commit,
+    reply: oneshot::Sender<Outcome>,
 }
 
 impl LocalCoord {
@@ -84,16 +109,14 @@ impl LocalCoord {
     }
 
     /// [`Coord::commit`] for code that may block.
-    pub fn commit_blocking(&self, changes: &[Change]) -> Result<(), CoordError> {
-        if changes.is_empty() {
-            return Ok(());
-        }
-        self.enqueue(changes).and_then(|answer| answer.blocking_recv().unwrap_or_else(|_| Err(gone())))
+    pub fn commit_blocking(&self, only_if: &[Condition], changes: &[Change]) -> Outcome {
+        self.enqueue(only_if, changes)
+            .and_then(|answer| answer.blocking_recv().unwrap_or_else(|_| Err(gone())))
     }
 
     /// The value of one key.
     pub fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.state().get(key).cloned()
+        self.state().get(key).map(|entry| entry.value.clone())
     }
 
     /// The committed keys that start with `prefix`, and their values, in order.
@@ -101,16 +124,20 @@ impl LocalCoord {
         let state = self.state();
         let from_prefix = state.range(prefix.to_vec()..);
         let entries = from_prefix.take_while(|(key, _)| key.starts_with(prefix));
-        entries.map(|(key, value)| (key.clone(), value.clone())).collect()
+        entries.map(|(key, entry)| (key.clone(), entry.value.clone())).collect()
     }
 
-    fn enqueue(&self, changes: &[Change]) -> Result<oneshot::Receiver<Result<(), CoordError>>, CoordError> {
+    fn enqueue(
+        &self,
+        only_if: &[Condition],
+        changes: &[Change],
+    ) -> Result<oneshot::Receiver<Outcome>, CoordError> {
         let (reply, answer) = oneshot::channel();
-        let commit = Commit { changes: changes.to_vec(), reply };
+        let commit = Commit { only_if: only_if.to_vec(), changes: changes.to_vec() };
         // A full queue blocks the caller for as long as the disk needs for 256 commits: state is small and rare, and
         // a disk that slow stops alerting anyway.
         match &self.commits {
-            Some(commits) => commits.send(commit).map_err(|_| gone())?,
+            Some(commits) => commits.send(Waiting { commit, reply }).map_err(|_| gone())?,
             None => return Err(gone()),
         }
         Ok(answer)
@@ -126,12 +153,9 @@ fn gone() -> CoordError {
 }
 
 impl Coord for LocalCoord {
-    fn commit<'a>(&'a self, changes: &'a [Change]) -> BoxFuture<'a, Result<(), CoordError>> {
-        if changes.is_empty() {
-            return Box::pin(std::future::ready(Ok(())));
-        }
+    fn commit<'a>(&'a self, only_if: &'a [Condition], changes: &'a [Change]) -> BoxFuture<'a, Outcome> {
         // Handed over now, not when first polled: two commits reach the disk in the order in which they were asked for.
-        let answer = self.enqueue(changes);
+        let answer = self.enqueue(only_if, changes);
         Box::pin(async move { answer?.await.unwrap_or_else(|_| Err(gone())) })
     }
 
@@ -152,12 +176,12 @@ impl Drop for LocalCoord {
 }
 
 /// The thread that writes.
-fn commit_all(mut log: StateLog, queue: &Receiver<Commit>) {
+fn commit_all(mut log: StateLog, queue: &Receiver<Waiting>) {
     while let Ok(first) = queue.recv() {
-        let group: Vec<Commit> = std::iter::once(first).chain(queue.try_iter()).take(GROUP_MAX).collect();
-        let (changes, replies): (Vec<_>, Vec<_>) =
-            group.into_iter().map(|commit| (commit.changes, commit.reply)).unzip();
-        for (reply, result) in replies.into_iter().zip(log.commit(changes)) {
+        let group = std::iter::once(first).chain(queue.try_iter()).take(GROUP_MAX);
+        let (commits, replies): (Vec<_>, Vec<_>) =
+            group.map(|waiting| (waiting.commit, waiting.reply)).unzip();
+        for (reply, result) in replies.into_iter().zip(log.commit(commits)) {
             answer(reply, result);
         }
         log.tidy();
@@ -174,6 +198,8 @@ pub struct StateLog {
     logged_bytes: u64,
     /// Bytes of all keys and values.
     state_bytes: u64,
+    /// Of the last commit.
+    revision: Revision,
 }
 
 impl StateLog {
@@ -189,52 +215,95 @@ impl StateLog {
         })?;
         let reserve = Reserve { disk, path: dir.join(RESERVE_FILE), bytes: options.reserve_bytes };
         reserve.take();
-        let state_bytes = state.iter().map(|(key, value)| entry_bytes(key, value)).sum();
+        let state_bytes = state.iter().map(|(key, entry)| entry_bytes(key, &entry.value)).sum();
         let (state, logged_bytes) = (Arc::new(Mutex::new(state)), log.bytes());
-        Ok((StateLog { log, state, options, reserve, logged_bytes, state_bytes }, replay))
+        let revision = Revision::default();
+        Ok((StateLog { log, state, options, reserve, logged_bytes, state_bytes, revision }, replay))
     }
 
     /// Everything that is committed, in the order of keys.
     pub fn entries(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+        state.iter().map(|(key, entry)| (key.clone(), entry.value.clone())).collect()
     }
 
-    /// Makes these commits durable, each of them all or none, with one fsync. The answers are in their order.
-    pub fn commit(&mut self, commits: Vec<Vec<Change>>) -> Vec<Result<(), CoordError>> {
+    /// Makes these commits durable, each of them all or none, with one fsync. The answers are in their order. A condition
+    /// sees the commits that stand before its own.
+    pub fn commit(&mut self, commits: Vec<Commit>) -> Vec<Outcome> {
         let mut batch = Batch::new();
-        let mut answers = Vec::with_capacity(commits.len());
-        for changes in &commits {
-            answers.push(match changes_bytes(changes) > RECORD_BYTES_MAX {
-                true => Err(CoordError::Failed("the change is larger than 256 MiB".to_owned())),
-                false => Ok(()),
-            });
-            if answers.last().is_some_and(Result::is_ok) {
+        let mut answers: Vec<Outcome> = Vec::with_capacity(commits.len());
+        // What the commits before did to a key; `None` if it is gone.
+        let mut staged: HashMap<&[u8], Option<Revision>> = HashMap::new();
+        for Commit { only_if, changes } in &commits {
+            let last = |key: &[u8]| match staged.get(key) {
+                Some(last) => *last,
+                None => self.revision_of(key),
+            };
+            answers.push(
+                if only_if.iter().any(|condition| last(&condition.key) != Some(condition.revision)) {
+                    Err(CoordError::Conflict)
+                } else if changes_bytes(changes) > RECORD_BYTES_MAX {
+                    Err(CoordError::Failed("the change is larger than 256 MiB".to_owned()))
+                } else {
+                    self.revision = Revision(self.revision.0 + 1);
+                    Ok(self.revision)
+                },
+            );
+            if answers.last().is_some_and(Result::is_ok) && !changes.is_empty() {
                 batch.push_with(KIND_CHANGES, |bytes| encode_changes(changes, bytes));
+                let revision = self.revision;
+                staged.extend(
+                    changes.iter().map(|change| (&change.key[..], change.value.as_ref().map(|_| revision))),
+                );
             }
         }
+        if batch.is_empty() {
+            return answers;
+        }
+        drop(staged);
         let result = self.write(&batch).or_else(|error| match error {
             // Nothing is in the log, and giving up the reserve may make room.
             CoordError::Failed(_) if self.reserve.release() => self.write(&batch),
             error => Err(error),
         });
+        if let Err(error) = &result {
+            // What stood in the way of these was not written either.
+            for (commit, answer) in commits.iter().zip(&mut answers) {
+                let holds =
+                    |condition: &Condition| self.revision_of(&condition.key) == Some(condition.revision);
+                if *answer == Err(CoordError::Conflict) && commit.only_if.iter().all(holds) {
+                    *answer = Err(error.clone());
+                }
+            }
+        }
         if result.is_ok() {
             self.logged_bytes += batch.len() as u64;
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let accepted = commits.into_iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
-            for change in accepted.flat_map(|(changes, _)| changes) {
-                let key_bytes = change.key.len();
-                let before = match change.value {
-                    Some(value) => {
-                        self.state_bytes += entry_bytes(&change.key, &value);
-                        state.insert(change.key, value)
-                    }
-                    None => state.remove(&change.key),
-                };
-                self.state_bytes -= before.map_or(0, |value| (key_bytes + value.len()) as u64);
+            for (commit, answer) in commits.into_iter().zip(&answers) {
+                let Ok(revision) = *answer else { continue };
+                for change in commit.changes {
+                    let key_bytes = change.key.len();
+                    let before = match change.value {
+                        Some(value) => {
+                            self.state_bytes += entry_bytes(&change.key, &value);
+                            state.insert(change.key, Entry { value, revision })
+                        }
+                        None => state.remove(&change.key),
+                    };
+                    self.state_bytes -= before.map_or(0, |entry| (key_bytes + entry.value.len()) as u64);
+                }
             }
         }
-        answers.into_iter().map(|answer| answer.and_then(|()| result.clone())).collect()
+        let answer = |answer: Outcome| match (&result, answer) {
+            (Err(error), Ok(_)) => Err(error.clone()),
+            (_, answer) => answer,
+        };
+        answers.into_iter().map(answer).collect()
+    }
+
+    fn revision_of(&self, key: &[u8]) -> Option<Revision> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.get(key).map(|entry| entry.revision)
     }
 
     fn write(&self, batch: &Batch) -> Result<(), CoordError> {
@@ -257,7 +326,7 @@ impl StateLog {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let entries: Vec<Vec<u8>> = state
             .iter()
-            .map(|(key, value)| {
+            .map(|(key, Entry { value, .. })| {
                 let mut bytes = Vec::with_capacity(key.len() + value.len() + 8);
                 put_bytes(&mut bytes, key);
                 put_bytes(&mut bytes, value);
@@ -274,7 +343,7 @@ impl StateLog {
 }
 
 /// Whoever asked may have stopped waiting; the change is committed all the same.
-fn answer(reply: oneshot::Sender<Result<(), CoordError>>, result: Result<(), CoordError>) {
+fn answer(reply: oneshot::Sender<Outcome>, result: Outcome) {
     let _ = reply.send(result);
 }
 
@@ -365,7 +434,7 @@ fn restore(state: &mut State, record: Record<'_>) {
     match record.kind {
         KIND_ENTRY => {
             if let (Some(key), Some(value)) = (take_bytes(&mut body), take_bytes(&mut body)) {
-                state.insert(key, value);
+                state.insert(key, Entry { value, ..Entry::default() });
             }
         }
         KIND_CHANGES => {
@@ -374,7 +443,7 @@ fn restore(state: &mut State, record: Record<'_>) {
                 let Some(key) = take_bytes(&mut body) else { return };
                 match *op {
                     OP_PUT => match take_bytes(&mut body) {
-                        Some(value) => drop(state.insert(key, value)),
+                        Some(value) => drop(state.insert(key, Entry { value, ..Entry::default() })),
                         None => return,
                     },
                     OP_REMOVE => drop(state.remove(&key)),

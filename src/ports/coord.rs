@@ -11,10 +11,28 @@ pub struct Change {
     pub value: Option<Vec<u8>>,
 }
 
+/// A point in the history of the state. Every commit has a later one than those before it; they start anew with each process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Revision(pub u64);
+
+/// What must hold for a commit to happen: the key is there, and was changed last by the commit with this revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// Which key.
+    pub key: Vec<u8>,
+    /// What [`Coord::commit`] returned for its last change.
+    pub revision: Revision,
+}
+
 /// Commits alert state. Alone it is the journal with an fsync; shared it is a store that several replicas agree on.
 pub trait Coord: Send + Sync {
-    /// Makes all of `changes` durable, or none. When this returns `Ok`, they survive a crash.
-    fn commit<'a>(&'a self, changes: &'a [Change]) -> BoxFuture<'a, Result<(), CoordError>>;
+    /// Makes all of `changes` durable, or none: none, with [`CoordError::Conflict`], if one of `only_if` does not hold. When
+    /// this returns `Ok`, they survive a crash. Where order matters, await one before asking for the next.
+    fn commit<'a>(
+        &'a self,
+        only_if: &'a [Condition],
+        changes: &'a [Change],
+    ) -> BoxFuture<'a, Result<Revision, CoordError>>;
     /// Everything that is committed, in the order of keys.
     fn load(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, CoordError>;
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use model::{Finding, Notification, Receipt, Timestamp};
 
-pub use coord::{Change, Coord, CoordError};
+pub use coord::{Change, Condition, Coord, CoordError, Revision};
 pub use disk::{Disk, DiskFile};
 pub use outgoing::{
     Body, HttpAuth, HttpOptions, HttpRequest, HttpResponse, Mail, Outgoing, OutgoingError, Reach, SmtpServer,

@@ -202,7 +202,7 @@ async fn commit_all(
         if ids.len() > 1 {
             keep_last(&mut changes);
         }
-        let outcome = coord.commit(&changes).await;
+        let outcome = coord.commit(&[], &changes).await.map(drop);
         drop(changes);
         for id in ids {
             if wakes.send(Wake::Committed(id, outcome.clone())).await.is_err() {

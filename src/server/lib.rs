@@ -11,6 +11,7 @@ mod metrics;
 mod notifiers;
 mod others;
 mod outgoing;
+mod ownership;
 mod points;
 mod query;
 mod query_log;

@@ -448,7 +448,7 @@ impl GroupTask {
         let snapshot = self.state.snapshot(self.world.clock.now());
         let value = (!snapshot.rules.is_empty()).then(|| rules::record::encode(&snapshot));
         let change = Change { key: self.key.state_key(), value };
-        if let Err(error) = self.world.coord.commit(&[change]).await {
+        if let Err(error) = self.world.coord.commit(&[], &[change]).await {
             tracing::error!(file = %self.key.file, group = %self.key.name, %error, "Rule state was not written; a restart now would forget it.");
         }
     }
@@ -480,7 +480,7 @@ impl GroupTask {
             let _ = self.world.alerts.send(resolved).await;
         }
         let change = Change { key: self.key.state_key(), value: None };
-        if let Err(error) = self.world.coord.commit(&[change]).await {
+        if let Err(error) = self.world.coord.commit(&[], &[change]).await {
             tracing::error!(file = %self.key.file, group = %self.key.name, %error, "The state of a removed group was not removed.");
         }
     }

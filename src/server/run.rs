@@ -26,6 +26,7 @@ use crate::alerting_task::{AlertingHandle, Deliveries, Wake, spawn_alerting};
 use crate::map::AlertingOptions;
 use crate::metrics::ReloadState;
 use crate::others::OtherAlertmanagers;
+use crate::ownership::{self, Owned};
 use crate::query::{QueryEngine, QueryLimits};
 use crate::rule_task::{RuleSettings, RuleTasks, RuleWorld};
 use crate::running::{Running, read_config};
@@ -231,7 +232,8 @@ impl Server {
         })
         .await?
         .map_err(data_error)?;
-        let coord: Arc<dyn Coord> = Arc::new(local);
+        let owner = uuid::Uuid::new_v4().to_string();
+        let coord: Arc<dyn Coord> = Arc::new(Owned::new(Arc::new(local), &owner));
         let records = coord.load().map_err(data_error)?;
         let corruptions = replayed.damaged().count() as u64 + coord_replay.damaged.len() as u64;
         let replay = match last {
@@ -280,7 +282,9 @@ impl Server {
         let alerting_config = Arc::new(map::alerting_config(&config, &external_url, &options.alerting));
         let alerting_records: Vec<_> = records
             .iter()
-            .filter(|(key, _)| !key.starts_with(b"rules/") && !key.starts_with(b"plugin/"))
+            .filter(|(key, _)| {
+                key != ownership::KEY && !key.starts_with(b"rules/") && !key.starts_with(b"plugin/")
+            })
             .cloned()
             .collect();
         let mut restored = alerting::Alerting::restore(alerting_config, clock.now(), alerting_records);

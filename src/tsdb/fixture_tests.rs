@@ -77,7 +77,7 @@ fn fill(disk: &SimDisk) {
     for n in 0..30u8 {
         let put = Change { key: vec![b'k', n % 4], value: Some(vec![n; usize::from(n % 7) * 5]) };
         let remove = Change { key: vec![b'k', (n + 1) % 3], value: None };
-        coord.commit_blocking(&[put, remove]).unwrap();
+        coord.commit_blocking(&[], &[put, remove]).unwrap();
     }
 }
 

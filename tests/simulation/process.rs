@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use alerting::{Alerting, AlertingConfig, CommitFailure, CommitId, Effect, Event};
 use journal::simulated::SimDisk;
-use journal::{LocalCoordOptions, StateLog};
+use journal::{Commit, LocalCoordOptions, StateLog};
 use model::{Alert, Finding, Labels, Timestamp};
 use notify::{IntegrationKey, Lineup};
 use ports::{Change, CoordError, EvalError};
@@ -125,8 +125,9 @@ impl Process {
 
     /// Writes everything that waits with one fsync.
     pub(crate) fn commit(&mut self) -> Vec<(Committer, Result<(), CoordError>)> {
-        let (committers, changes): (Vec<_>, Vec<_>) = self.waiting.drain(..).unzip();
-        let answers = self.journal.commit(changes);
+        let (committers, commits): (Vec<_>, Vec<_>) =
+            self.waiting.drain(..).map(|(committer, changes)| (committer, Commit::of(changes))).unzip();
+        let answers = self.journal.commit(commits).into_iter().map(|answer| answer.map(drop));
         committers.into_iter().zip(answers).collect()
     }
 

@@ -12,8 +12,8 @@ use model::{
 };
 use plugin::{HostDeps, HostOptions, PluginHost, PluginSpec, Source};
 use ports::{
-    BoxFuture, Change, Clock, Coord, CoordError, Deadline, HttpRequest, HttpResponse, Mail, Outgoing,
-    OutgoingError, Query, QueryError, QueryErrorKind, Random, SmtpServer, Steps, Target,
+    BoxFuture, Change, Clock, Condition, Coord, CoordError, Deadline, HttpRequest, HttpResponse, Mail,
+    Outgoing, OutgoingError, Query, QueryError, QueryErrorKind, Random, Revision, SmtpServer, Steps, Target,
 };
 
 /// 2026-09-21T14:13:20Z.
@@ -118,7 +118,11 @@ impl Outgoing for World {
 }
 
 impl Coord for World {
-    fn commit<'a>(&'a self, changes: &'a [Change]) -> BoxFuture<'a, Result<(), CoordError>> {
+    fn commit<'a>(
+        &'a self,
+        _: &'a [Condition],
+        changes: &'a [Change],
+    ) -> BoxFuture<'a, Result<Revision, CoordError>> {
         Box::pin(async move {
             if *self.disk_is_full.lock().unwrap() {
                 return Err(CoordError::Failed("no space left".to_owned()));
@@ -130,7 +134,7 @@ impl Coord for World {
                     None => drop(kept.remove(&change.key)),
                 }
             }
-            Ok(())
+            Ok(Revision::default())
         })
     }
 

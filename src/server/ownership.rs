@@ -1,0 +1,119 @@
+//! Who decides: of the processes that share a state, one owns it.
+//!
+//! In: commits. Out: the same commits, each tied to the condition that nobody else took the state over meanwhile.
+//! Not here: when to take over. Alone that is at the start: the lock on the data directory keeps others away, and one
+//! process is a cluster of one.
+//! Invariant: what a process commits after another one took over does not happen; it is told so by
+//! [`CoordError::Conflict`], and tells nobody. So it does not matter how long it slept, or what it believes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ports::{BoxFuture, Change, Condition, Coord, CoordError, Revision};
+
+/// The key that says who owns the state.
+pub(crate) const KEY: &[u8] = b"own/state";
+
+/// A state as its owner sees it.
+pub(crate) struct Owned {
+    coord: Arc<dyn Coord>,
+    /// Names this process, among all that there ever are.
+    owner: Vec<u8>,
+    claim: Mutex<Claim>,
+}
+
+#[derive(Clone)]
+enum Claim {
+    /// The next commit takes the state over.
+    Wanted,
+    /// As long as this holds, it is ours.
+    Held(Condition),
+    /// It is somebody else's.
+    Lost,
+}
+
+impl Owned {
+    /// Takes the state over with the first commit: on a disk that is full a server starts all the same.
+    pub(crate) fn new(coord: Arc<dyn Coord>, owner: &str) -> Self {
+        Owned { coord, owner: owner.as_bytes().to_vec(), claim: Mutex::new(Claim::Wanted) }
+    }
+
+    fn claim(&self) -> Claim {
+        self.claim.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, claim: Claim) {
+        *self.claim.lock().unwrap_or_else(PoisonError::into_inner) = claim;
+    }
+
+    async fn take(&self) -> Result<Condition, CoordError> {
+        let own = Change { key: KEY.to_vec(), value: Some(self.owner.clone()) };
+        let revision = self.coord.commit(&[], &[own]).await?;
+        let held = Condition { key: KEY.to_vec(), revision };
+        self.set(Claim::Held(held.clone()));
+        Ok(held)
+    }
+}
+
+impl Coord for Owned {
+    fn commit<'a>(
+        &'a self,
+        only_if: &'a [Condition],
+        changes: &'a [Change],
+    ) -> BoxFuture<'a, Result<Revision, CoordError>> {
+        Box::pin(async move {
+            let held = match self.claim() {
+                Claim::Held(held) => held,
+                Claim::Wanted => self.take().await?,
+                Claim::Lost => return Err(CoordError::Conflict),
+            };
+            let conditions: Vec<Condition> = only_if.iter().chain([&held]).cloned().collect();
+            let outcome = self.coord.commit(&conditions, changes).await;
+            if outcome == Err(CoordError::Conflict) && only_if.is_empty() {
+                tracing::error!(
+                    "Another process took the alert state over; this one tells nobody any more. End one of them."
+                );
+                self.set(Claim::Lost);
+            }
+            outcome
+        })
+    }
+
+    fn load(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, CoordError> {
+        self.coord.load()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use journal::{LocalCoord, LocalCoordOptions, RealDisk};
+
+    use super::*;
+
+    fn put(key: &str, value: &str) -> [Change; 1] {
+        [Change { key: key.into(), value: Some(value.into()) }]
+    }
+
+    #[tokio::test]
+    async fn who_took_over_last_decides() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Arc::new(RealDisk::new(directory.path().to_path_buf()));
+        let (local, _) = LocalCoord::open(disk, Path::new("state"), LocalCoordOptions::default()).unwrap();
+        let shared: Arc<dyn Coord> = Arc::new(local);
+        let (one, two) = (Owned::new(shared.clone(), "one"), Owned::new(shared.clone(), "two"));
+        one.commit(&[], &put("log", "one tells")).await.unwrap();
+        one.commit(&[], &put("log", "one told")).await.unwrap();
+        two.commit(&[], &put("log", "two tells")).await.unwrap();
+        // The first one wakes up and believes that it still owns the state.
+        for _ in 0..2 {
+            assert_eq!(one.commit(&[], &put("log", "one tells again")).await, Err(CoordError::Conflict));
+        }
+        two.commit(&[], &put("log", "two told")).await.unwrap();
+        let records = shared.load().unwrap();
+        let of =
+            |wanted: &[u8]| records.iter().find(|(key, _)| key == wanted).map(|(_, value)| value.clone());
+        assert_eq!(of(b"log"), Some(b"two told".to_vec()));
+        assert_eq!(of(KEY), Some(b"two".to_vec()));
+    }
+}
