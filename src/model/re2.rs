@@ -5,6 +5,7 @@
 //! meaning inside a class only for us (`[`, `&&`, `--`, `~~`), and braces that RE2 takes as plain text.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use regex::Regex;
 
@@ -13,30 +14,43 @@ use regex::Regex;
 #[error("not a regular expression: {0}")]
 pub struct Re2Error(String);
 
-/// A compiled pattern.
+/// A pattern that compiles.
 #[derive(Clone)]
 pub struct Re2 {
     source: String,
-    regex: Regex,
+    /// As our engine reads it, anchors included.
+    translated: String,
+    /// Compiled, once it is needed.
+    regex: Arc<OnceLock<Regex>>,
 }
 
 impl Re2 {
     /// Matches whole texts; `.` matches a line break. What matchers and relabelling use.
     pub fn anchored(pattern: &str) -> Result<Self, Re2Error> {
-        Self::compile(pattern, |p| format!("^(?s:{p})$"))
+        Self::compile(pattern, |p| format!("^(?s:{p})$")).map(Self::kept)
     }
 
     /// Matches whole texts; `.` does not match a line break. What the matchers of routes and silences use.
+    ///
+    /// It is compiled again when it is used first. Of a thousand silences an index rules out nearly all before their
+    /// patterns are asked, and a compiled pattern takes fifteen kilobytes.
     pub fn anchored_line(pattern: &str) -> Result<Self, Re2Error> {
-        Self::compile(pattern, |p| format!("^(?:{p})$"))
+        Self::compile(pattern, |p| format!("^(?:{p})$")).map(|(re2, _)| re2)
     }
 
     /// Matches anywhere in a text, as templates' `match` and `reReplaceAll` do.
     pub fn unanchored(pattern: &str) -> Result<Self, Re2Error> {
-        Self::compile(pattern, |p| p.to_owned())
+        Self::compile(pattern, |p| p.to_owned()).map(Self::kept)
     }
 
-    fn compile(pattern: &str, wrap: impl Fn(&str) -> String) -> Result<Self, Re2Error> {
+    /// Keeps what was compiled.
+    fn kept((re2, regex): (Re2, Regex)) -> Re2 {
+        // The cell is new.
+        let _ = re2.regex.set(regex);
+        re2
+    }
+
+    fn compile(pattern: &str, wrap: impl Fn(&str) -> String) -> Result<(Self, Regex), Re2Error> {
         let translated = translate(pattern)?;
         // The pattern alone first: `a)(b` must not become valid by being wrapped, and messages show what was written.
         let describe = |text: String| {
@@ -44,8 +58,13 @@ impl Re2 {
             Re2Error(last.trim().trim_start_matches("error: ").to_owned())
         };
         regex_syntax::parse(&translated).map_err(|error| describe(error.to_string()))?;
-        let regex = Regex::new(&wrap(&translated)).map_err(|error| describe(error.to_string()))?;
-        Ok(Re2 { source: pattern.to_owned(), regex })
+        let translated = wrap(&translated);
+        let regex = Regex::new(&translated).map_err(|error| describe(error.to_string()))?;
+        Ok((Re2 { source: pattern.to_owned(), translated, regex: Arc::default() }, regex))
+    }
+
+    fn regex(&self) -> &Regex {
+        self.regex.get_or_init(|| Regex::new(&self.translated).expect("it compiled before"))
     }
 
     /// The pattern as it was written.
@@ -55,24 +74,24 @@ impl Re2 {
 
     /// The pattern as our engine reads it, anchors included.
     pub(crate) fn translated(&self) -> &str {
-        self.regex.as_str()
+        &self.translated
     }
 
     /// Whether it matches.
     pub fn is_match(&self, text: &str) -> bool {
-        self.regex.is_match(text)
+        self.regex().is_match(text)
     }
 
     /// The groups of the first match; group 0 is the match itself.
     pub fn captures<'t>(&self, text: &'t str) -> Option<regex::Captures<'t>> {
-        self.regex.captures(text)
+        self.regex().captures(text)
     }
 
     /// Replaces each match; `$1`, `${1}` and `${name}` stand for groups, as in Go.
     pub fn replace_all(&self, text: &str, replacement: &str) -> String {
         let mut out = String::with_capacity(text.len());
         let mut end = 0;
-        for captures in self.regex.captures_iter(text) {
+        for captures in self.regex().captures_iter(text) {
             let Some(whole) = captures.get(0) else { continue };
             out.push_str(&text[end..whole.start()]);
             expand(&captures, replacement, &mut out);
@@ -84,7 +103,7 @@ impl Re2 {
 
     /// `replacement` with the groups of the first match filled in; `None` if nothing matches.
     pub fn expand_first(&self, text: &str, replacement: &str) -> Option<String> {
-        let captures = self.regex.captures(text)?;
+        let captures = self.regex().captures(text)?;
         let mut out = String::new();
         expand(&captures, replacement, &mut out);
         Some(out)
