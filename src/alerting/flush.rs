@@ -199,10 +199,10 @@ impl Alerting {
     fn note_mute(&mut self, id: GroupId, route: &Route, alert: AlertId, reason: Option<MuteReason>) {
         let group = self.groups.get_mut(id);
         let member = group.members.get_mut(&alert).expect("only members are looked at");
-        if member.muted == reason {
+        if member.muted.as_deref() == reason.as_ref() {
             return;
         }
-        member.muted = reason.clone();
+        member.muted = reason.clone().map(Box::new);
         let decision = reason.map_or(Decision::Unmuted, Decision::Muted);
         let (group, alerts) = (group.key.clone(), vec![self.alerts.get(alert).fingerprint]);
         let receiver = route.receiver.clone();

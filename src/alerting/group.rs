@@ -26,8 +26,8 @@ impl GroupId {
 /// An alert in a group.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Member {
-    /// Why it was not told at the last flush; a change is a decision.
-    pub muted: Option<MuteReason>,
+    /// Why it was not told at the last flush; a change is a decision. In a box, since most are told.
+    pub muted: Option<Box<MuteReason>>,
 }
 
 /// Alerts of one route with equal grouping labels.

@@ -251,7 +251,8 @@ impl NotificationLog {
 
     /// The entry, made if there is none.
     pub(crate) fn entry(&mut self, group: &Arc<str>, destination: &Destination) -> &mut LogEntry {
-        let entries = self.groups.entry(group.clone()).or_default();
+        // Most groups tell one integration.
+        let entries = self.groups.entry(group.clone()).or_insert_with(|| Vec::with_capacity(1));
         let at = entries.iter().position(|(other, _)| other.is(destination)).unwrap_or_else(|| {
             entries.push((destination.clone(), LogEntry::default()));
             entries.len() - 1
