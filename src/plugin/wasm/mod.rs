@@ -8,6 +8,7 @@ mod cache;
 mod columns;
 mod engine;
 mod guest;
+mod handed;
 mod imports;
 mod ticker;
 
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use model::{AlertStatus, Annotations, Finding, Labels, Timestamp};
+use model::{Finding, Labels, Timestamp};
 use ports::{BoxFuture, Scrape, Target};
 use tokio::sync::Semaphore;
 use wasmtime::component::{Instance, InstancePre, Linker};
@@ -27,6 +28,7 @@ use self::bindings::foghorn::plugin::types;
 use self::cache::Cache;
 use self::columns::ScrapeError;
 use self::guest::{Bounds, Guest, Run, broken};
+use self::handed::Handed;
 use self::ticker::Ticker;
 use crate::host::Call;
 use crate::limits::COMPILE_TIME;
@@ -282,15 +284,20 @@ impl Program for Component {
         Box::pin(async move {
             let Function::Exporter(indices) = &self.function else { return Self::wrong_kind(&call) };
             let max = call.profile.limits.points;
-            let target = wit::exporter::Target {
-                address: target.address.clone(),
-                labels: pairs(&target.labels),
-                params: target.params.clone(),
-                timeout: u64::try_from(call.left().as_millis()).unwrap_or(u64::MAX),
-                extra: Vec::new(),
-            };
+            let labels: Vec<(&str, &str)> = target.labels.iter().collect();
+            let values: Vec<Vec<&str>> =
+                target.params.iter().map(|(_, values)| values.iter().map(String::as_str).collect()).collect();
+            let params: Vec<(&str, &[&str])> =
+                target.params.iter().zip(&values).map(|((name, _), values)| (&**name, &**values)).collect();
             self.call(&call, async |store, instance| {
-                let collected = indices.load(&mut *store, &instance)?.call_collect(store, &target).await?;
+                let target = wit::exporter::Target {
+                    address: &target.address,
+                    labels: &labels,
+                    params: &params,
+                    timeout: u64::try_from(call.left().as_millis()).unwrap_or(u64::MAX),
+                    extra: &[],
+                };
+                let collected = indices.load(&mut *store, &instance)?.call_collect(store, target).await?;
                 let exposition = match collected {
                     Ok(exposition) => exposition,
                     Err(error) => return Ok(Err(reported(&call, error))),
@@ -313,9 +320,11 @@ impl Program for Component {
     fn notify(&self, call: Arc<Call>, told: Arc<Told>) -> BoxFuture<'_, Ran<Option<String>>> {
         Box::pin(async move {
             let Function::Notifier(indices) = &self.function else { return Self::wrong_kind(&call) };
-            let notification = notification(&told);
+            let handed = Handed::new(&told);
+            let (alerts, extra) = (handed.alerts(), handed.extra());
             self.call(&call, async |store, instance| {
-                let told = indices.load(&mut *store, &instance)?.call_notify(store, &notification).await?;
+                let notification = handed.notification(&alerts, &extra);
+                let told = indices.load(&mut *store, &instance)?.call_notify(store, notification).await?;
                 Ok(told.map_err(|error| reported(&call, error)))
             })
             .await
@@ -361,60 +370,4 @@ fn finding(found: wit::rule::Finding) -> Finding {
         value: found.value,
         annotations: found.annotations.into_iter().collect(),
     }
-}
-
-fn pairs(labels: &Labels) -> Vec<(String, String)> {
-    labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-}
-
-fn texts(annotations: &Annotations) -> Vec<(String, String)> {
-    annotations.iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect()
-}
-
-fn status(status: AlertStatus) -> wit::notifier::Status {
-    match status {
-        AlertStatus::Firing => wit::notifier::Status::Firing,
-        AlertStatus::Resolved => wit::notifier::Status::Resolved,
-    }
-}
-
-fn notification(told: &Told) -> wit::notifier::Notification {
-    let notification = &told.notification;
-    let alert = |alert: &model::NotifiedAlert| wit::notifier::Alert {
-        status: status(alert.status),
-        labels: pairs(&alert.labels),
-        annotations: texts(&alert.annotations),
-        value: alert.value,
-        starts_at: alert.starts_at.as_millis(),
-        ends_at: alert.ends_at.map(Timestamp::as_millis),
-        fingerprint: alert.fingerprint.to_string(),
-        generator_url: alert.generator_url.clone(),
-        extra: Vec::new(),
-    };
-    wit::notifier::Notification {
-        id: notification.id.clone(),
-        dedup_key: notification.dedup_key.clone(),
-        attempt: told.attempt,
-        status: status(notification.status),
-        receiver: notification.receiver.clone(),
-        title: told.title.clone(),
-        group_labels: pairs(&notification.group_labels),
-        common_labels: pairs(&notification.common_labels),
-        common_annotations: texts(&notification.common_annotations),
-        alerts: notification.alerts.iter().map(alert).collect(),
-        truncated: 0,
-        external_url: notification.external_url.clone(),
-        traceparent: told.traceparent.clone(),
-        previous: notification.previous.clone(),
-        extra: vec![
-            ("group_key".to_owned(), notification.group_key.clone()),
-            ("reason".to_owned(), notification.reason.as_str().to_owned()),
-            ("route_labels".to_owned(), json_object(&notification.route_labels)),
-        ],
-    }
-}
-
-fn json_object(labels: &model::Labels) -> String {
-    let pairs = labels.iter().map(|(name, value)| (name.to_owned(), serde_json::Value::from(value)));
-    serde_json::Value::Object(pairs.collect()).to_string()
 }
