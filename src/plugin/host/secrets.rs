@@ -23,6 +23,8 @@ pub(super) struct Resolved {
     value: Secret<String>,
     /// The only host that it may go to, if it is a URL.
     bound: Option<HostPattern>,
+    /// The ways in which the value may come back.
+    forms: Vec<String>,
 }
 
 /// How a value is written where a stand-in stood.
@@ -62,7 +64,8 @@ impl Call {
         let url = Url::parse(value.expose()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let stand_in = if url.is_some() { format!("https://{id}.invalid/") } else { id };
         let bound = url.as_ref().and_then(pattern_of);
-        let new = Resolved { name: name.to_owned(), stand_in, value, bound };
+        let forms = forms(value.expose());
+        let new = Resolved { name: name.to_owned(), stand_in, value, bound, forms };
         let answer = then(&new);
         resolved.push(new);
         Ok(answer)
@@ -157,7 +160,7 @@ impl Call {
     pub(super) fn redact(&self, bytes: bytes::Bytes) -> bytes::Bytes {
         let mut out = bytes;
         for known in lock(&self.resolved).iter() {
-            for form in forms(known.value.expose()) {
+            for form in &known.forms {
                 if find(&out, form.as_bytes()).is_some() {
                     out = replace(&out, form.as_bytes(), b"<secret>").into();
                 }
@@ -170,9 +173,9 @@ impl Call {
     pub(crate) fn redact_text(&self, text: &str) -> String {
         let mut out = text.to_owned();
         for known in lock(&self.resolved).iter() {
-            for form in forms(known.value.expose()) {
-                if out.contains(&form) {
-                    out = out.replace(&form, "<secret>");
+            for form in &known.forms {
+                if out.contains(form) {
+                    out = out.replace(form, "<secret>");
                 }
             }
         }

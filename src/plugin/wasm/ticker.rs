@@ -32,10 +32,16 @@ impl Ticker {
     }
 
     pub(super) fn ticking(&self) -> Ticking {
-        if let Some(running) = self.0.running.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = *running == Some(0);
+        if let Some(running) = running.as_mut() {
             *running += 1;
         }
-        self.0.changed.notify_one();
+        drop(running);
+        // Only a ticker that has nothing to do waits; waking it is a call of the kernel.
+        if first {
+            self.0.changed.notify_one();
+        }
         Ticking(Arc::clone(&self.0))
     }
 }
