@@ -149,8 +149,14 @@ pub(crate) fn missing(name: &str) -> ApiError {
 
 fn parse_selector(text: &str) -> Result<Vec<Matcher>, ApiError> {
     let invalid = |message: String| ApiError::bad_data(format!("invalid parameter \"match[]\": {message}"));
-    let expr = promql::parse(text, &promql::ParseOptions::default())
-        .map_err(|errors| invalid(errors.to_string()))?;
+    let expr = promql::parse(text, &promql::ParseOptions::default()).map_err(|errors| {
+        let nothing = errors.first().message.contains("at least one non-empty matcher");
+        invalid(if nothing {
+            "match[] must contain at least one non-empty matcher; it would select every series".to_owned()
+        } else {
+            errors.to_string()
+        })
+    })?;
     series_matchers(expr).ok_or_else(|| invalid(format!("`{text}` is not a series selector")))
 }
 

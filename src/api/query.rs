@@ -68,10 +68,15 @@ fn request(params: &Params, range: Range) -> Result<QueryRequest, ApiError> {
         let millis = params.duration(name)?.and_then(|millis| u64::try_from(millis).ok());
         Ok(millis.map(Duration::from_millis))
     };
+    // This one parameter has words of its own in the field.
+    let lookback = positive("lookback_delta").map_err(|error| {
+        let what = error.message.replacen("invalid parameter \"lookback_delta\": ", "", 1);
+        ApiError::bad_data(format!("error parsing lookback delta duration: {what}"))
+    })?;
     Ok(QueryRequest {
         expr: params.required("query")?.to_owned(),
         range,
-        lookback: positive("lookback_delta")?.filter(|d| *d > Duration::ZERO),
+        lookback: lookback.filter(|d| *d > Duration::ZERO),
         timeout: positive("timeout")?,
         stats: false,
         explain: false,

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use crate::answer::Answer;
 
 /// At most this many notes of a level are shown; which ones is chance.
@@ -128,11 +130,26 @@ fn level(name: &str, ours: &[String], theirs: &[String]) -> Option<String> {
 
 /// What is different in two errors, or nothing. Ours may go on behind their text with a hint and a place.
 fn errors(ours: &Answer, theirs: &Answer) -> Option<String> {
-    let (Some((our_kind, ours)), Some((their_kind, theirs))) = (&ours.error, &theirs.error) else {
-        return None;
+    match (&ours.error, &theirs.error) {
+        (Some(ours), Some(theirs)) => error_difference(ours, theirs),
+        _ => None,
+    }
+}
+
+fn error_difference(ours: &(String, String), theirs: &(String, String)) -> Option<String> {
+    let same = ours.0 == theirs.0 && any_series(&ours.1).starts_with(&any_series(&theirs.1));
+    (!same).then(|| format!("error {}: {}; there {}: {}", ours.0, ours.1, theirs.0, theirs.1))
+}
+
+/// The same for two answers in JSON, both of which are errors.
+pub(crate) fn errors_of(ours: &Value, theirs: &Value) -> Option<String> {
+    // Only some calls of Prometheus say which parameter is wrong.
+    let error = |json: &Value| {
+        let text = |name: &str| json[name].as_str().unwrap_or_default().to_owned();
+        let error = text("error").replacen("invalid parameter \"match[]\": ", "", 1);
+        (text("errorType"), error)
     };
-    let same = our_kind == their_kind && any_series(ours).starts_with(&any_series(theirs));
-    (!same).then(|| format!("error {our_kind}: {ours}; there {their_kind}: {theirs}"))
+    error_difference(&error(ours), &error(theirs))
 }
 
 /// The text with series left out: which of several is found first depends on the order in which they are stored.

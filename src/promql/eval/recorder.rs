@@ -76,11 +76,8 @@ impl Recorder {
 
     pub(super) fn leave_subquery(&mut self, before: Counting) {
         self.by_step = before.by_step;
-        if self.by_step
-            && let Some(last) = self.samples.per_step.last_mut()
-        {
-            *last += self.samples.total - before.total;
-        }
+        // What its values were made of does not count: the windows over it do.
+        self.samples.total = before.total;
     }
 
     /// What was evaluated at one step stands for all `steps`.

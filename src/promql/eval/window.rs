@@ -120,7 +120,8 @@ impl<'w> Window<'w> {
 
 /// A histogram counts as many samples as take its space, 16 bytes each.
 pub(super) fn weight(histogram: &Histogram) -> u64 {
-    const FIXED_BYTES: usize = 104;
+    // The numbers, five lists and the time.
+    const FIXED_BYTES: usize = 176;
     let numbers =
         histogram.positive_buckets.len() + histogram.negative_buckets.len() + histogram.custom_values.len();
     let spans = histogram.positive_spans.len() + histogram.negative_spans.len();
