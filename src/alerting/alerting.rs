@@ -146,6 +146,7 @@ impl Alerting {
             Event::Committed(id) => self.committed(id),
             Event::CommitFailed { commit, failure, message } => self.commit_failed(commit, failure, &message),
             Event::Delivered { notification, outcome } => self.delivered(&notification, outcome),
+            Event::Turn(turn) => self.turn(turn),
             Event::Reload(config) => self.reload(config),
         }
     }
@@ -221,7 +222,7 @@ impl Alerting {
 
     fn go_on(&mut self, then: Then) {
         match then {
-            Then::Deliver(id) => self.deliver(&id),
+            Then::Deliver(id) => self.go_out(&id),
             Then::Answer(to, answer) => {
                 self.effects.push(Effect::Reply { to, answer: Answer::Alerts(answer) })
             }

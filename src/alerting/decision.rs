@@ -73,6 +73,11 @@ pub enum Decision {
         /// What happened.
         message: String,
     },
+    /// A notification that waited is not sent as it was decided; what follows says what is instead, and why.
+    Withdrawn {
+        /// Id of the notification.
+        notification: String,
+    },
     /// A notification goes out although it could not be written down first; a crash now could repeat it.
     Unrecorded {
         /// Id of the notification.

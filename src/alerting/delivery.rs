@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use model::{AlertStatus, Fingerprint, Notification, PlantedBug, Receipt};
+use model::{AlertStatus, Fingerprint, Notification, PlantedBug, Receipt, Timestamp};
 
 use crate::alerting::Alerting;
 use crate::flush::keep_for;
 use crate::group::GroupId;
 use crate::notification_log::{Attempt, Destination, contains};
 use crate::timers::Timer;
-use crate::{Decision, Effect};
+use crate::{Decision, Effect, Turn};
 use std::time::Duration;
 
 /// Delivery answers on its own when its time is over, and may have to wait before that for as long as the other side asks;
@@ -19,12 +19,15 @@ const DELIVERY_PATIENCE: Duration = Duration::from_secs(3600);
 /// Answers that are no longer waited for and may still come are remembered up to this many: how long they take cannot be
 /// told by a clock that somebody sets.
 const OVERDUE_MAX: usize = 10_000;
+/// What was decided longer ago than this is decided again before it goes out.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// A notification that was decided on and not answered.
 #[derive(Debug)]
 pub(crate) struct Delivery {
     pub group: Arc<str>,
     pub destination: Destination,
+    pub decided: Timestamp,
     /// Until it goes out.
     pub message: Option<Box<Notification>>,
 }
@@ -39,7 +42,20 @@ pub(crate) struct Overdue {
 }
 
 impl Alerting {
-    /// A notification is written down, and goes out.
+    /// A notification is written down, or cannot be. It goes out, unless that took so long that something else may hold
+    /// by now.
+    pub(crate) fn go_out(&mut self, id: &str) {
+        let Some(delivery) = self.deliveries.get_mut(id) else { return };
+        if delivery.decided + FRESH >= self.now {
+            return self.deliver(id);
+        }
+        let Some(message) = delivery.message.take() else { return };
+        let (notification, to) = (id.to_owned(), delivery.destination.clone());
+        let (dedup_key, may_have_arrived) = (message.dedup_key, false);
+        self.turn(Turn { notification, dedup_key, to, may_have_arrived });
+    }
+
+    /// A notification goes out.
     pub(crate) fn deliver(&mut self, id: &str) {
         let Some(message) = self.deliveries.get_mut(id).and_then(|delivery| delivery.message.take()) else {
             return;
@@ -56,11 +72,17 @@ impl Alerting {
             let (notification, message) = (id.to_owned(), message.to_owned());
             self.decide(&group, &to, Vec::new(), Decision::Unrecorded { notification, message });
         }
-        self.deliver(id);
+        self.go_out(id);
     }
 
     /// A notification does not go out: somebody else decides about its group.
     pub(crate) fn abandon(&mut self, id: &str, message: &str) {
+        let delivery = self.deliveries.get(id);
+        if let Some((to, message)) = delivery.and_then(|d| Some((d.destination.clone(), d.message.as_ref()?)))
+        {
+            // It may be the answer to a turn.
+            self.effects.push(Effect::Withdraw { dedup_key: message.dedup_key.clone(), to });
+        }
         self.answered(id, Err(message.to_owned()));
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use model::{Alert, Notification, Receipt};
 
-use crate::{AlertDraft, AlertError, AlertingConfig, SilenceDraft, SilenceError, SilenceId};
+use crate::{AlertDraft, AlertError, AlertingConfig, Destination, SilenceDraft, SilenceError, SilenceId};
 
 /// Chosen by the caller of `Alerting::step`; comes back in [`Effect::Reply`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,8 +63,25 @@ pub enum Event {
         /// The receipt, or what happened.
         outcome: Result<Receipt, String>,
     },
+    /// The turn of a notification has come that waited: for room, or after an attempt that failed. Answered with
+    /// [`Effect::Deliver`], of the same or of what holds now, at once or when that is durable; or with
+    /// [`Effect::Withdraw`].
+    Turn(Turn),
     /// Another configuration is in force.
     Reload(Arc<AlertingConfig>),
+}
+
+/// Whose turn it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// [`Notification::id`].
+    pub notification: String,
+    /// [`Notification::dedup_key`].
+    pub dedup_key: String,
+    /// Whom it is for.
+    pub to: Destination,
+    /// Whether an attempt at it may have arrived.
+    pub may_have_arrived: bool,
 }
 
 /// How a commit failed.
@@ -100,6 +117,13 @@ pub enum Effect {
     },
     /// Tell an integration; answer with [`Event::Delivered`]. Never two at once for one group and integration.
     Deliver(Box<Notification>),
+    /// Do not tell an integration what waits for an incident: the answer to [`Event::Turn`] if nothing is to be told.
+    Withdraw {
+        /// [`Notification::dedup_key`].
+        dedup_key: String,
+        /// Whom it was for.
+        to: Destination,
+    },
     /// Answer somebody who waits.
     Reply {
         /// As it was given in the event.

@@ -148,7 +148,7 @@ impl Alerting {
     }
 
     /// Looks at every alert of a group: which ones ended, which ones are muted and why.
-    fn observe(&mut self, id: GroupId, config: &AlertingConfig, route: &Route) -> Visible {
+    pub(crate) fn observe(&mut self, id: GroupId, config: &AlertingConfig, route: &Route) -> Visible {
         let now = self.now;
         let intervals = muting_intervals(config, route, now);
         let outside = is_outside(config, route, now);
@@ -217,7 +217,7 @@ impl Alerting {
     }
 
     /// Compares one integration with what there is to tell.
-    fn plan(
+    pub(crate) fn plan(
         &mut self,
         id: GroupId,
         route: &Route,
@@ -259,7 +259,8 @@ impl Alerting {
                     true => resolved.into_iter().filter(|alert| !told_ended(alert)).collect(),
                     false => Vec::new(),
                 };
-                let attempt = Attempt { at: self.now, reason, firing, resolved, recovered: false };
+                let (recovered, in_doubt) = (false, false);
+                let attempt = Attempt { at: self.now, reason, firing, resolved, recovered, in_doubt };
                 match unwanted {
                     true => self.note_ended(id, route, &to, attempt),
                     false => self.start(id, route, &to, attempt, visible),
@@ -270,16 +271,28 @@ impl Alerting {
 
     /// Sends again what was under way when an earlier process stopped: its outcome is not known. Says whether it did.
     fn resume(&mut self, id: GroupId, route: &Route, to: &Destination, visible: &Visible) -> bool {
+        let attempt = self.log.get(&self.groups.get(id).key, to).and_then(|entry| entry.attempt.as_ref());
+        attempt.is_some_and(|attempt| attempt.recovered) && self.send_again(id, route, to, visible)
+    }
+
+    /// Sends again what may have arrived, as the same message. Says whether it did.
+    pub(crate) fn send_again(
+        &mut self,
+        id: GroupId,
+        route: &Route,
+        to: &Destination,
+        visible: &Visible,
+    ) -> bool {
         let key = self.groups.get(id).key.clone();
         let Some(entry) = self.log.get_mut(&key, to) else { return false };
-        let Some(attempt) = entry.attempt.as_mut().filter(|attempt| attempt.recovered) else { return false };
+        let Some(attempt) = entry.attempt.as_mut() else { return false };
         let before = attempt.clone();
         // What has been muted since is left out; if nothing new is left, nothing is sent now. Should the same be told
         // later, it is the same message: it may have arrived.
         attempt.firing.retain(|alert| visible.find(*alert).is_some());
         attempt.resolved.retain(|alert| visible.find(*alert).is_some());
         attempt.recovered = false;
-        if PlantedBug::NewIdAfterRestart.is_planted() {
+        if before.recovered && PlantedBug::NewIdAfterRestart.is_planted() {
             entry.sequence += 1;
         }
         if !attempt.tells_more_than(entry.told.as_ref()) {
@@ -287,30 +300,39 @@ impl Alerting {
             self.write_log(&key, to);
             return false;
         }
-        let attempt = attempt.clone();
-        let notification = entry.notification_id(&key, to);
+        let reason = attempt.reason;
         let alerts = attempt.firing.iter().chain(&attempt.resolved).copied().collect();
-        self.decide(
-            &key,
-            to,
-            alerts,
-            Decision::Send { notification: notification.clone(), reason: attempt.reason, again: true },
-        );
+        let notification = entry.notification_id(&key, to);
+        self.decide(&key, to, alerts, Decision::Send { notification, reason, again: true });
+        self.tell_now(id, route, to, visible);
+        true
+    }
+
+    /// Sends what the log says is under way: that is durable already.
+    fn tell_now(&mut self, id: GroupId, route: &Route, to: &Destination, visible: &Visible) {
+        let key = self.groups.get(id).key.clone();
+        let Some(entry) = self.log.get(&key, to) else { return };
+        let Some(attempt) = entry.attempt.clone() else { return };
+        let notification = entry.notification_id(&key, to);
         let message = self.compose(id, route, to, &attempt, visible, notification.clone());
-        let delivery = Delivery { group: key, destination: to.clone(), message: Some(Box::new(message)) };
+        let (decided, message) = (self.now, Some(Box::new(message)));
+        let delivery = Delivery { group: key, destination: to.clone(), decided, message };
         self.deliveries.insert(notification.clone(), delivery);
         self.deliver(&notification);
-        true
     }
 
     fn start(&mut self, id: GroupId, route: &Route, to: &Destination, attempt: Attempt, visible: &Visible) {
         let key = self.groups.get(id).key.clone();
         let now_millis = u64::try_from(self.now.as_millis()).unwrap_or(0);
         let entry = self.log.entry(&key, to);
-        let same = |failed: &Attempt| {
-            (failed.reason, &failed.firing, &failed.resolved)
-                == (attempt.reason, &attempt.firing, &attempt.resolved)
-        };
+        let same =
+            |before: &Attempt| (&before.firing, &before.resolved) == (&attempt.firing, &attempt.resolved);
+        if entry.waited.as_deref().is_some_and(same) {
+            // Nothing changed while it waited: what is written down holds.
+            entry.attempt = entry.waited.take().map(|waited| *waited);
+            return self.tell_now(id, route, to, visible);
+        }
+        let anew = entry.waited.is_none();
         // The same content again after it was given up is the same message: it may have arrived after all.
         if !entry.failed.as_ref().is_some_and(same) {
             entry.sequence = now_millis.max(entry.sequence + 1);
@@ -325,7 +347,7 @@ impl Alerting {
         let notification = entry.notification_id(&key, to);
         self.write_log(&key, to);
         self.write_group(id);
-        self.stats.notifications.entry(to.kind.clone()).or_default().sent += 1;
+        self.stats.notifications.entry(to.kind.clone()).or_default().sent += u64::from(anew);
         let alerts = attempt.firing.iter().chain(&attempt.resolved).copied().collect();
         let reason = attempt.reason;
         self.decide(
@@ -335,7 +357,8 @@ impl Alerting {
             Decision::Send { notification: notification.clone(), reason, again: false },
         );
         let message = self.compose(id, route, to, &attempt, visible, notification.clone());
-        let delivery = Delivery { group: key, destination: to.clone(), message: Some(Box::new(message)) };
+        let (decided, message) = (self.now, Some(Box::new(message)));
+        let delivery = Delivery { group: key, destination: to.clone(), decided, message };
         self.deliveries.insert(notification.clone(), delivery);
         self.commits.then(Then::Deliver(notification));
     }

@@ -391,7 +391,7 @@ mod tests {
                         let outcome = Ok(Default::default());
                         events.push(Event::Delivered { notification: message.id, outcome });
                     }
-                    Effect::Reply { .. } => {}
+                    Effect::Reply { .. } | Effect::Withdraw { .. } => {}
                 }
             }
         }

@@ -32,13 +32,14 @@ mod silence_index;
 mod stats;
 mod time_interval;
 mod timers;
+mod turn;
 mod view;
 
 pub use alert::{AlertDraft, AlertError, NotificationOrder, merge_alert, merge_overlapping};
 pub use alerting::Alerting;
 pub use config::{AlertingConfig, AlertingLimits, AlertingProblem};
 pub use decision::{Decision, DecisionRecord, MuteReason, SkipReason};
-pub use event::{AlertsAnswer, Answer, Change, CommitFailure, CommitId, Effect, Event, ReplyTo};
+pub use event::{AlertsAnswer, Answer, Change, CommitFailure, CommitId, Effect, Event, ReplyTo, Turn};
 pub use explain::{Explanation, IntegrationExplanation, RouteExplanation};
 pub use inhibition::InhibitRule;
 pub use matcher::{

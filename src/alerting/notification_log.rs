@@ -70,6 +70,8 @@ pub(crate) struct Attempt {
     pub resolved: Vec<Fingerprint>,
     /// From before a restart: it has to be sent again, as the same message.
     pub recovered: bool,
+    /// It may have arrived, though nobody answered.
+    pub in_doubt: bool,
 }
 
 impl Attempt {
@@ -92,6 +94,9 @@ pub(crate) struct LogEntry {
     pub attempt: Option<Attempt>,
     /// What was last given up. The same content again is the same message.
     pub failed: Option<Attempt>,
+    /// What waited until now and certainly did not arrive. The same content again is the same message. Not written down:
+    /// it is decided about in the same step.
+    pub waited: Option<Box<Attempt>>,
     /// The last decision that was recorded: only changes are.
     pub skipped: Option<SkipReason>,
 }
@@ -391,6 +396,7 @@ mod tests {
             firing: set(&[1]),
             resolved: Vec::new(),
             recovered: false,
+            in_doubt: false,
         });
         // 2 is muted, 3 left the group.
         entry.accept(Timestamp::from_secs(6), Some("m".into()), Duration::ZERO, |a| a == Fingerprint(2));

@@ -247,7 +247,7 @@ pub(crate) fn decode_log(bytes: &[u8]) -> Result<LogEntry, RecordError> {
     };
     let attempt = attempt(&mut reader, true)?;
     let failed = self::attempt(&mut reader, false)?;
-    Ok(LogEntry { sequence, told, attempt, failed, skipped: None })
+    Ok(LogEntry { sequence, told, attempt, failed, waited: None, skipped: None })
 }
 
 fn attempt(reader: &mut Reader<'_>, recovered: bool) -> Result<Option<Attempt>, RecordError> {
@@ -256,7 +256,7 @@ fn attempt(reader: &mut Reader<'_>, recovered: bool) -> Result<Option<Attempt>, 
     }
     let (at, reason) = (reader.time()?, reason(reader)?);
     let (firing, resolved) = (fingerprints(reader)?, fingerprints(reader)?);
-    Ok(Some(Attempt { at, reason, firing, resolved, recovered }))
+    Ok(Some(Attempt { at, reason, firing, resolved, recovered, in_doubt: recovered }))
 }
 
 pub(crate) fn encode_silence(silence: &Silence) -> Vec<u8> {

@@ -21,6 +21,7 @@ mod matchers;
 mod optional;
 mod plugins;
 mod problem;
+mod rate_limit;
 mod reader;
 mod receiver;
 mod relabel;
@@ -61,6 +62,7 @@ pub use crate::load::{LoadOptions, Loaded, LoadedRules, check_rules, load, load_
 pub use crate::optional::OtlpConfig;
 pub use crate::plugins::{Grants, PluginConfig, PluginFile, PluginLimits, SecretSource};
 pub use crate::problem::{Place, Problem, Problems, Severity, Snippet};
+pub use crate::rate_limit::RateLimit;
 pub use crate::receiver::{Integration, Receiver};
 pub use crate::remote::{RemoteMetadataConfig, RemoteQueueConfig, RemoteReadConfig, RemoteWriteConfig};
 pub use crate::rule_tests::{ExpectedAlerts, ExpectedSamples, RuleTest, RuleTestFile};

@@ -1,10 +1,13 @@
 //! `receivers`: whom a route tells, and through which notifiers.
 
+use std::time::Duration;
+
 use model::Secret;
 use ports::HttpOptions;
 
 use crate::global::NotifyDefaults;
 use crate::integrations::{self, Draft, IntegrationKind};
+use crate::rate_limit::{self, RateLimit};
 use crate::reader::{At, Fields, suggestion};
 use crate::schema::Texts;
 use crate::shown::Shown;
@@ -37,6 +40,10 @@ pub struct Integration {
     pub plugin: PluginName,
     /// Whether resolved alerts are told.
     pub send_resolved: bool,
+    /// How often its address takes a message: what the receiver says, else what its service documents.
+    pub rate_limit: Option<RateLimit>,
+    /// How long an attempt may take, if it says: `timeout`, where its kind has that.
+    pub timeout: Option<Duration>,
     /// Everything else under Alertmanager's names, with defaults of `global` filled in: `http_config` and the keys of a
     /// mail server among them. Of `plugin_configs` it holds `params`.
     pub settings: Vec<(String, Setting)>,
@@ -45,10 +52,42 @@ pub struct Integration {
 }
 
 impl Integration {
+    fn new(
+        kind: &str,
+        index: usize,
+        plugin: PluginName,
+        send_resolved: bool,
+        settings: Vec<(String, Setting)>,
+        http: HttpOptions,
+    ) -> Self {
+        let (rate_limit, timeout) = (None, None);
+        Integration {
+            kind: kind.to_owned(),
+            index,
+            plugin,
+            send_resolved,
+            rate_limit,
+            timeout,
+            settings,
+            http,
+        }
+    }
+
     /// The setting of this name.
     pub fn setting(&self, name: &str) -> Option<&Setting> {
         self.settings.iter().find(|(n, _)| n == name).map(|(_, value)| value)
     }
+}
+
+/// The time limit of an attempt; none, or `0s`, is as long as the group has.
+fn timeout_of(settings: &[(String, Setting)]) -> Option<Duration> {
+    let (_, timeout) = settings.iter().find(|(name, _)| name == "timeout")?;
+    let text = timeout.as_str()?;
+    let timeout = match schema::go_duration(text) {
+        Some(seconds) => Duration::try_from_secs_f64(seconds).ok()?,
+        None => model::parse_duration(text).ok()?,
+    };
+    Some(timeout).filter(|timeout| !timeout.is_zero())
 }
 
 /// All of `receivers`.
@@ -110,6 +149,12 @@ fn read(at: &At<'_>, global: &NotifyDefaults) -> Option<(Receiver, Shown)> {
     }
     read_plugin_configs(&fields, global, &name, &mut integrations);
     read_other_configs(&fields, global, &name, &mut integrations);
+    let rate_limit = rate_limit::read(&fields);
+    for integration in &mut integrations {
+        let documented = || rate_limit::documented(&integration.kind).map(|(limit, _)| limit);
+        integration.rate_limit = rate_limit.unwrap_or_else(documented);
+        integration.timeout = timeout_of(&integration.settings);
+    }
     let receiver = Receiver { name, labels, integrations, fallback, place: at.place() };
     Some((receiver, fields.finish()))
 }
@@ -170,8 +215,7 @@ fn read_integration(
     at.cx.check_notifier(at, kind.name, receiver);
     let plugin = PluginName { name: kind.name.to_owned(), place: at.place() };
     let settings = Setting::without_file_names(settings);
-    let integration =
-        Integration { kind: kind.name.to_owned(), index, plugin, send_resolved, settings, http };
+    let integration = Integration::new(kind.name, index, plugin, send_resolved, settings, http);
     Some((integration, fields.finish()))
 }
 
@@ -215,7 +259,7 @@ fn read_plugin_configs(
         }
         settings.extend(http::to_setting(&http).map(|setting| ("http_config".to_owned(), setting)));
         let plugin = PluginName { name: name.clone(), place: name_at.place() };
-        Some((Integration { kind: name, index: 0, plugin, send_resolved, settings, http }, inner.finish()))
+        Some((Integration::new(&name, 0, plugin, send_resolved, settings, http), inner.finish()))
     });
     for integration in read {
         push_counted(out, integration);
@@ -289,6 +333,6 @@ fn read_free(
     at.cx.check_notifier(at, name, receiver);
     let plugin = PluginName { name: name.to_owned(), place: at.place() };
     let settings = Setting::without_file_names(settings);
-    let integration = Integration { kind: name.to_owned(), index: 0, plugin, send_resolved, settings, http };
+    let integration = Integration::new(name, 0, plugin, send_resolved, settings, http);
     Some((integration, fields.finish()))
 }

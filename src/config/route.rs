@@ -1,12 +1,12 @@
 //! `route`: the routing tree as it is written.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use alerting::{AlertingConfig, AlertingProblem, GroupBy, RouteSpec, RouteTree, TimeInterval};
 use model::Matcher;
 
 use crate::matchers;
+use crate::rate_limit;
 use crate::reader::{At, Fields, suggestion};
 use crate::schema;
 use crate::shown::Shown;
@@ -111,13 +111,6 @@ fn find<'a>(at: &At<'a>, path: &[usize]) -> Option<Fields<'a>> {
     Some(fields)
 }
 
-/// Integrations whose service limits how often it can be told, and how often that is.
-const LIMITED: [(&str, Duration, &str); 3] = [
-    ("discord", Duration::from_secs(2), "Discord takes 30 messages a minute for a webhook"),
-    ("slack", Duration::from_secs(1), "Slack takes one message a second for a channel"),
-    ("telegram", Duration::from_secs(3), "Telegram takes 20 messages a minute for a group"),
-];
-
 /// Warns of rhythms that do not work out.
 pub(crate) fn warn(at: &At<'_>, tree: &RouteTree, receivers: &[alerting::Receiver]) {
     for (_, route) in tree.iter() {
@@ -135,13 +128,18 @@ pub(crate) fn warn(at: &At<'_>, tree: &RouteTree, receivers: &[alerting::Receive
         let Some(interval_at) = fields.get("group_interval") else { continue };
         let integrations = receivers.iter().find(|r| r.name == route.receiver).map(|r| &r.integrations);
         for integration in integrations.into_iter().flatten() {
-            let limit = LIMITED.iter().find(|(kind, ..)| *kind == integration.kind);
-            if let Some((_, least, reason)) = limit.filter(|(_, least, _)| route.group_interval < *least) {
+            let Some((limit, service)) = rate_limit::documented(&integration.kind) else { continue };
+            let least = limit.per / u32::try_from(limit.messages).unwrap_or(u32::MAX);
+            if route.group_interval < least {
                 let what = format!(
                     "a group may tell every {}, more often than it is heard",
                     format(route.group_interval)
                 );
-                let hint = format!("{reason}; messages beyond that wait; {} or more is safe", format(*least));
+                let hint = format!(
+                    "{}; messages beyond that wait; {} or more is safe",
+                    service.about,
+                    format(least)
+                );
                 interval_at.warn(what, Some(hint));
                 break;
             }

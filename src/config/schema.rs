@@ -215,7 +215,7 @@ fn value(table: &Table, key: &Key, at: &At<'_>) -> Option<(Setting, Shown)> {
         }
         Kind::GoDuration => {
             let text = at.text()?;
-            if !is_go_duration(&text) && parse_duration(&text).is_err() {
+            if go_duration(&text).is_none() && parse_duration(&text).is_err() {
                 at.error(
                     format!("`{text}` is not a duration"),
                     Some("write it as `30s` or `1m30s`".to_owned()),
@@ -309,24 +309,28 @@ fn value(table: &Table, key: &Key, at: &At<'_>) -> Option<(Setting, Shown)> {
     }
 }
 
-/// Numbers, possibly with fractions, each with a unit; or `0`.
-fn is_go_duration(text: &str) -> bool {
-    let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
+/// Numbers, possibly with fractions, each with a unit; or `0`. In seconds.
+pub(crate) fn go_duration(text: &str) -> Option<f64> {
+    let (sign, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1.0, rest),
+        None => (1.0, text.strip_prefix('+').unwrap_or(text)),
+    };
     if rest == "0" {
-        return true;
+        return Some(0.0);
     }
-    let mut parts = 0;
+    const UNITS: [(&str, f64); 7] =
+        [("ns", 1e-9), ("us", 1e-6), ("µs", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+    let mut seconds = None;
     while !rest.is_empty() {
         let digits = rest.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
         let after = &rest[digits..];
-        let unit = ["ns", "us", "µs", "ms", "s", "m", "h"].into_iter().find(|unit| {
+        let (unit, size) = UNITS.into_iter().find(|(unit, _)| {
             after.strip_prefix(unit).is_some_and(|next| !next.starts_with(|c: char| c.is_alphabetic()))
-        });
-        let Some(unit) = unit.filter(|_| rest[..digits].parse::<f64>().is_ok()) else { return false };
+        })?;
+        *seconds.get_or_insert(0.0) += rest[..digits].parse::<f64>().ok()? * size;
         rest = &after[unit.len()..];
-        parts += 1;
     }
-    parts > 0
+    seconds.map(|seconds| sign * seconds)
 }
 
 fn port(at: &At<'_>) -> Option<(Setting, Shown)> {

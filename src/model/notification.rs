@@ -108,4 +108,6 @@ pub struct Notification {
 pub struct Receipt {
     /// Something to remember, such as the id of a message to edit; comes back as [`Notification::previous`].
     pub remember: Option<String>,
+    /// The other side takes nothing more for this long.
+    pub pause: Option<Duration>,
 }

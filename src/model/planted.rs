@@ -44,11 +44,13 @@ pub enum PlantedBug {
     KeepFiringIsIgnored,
     /// A receiver that asks to wait is given up.
     WaitingIsGivingUp,
+    /// A message that waited for its next attempt goes out as it was decided.
+    OldContentAfterWaiting,
 }
 
 impl PlantedBug {
     /// All of them.
-    pub const ALL: [PlantedBug; 20] = [
+    pub const ALL: [PlantedBug; 21] = [
         PlantedBug::ToldIsNotWritten,
         PlantedBug::SilenceIsNotWritten,
         PlantedBug::AlertIsNotWritten,
@@ -69,6 +71,7 @@ impl PlantedBug {
         PlantedBug::FailedEvaluationFindsNothing,
         PlantedBug::KeepFiringIsIgnored,
         PlantedBug::WaitingIsGivingUp,
+        PlantedBug::OldContentAfterWaiting,
     ];
 
     /// Whether this thread makes the mistake.

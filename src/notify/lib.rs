@@ -1,13 +1,18 @@
 //! Delivery: a queue for each integration of each receiver, with deadlines, retries and rate limits.
 //!
-//! In: notifications that the alerting room decided to send. Out: one [`Report`] for each, delivered or given up.
+//! In: notifications that the alerting room decided to send. Out: one [`Report`] for each, delivered or given up; and
+//! before one goes out that waited, the question whether it still holds ([`Turn`]).
 //! Not here: what is told and to whom (`alerting`), how a message looks (plugins), sockets (`ports::Outgoing`).
 //! Start at [`Outbox`].
 
 mod backoff;
+mod endpoint;
 mod lineup;
 mod outbox;
+mod pace;
 mod queue;
 
-pub use lineup::{AttemptId, Failure, Lineup, Report, Start, Step};
-pub use outbox::{IntegrationKey, Outbox, QueueStatus};
+pub use endpoint::Endpoint;
+pub use lineup::{Attempt, AttemptId, Failure, Lineup, Report, Start, Step, Turn};
+pub use outbox::{IntegrationKey, Latency, Outbox, OutboxEvent, QueueStatus};
+pub use pace::{Pace, Rate};

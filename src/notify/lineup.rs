@@ -4,6 +4,9 @@
 //! start, and one [`Report`] for each notification, delivered or given up.
 //! Not here: clocks, tasks, sockets (`queue`). At most one message of a group is under way: a newer one waits for it,
 //! and takes the place of one that still waits.
+//! Invariant: what is sent was decided a moment ago. When the turn of a message comes that has waited, for room or after
+//! an attempt that failed, those who decide are asked first ([`Turn`]); they answer with what holds now
+//! ([`Lineup::push`]), or take it back ([`Lineup::withdraw`]).
 //! Start at [`Lineup::push`] and [`Lineup::start`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -11,14 +14,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Notification, PlantedBug, Receipt};
-use ports::NotifyError;
+use ports::{FailureReason, NotifyError};
 
 use crate::backoff::pause;
+use crate::pace::{PAUSE_MAX, Pace};
 
-/// How many attempts of one integration may run at once.
-const CONCURRENT: usize = 4;
-/// A server that asks for more time than this is asked again after it.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(15 * 60);
+/// What was decided less long ago than this is sent without asking again.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// What became of a notification.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,21 +43,45 @@ pub struct Failure {
     pub message: String,
     /// Whether the other side refused, so that trying the same again is pointless.
     pub refused: bool,
+    /// Whose fault it is.
+    pub reason: FailureReason,
 }
 
-/// Names an attempt that runs.
+/// Names an attempt that runs, or a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttemptId(u64);
 
+/// What is to be done now.
+#[derive(Clone, Debug)]
+pub enum Start {
+    /// Send.
+    Attempt(Attempt),
+    /// Ask what holds now.
+    Turn(Turn),
+}
+
 /// An attempt to start.
 #[derive(Clone, Debug)]
-pub struct Start {
+pub struct Attempt {
     /// Give it back to [`Lineup::finish`].
     pub id: AttemptId,
     /// What is sent.
     pub notification: Arc<Notification>,
     /// The number of the attempt, from 1.
     pub attempt: u32,
+    /// Whether an attempt before may have arrived.
+    pub may_have_arrived: bool,
+}
+
+/// The turn of a notification that waited has come.
+#[derive(Clone, Debug)]
+pub struct Turn {
+    /// Give it to [`Lineup::give_up`] if nobody can be asked.
+    pub id: AttemptId,
+    /// What would be sent as it was decided.
+    pub notification: Arc<Notification>,
+    /// Whether an attempt at it may have arrived.
+    pub may_have_arrived: bool,
 }
 
 /// What the outcome of an attempt led to.
@@ -69,8 +95,8 @@ pub enum Step {
         wait: Duration,
         /// What the attempt said.
         message: String,
-        /// Whether the other side asked everybody to wait.
-        rate_limited: bool,
+        /// Whose fault it is; [`FailureReason::RateLimited`] if the other side asked everybody to wait.
+        reason: FailureReason,
     },
 }
 
@@ -82,14 +108,25 @@ struct Item {
     first_attempt: Option<Duration>,
     /// Time that the other side asked us to wait: it does not count against `give_up_after`.
     excused: Duration,
+    /// Until when it may go without asking.
+    fresh_until: Option<Duration>,
+    /// An attempt at this message may have arrived.
+    may_have_arrived: bool,
     /// What came for the same group while this one was under way.
     next: Option<Arc<Notification>>,
 }
 
 impl Item {
-    fn new(notification: Arc<Notification>) -> Self {
+    fn new(notification: Arc<Notification>, now: Duration) -> Self {
         let (attempts, failures, first_attempt, next) = (0, 0, None, None);
-        Item { notification, attempts, failures, first_attempt, excused: Duration::ZERO, next }
+        let (excused, fresh_until, may_have_arrived) = (Duration::ZERO, Some(now + FRESH), false);
+        Item { notification, attempts, failures, first_attempt, excused, fresh_until, may_have_arrived, next }
+    }
+
+    fn replace(&mut self, notification: Arc<Notification>, now: Duration) {
+        self.may_have_arrived &= notification.id == self.notification.id;
+        self.fresh_until = Some(now + FRESH);
+        self.notification = notification;
     }
 }
 
@@ -104,11 +141,9 @@ pub struct Lineup {
     /// Those that wait for a time.
     later: BTreeSet<(Duration, u64)>,
     running: BTreeSet<u64>,
+    /// Those of which it was asked whether they still hold.
+    asked: BTreeSet<u64>,
     arrivals: u64,
-    /// The other side asked that nothing comes before.
-    not_before: Duration,
-    /// One at a time, until one goes through.
-    gentle: bool,
 }
 
 impl Lineup {
@@ -122,57 +157,73 @@ impl Lineup {
         self.items.is_empty()
     }
 
-    /// Adds a notification. One that still waits for the same group is replaced, since the newer one says more.
-    pub fn push(&mut self, notification: Arc<Notification>) {
-        if let Some(at) = self.by_key.get(&notification.dedup_key) {
-            let item = self.items.get_mut(at).expect("what has a key is in line");
-            match self.running.contains(at) {
-                true => item.next = Some(notification),
-                false => item.notification = notification,
+    /// Adds a notification that was decided on at `now`. One that still waits for the same group is replaced, since the
+    /// newer one says more; it may be the answer to a [`Turn`].
+    pub fn push(&mut self, notification: Arc<Notification>, now: Duration) {
+        if let Some(at) = self.by_key.get(&notification.dedup_key).copied() {
+            let item = self.items.get_mut(&at).expect("what has a key is in line");
+            if self.running.contains(&at) {
+                item.next = Some(notification);
+                return;
+            }
+            item.replace(notification, now);
+            if self.asked.remove(&at) {
+                self.ready.insert(at);
             }
             return;
         }
         self.arrivals += 1;
         self.by_key.insert(notification.dedup_key.clone(), self.arrivals);
-        self.items.insert(self.arrivals, Item::new(notification));
+        self.items.insert(self.arrivals, Item::new(notification, now));
         self.ready.insert(self.arrivals);
     }
 
-    /// The next attempt, if one may start at `now`. Call it until it says no.
-    pub fn start(&mut self, now: Duration) -> Option<Start> {
-        if self.running.len() >= self.limit() || now < self.not_before {
-            return None;
+    /// The answer to a [`Turn`]: nothing is to be told. Without one, nothing happens.
+    pub fn withdraw(&mut self, dedup_key: &str) {
+        if let Some(at) = self.by_key.get(dedup_key).copied()
+            && self.asked.remove(&at)
+        {
+            self.by_key.remove(dedup_key);
+            self.items.remove(&at);
         }
+    }
+
+    /// The next thing to do, if anything may be done at `now`. Call it until it says no.
+    pub fn start(&mut self, now: Duration, pace: &mut Pace) -> Option<Start> {
         while let Some((_, at)) = self.later.first().copied().filter(|(time, _)| *time <= now) {
             self.later.pop_first();
             self.ready.insert(at);
         }
+        if !pace.allows(now, self.asked.len()) {
+            return None;
+        }
         let at = self.ready.pop_first()?;
         let item = self.items.get_mut(&at).expect("what is ready is in line");
+        let fresh = item.fresh_until.is_some_and(|until| now <= until);
+        if !fresh && !PlantedBug::OldContentAfterWaiting.is_planted() {
+            self.asked.insert(at);
+            let (notification, may_have_arrived) = (Arc::clone(&item.notification), item.may_have_arrived);
+            return Some(Start::Turn(Turn { id: AttemptId(at), notification, may_have_arrived }));
+        }
         item.attempts += 1;
         item.first_attempt.get_or_insert(now);
         self.running.insert(at);
-        Some(Start {
+        pace.begin();
+        Some(Start::Attempt(Attempt {
             id: AttemptId(at),
             notification: Arc::clone(&item.notification),
             attempt: item.attempts,
-        })
-    }
-
-    fn limit(&self) -> usize {
-        if self.gentle { 1 } else { CONCURRENT }
+            may_have_arrived: item.may_have_arrived,
+        }))
     }
 
     /// When [`Lineup::start`] is to be asked again if nothing else happens first.
-    pub fn next_start(&self) -> Option<Duration> {
-        if self.running.len() >= self.limit() {
-            return None;
-        }
+    pub fn next_start(&self, pace: &Pace) -> Option<Duration> {
         let first = match self.ready.is_empty() {
             true => self.later.first()?.0,
             false => Duration::ZERO,
         };
-        Some(first.max(self.not_before))
+        pace.next(self.asked.len()).map(|next| next.max(first))
     }
 
     /// An attempt came to its end at `now`. `chance` spreads the pauses.
@@ -182,42 +233,66 @@ impl Lineup {
         outcome: Result<Receipt, NotifyError>,
         now: Duration,
         chance: u64,
+        pace: &mut Pace,
     ) -> Step {
         self.running.remove(&id.0);
+        pace.end(now);
         let item = self.items.get_mut(&id.0).expect("an attempt ends once");
-        let (message, after, rate_limited) = match outcome {
+        let (message, after, reason, may_have_arrived) = match outcome {
             Ok(receipt) => {
-                self.gentle = false;
+                pace.delivered(now, receipt.pause);
                 return Step::Done(self.leave(id, Ok(receipt), now));
             }
-            Err(NotifyError::Refused { message }) => {
-                return Step::Done(self.leave(id, Err(Failure { message, refused: true }), now));
+            Err(NotifyError::Refused { message, reason }) => {
+                return Step::Done(self.leave(id, Err(Failure { message, refused: true, reason }), now));
             }
-            Err(NotifyError::Later { message, after, rate_limited }) => (message, after, rate_limited),
+            Err(NotifyError::Later { message, after, reason, may_have_arrived }) => {
+                (message, after, reason, may_have_arrived)
+            }
         };
+        item.may_have_arrived |= may_have_arrived;
         if let Some(newer) = item.next.take() {
-            item.notification = newer;
+            item.replace(newer, now);
         }
+        // Whatever held before: it is asked again.
+        item.fresh_until = None;
+        let given_up = |message| Failure { message, refused: false, reason };
+        let rate_limited = reason == FailureReason::RateLimited;
         if rate_limited && PlantedBug::WaitingIsGivingUp.is_planted() {
-            return Step::Done(self.leave(id, Err(Failure { message, refused: false }), now));
+            return Step::Done(self.leave(id, Err(given_up(message)), now));
         }
+        let wait = match rate_limited {
+            true => after.unwrap_or_else(|| pause(1, chance)),
+            false => {
+                item.failures += 1;
+                pause(item.failures, chance).max(after.unwrap_or_default())
+            }
+        };
+        let wait = wait.min(PAUSE_MAX);
         if rate_limited {
-            self.gentle = true;
-            let wait = after.unwrap_or_else(|| pause(1, chance)).min(RETRY_AFTER_MAX);
+            pace.rest(now + wait);
             item.excused += wait;
-            self.not_before = self.not_before.max(now + wait);
-            self.later.insert((now + wait, id.0));
-            return Step::Again { wait, message, rate_limited };
         }
-        item.failures += 1;
-        let wait = pause(item.failures, chance).max(after.unwrap_or_default()).min(RETRY_AFTER_MAX);
-        let spent = now.saturating_sub(item.first_attempt.unwrap_or(now));
-        if (spent + wait).saturating_sub(item.excused) > item.notification.give_up_after {
-            let message = format!("{message} ({} attempts)", item.attempts);
-            return Step::Done(self.leave(id, Err(Failure { message, refused: false }), now));
+        // What certainly did not arrive is decided anew before it goes, and waits for as long as it is asked to; what may
+        // have arrived can only be said again as it was, and not for ever.
+        if !rate_limited || item.may_have_arrived {
+            let spent = now.saturating_sub(item.first_attempt.unwrap_or(now)) + wait;
+            let excused = if item.may_have_arrived { Duration::ZERO } else { item.excused };
+            if spent.saturating_sub(excused) > item.notification.give_up_after {
+                let message = format!("{message} ({} attempts)", item.attempts);
+                return Step::Done(self.leave(id, Err(given_up(message)), now));
+            }
         }
         self.later.insert((now + wait, id.0));
-        Step::Again { wait, message, rate_limited }
+        Step::Again { wait, message, reason }
+    }
+
+    /// Nobody can be asked whether a notification still holds: it is given up.
+    pub fn give_up(&mut self, turn: &Turn, message: &str, now: Duration) -> Report {
+        self.asked.remove(&turn.id.0);
+        let failure =
+            Failure { message: message.to_owned(), refused: false, reason: FailureReason::ContextCanceled };
+        self.leave(turn.id, Err(failure), now)
     }
 
     fn leave(&mut self, id: AttemptId, outcome: Result<Receipt, Failure>, now: Duration) -> Report {
@@ -226,7 +301,7 @@ impl Lineup {
         let took = now.saturating_sub(item.first_attempt.unwrap_or(now));
         // The same message once more needs no second delivery: this report answers both.
         if let Some(newer) = item.next.filter(|newer| newer.id != item.notification.id || outcome.is_err()) {
-            self.push(newer);
+            self.push(newer, now);
         }
         Report { notification: item.notification, outcome, attempts: item.attempts, took }
     }

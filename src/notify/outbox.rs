@@ -1,22 +1,34 @@
 //! All queues: one for each integration of each receiver.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use model::{Notification, Receipt};
-use ports::{BoxFuture, Deadline, Notifier, NotifyError, Random};
+use ports::{BoxFuture, Deadline, FailureReason, Notifier, NotifyError, Random};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
-use crate::lineup::Report;
-use crate::queue::{Counters, Queue};
+use crate::endpoint::{Endpoint, SharedPace};
+use crate::lineup::{Report, Turn};
+use crate::queue::{Counters, Incoming, LATENCY_BOUNDS, Line, Phase, Queue};
 
 /// Notifications that may wait for one integration. A full queue makes the alerting task wait, and with it nobody
 /// else: at most one notification of a group is under way.
 const QUEUE_CAPACITY: usize = 10_000;
+
+/// What a queue has to say to those who decide.
+#[derive(Clone, Debug)]
+pub enum OutboxEvent {
+    /// A notification came to its end.
+    Done(Report),
+    /// The turn of a notification has come that waited. It goes out when it is delivered anew, or a newer one in its
+    /// place ([`Outbox::deliver`]), and leaves with [`Outbox::withdraw`].
+    Turn(Turn),
+}
 
 /// One integration of one receiver.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,71 +75,126 @@ pub struct QueueStatus {
     pub delivered: u64,
     /// Notifications given up.
     pub given_up: u64,
-    /// Sum of the time from first attempt to outcome.
-    pub latency: Duration,
+    /// By whose fault it was: notifications given up, and attempts that were asked to wait.
+    pub failures: BTreeMap<FailureReason, u64>,
+    /// How long attempts took.
+    pub latency: Latency,
+}
+
+/// How long attempts took: a histogram.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Latency {
+    /// Upper bounds in seconds, ascending, each with the number of attempts that took no longer.
+    pub buckets: Vec<(u64, u64)>,
+    /// All attempts.
+    pub count: u64,
+    /// The time that they took together.
+    pub sum: Duration,
+}
+
+impl Latency {
+    fn of(counters: &Counters) -> Self {
+        let mut count = 0;
+        let counts = counters.latency.iter().map(|bucket| {
+            count += bucket.load(Ordering::Relaxed);
+            count
+        });
+        let buckets = LATENCY_BOUNDS.into_iter().zip(counts.collect::<Vec<_>>()).collect();
+        let sum = Duration::from_millis(counters.latency_millis.load(Ordering::Relaxed));
+        Latency { buckets, count, sum }
+    }
 }
 
 struct Running {
-    incoming: mpsc::Sender<Notification>,
-    notifier: watch::Sender<Arc<dyn Notifier>>,
+    incoming: mpsc::Sender<Incoming>,
+    line: watch::Sender<Line>,
     counters: Arc<Counters>,
-    task: JoinHandle<()>,
+    /// Until it is waited for.
+    task: Option<JoinHandle<()>>,
 }
 
 /// The queues of all integrations. Owned by the alerting task's shell; [`Outbox::shutdown`] ends it.
 pub struct Outbox {
     queues: Mutex<HashMap<IntegrationKey, Running>>,
+    /// By address; integrations that tell the same one share its pace.
+    paces: Mutex<BTreeMap<String, Arc<SharedPace>>>,
     retired: Mutex<Vec<JoinHandle<()>>>,
-    reports: mpsc::Sender<Report>,
+    events: mpsc::Sender<OutboxEvent>,
     random: Arc<dyn Random>,
-    stop: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
+    began: Instant,
 }
 
 impl Outbox {
-    /// Without queues; outcomes go to `reports`.
-    pub fn new(reports: mpsc::Sender<Report>, random: Arc<dyn Random>) -> Self {
-        let (stop, _) = watch::channel(false);
-        Outbox { queues: Mutex::default(), retired: Mutex::default(), reports, random, stop }
+    /// Without queues; outcomes and questions go to `events`.
+    pub fn new(events: mpsc::Sender<OutboxEvent>, random: Arc<dyn Random>) -> Self {
+        let (phase, _) = watch::channel(Phase::Running);
+        Outbox {
+            queues: Mutex::default(),
+            paces: Mutex::default(),
+            retired: Mutex::default(),
+            events,
+            random,
+            phase,
+            began: Instant::now(),
+        }
     }
 
-    /// The integrations from now on. One that stays keeps its queue and only changes its notifier; one that is gone
-    /// still delivers what it has.
-    pub fn set_notifiers(&self, notifiers: HashMap<IntegrationKey, Arc<dyn Notifier>>) {
+    /// The integrations from now on. One that stays keeps its queue and only changes where it leads; one that is gone
+    /// still delivers what it has, unless it has to ask whether that still holds.
+    pub fn set_endpoints(&self, endpoints: HashMap<IntegrationKey, Endpoint>) {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         let gone: Vec<IntegrationKey> =
-            queues.keys().filter(|key| !notifiers.contains_key(key)).cloned().collect();
+            queues.keys().filter(|key| !endpoints.contains_key(key)).cloned().collect();
         let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
         retired.retain(|task| !task.is_finished());
         for key in gone {
             if let Some(running) = queues.remove(&key) {
-                retired.push(running.task);
+                retired.extend(running.task);
             }
         }
-        for (key, notifier) in notifiers {
+        for (key, endpoint) in endpoints {
             match queues.get(&key) {
                 Some(running) => {
-                    running.notifier.send_replace(notifier);
+                    let own = Arc::clone(&running.line.borrow().pace);
+                    running.line.send_replace(self.line(endpoint, Some(own)));
                 }
                 None => {
-                    queues.insert(key, self.spawn_queue(notifier));
+                    queues.insert(key, self.spawn_queue(self.line(endpoint, None)));
                 }
             }
         }
+        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
+        paces.retain(|_, pace| Arc::strong_count(pace) > 1);
     }
 
-    fn spawn_queue(&self, notifier: Arc<dyn Notifier>) -> Running {
+    /// An endpoint with the pace of its address; without one, `own` goes on.
+    fn line(&self, endpoint: Endpoint, own: Option<Arc<SharedPace>>) -> Line {
+        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
+        let pace = match &endpoint.address {
+            Some(address) => Arc::clone(paces.entry(address.clone()).or_default()),
+            None => {
+                own.filter(|own| !paces.values().any(|shared| Arc::ptr_eq(shared, own))).unwrap_or_default()
+            }
+        };
+        pace.lock().set_rate(endpoint.rate);
+        Line { endpoint, pace }
+    }
+
+    fn spawn_queue(&self, line: Line) -> Running {
         let (incoming_tx, incoming) = mpsc::channel(QUEUE_CAPACITY);
-        let (notifier_tx, notifier) = watch::channel(notifier);
+        let (line_tx, line) = watch::channel(line);
         let counters = Arc::new(Counters::default());
         let queue = Queue {
             incoming,
-            notifier,
-            reports: self.reports.clone(),
+            line,
+            events: self.events.clone(),
             random: Arc::clone(&self.random),
             counters: Arc::clone(&counters),
-            shutdown: self.stop.subscribe(),
+            phase: self.phase.subscribe(),
+            began: self.began,
         };
-        Running { incoming: incoming_tx, notifier: notifier_tx, counters, task: tokio::spawn(queue.run()) }
+        Running { incoming: incoming_tx, line: line_tx, counters, task: Some(tokio::spawn(queue.run())) }
     }
 
     /// Queues a notification. One for an integration that does not exist is reported as refused at once.
@@ -135,11 +202,28 @@ impl Outbox {
         let key = IntegrationKey::of(&notification);
         let incoming = {
             let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-            let running = queues.entry(key).or_insert_with(|| self.spawn_queue(Arc::new(Missing)));
+            // At the end no queue begins: the log says that this is to be sent, and the next start sends it.
+            if !queues.contains_key(&key) && *self.phase.borrow() != Phase::Running {
+                return;
+            }
+            let running = queues
+                .entry(key)
+                .or_insert_with(|| self.spawn_queue(self.line(Endpoint::new(Arc::new(Missing)), None)));
             running.incoming.clone()
         };
-        // The receiving side lives as long as the sender that stands in the map.
-        let _ = incoming.send(notification).await;
+        // A queue that ended at shutdown takes nothing more.
+        let _ = incoming.send(Incoming::Notification(Box::new(notification))).await;
+    }
+
+    /// Answers a [`Turn`]: there is nothing to tell about this incident now.
+    pub async fn withdraw(&self, key: &IntegrationKey, dedup_key: String) {
+        let incoming = {
+            let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+            queues.get(key).map(|running| running.incoming.clone())
+        };
+        if let Some(incoming) = incoming {
+            let _ = incoming.send(Incoming::Withdraw(dedup_key)).await;
+        }
     }
 
     /// How the queues are doing, sorted.
@@ -157,7 +241,11 @@ impl Outbox {
                     rate_limited: counters.rate_limited.load(Ordering::Relaxed),
                     delivered: counters.delivered.load(Ordering::Relaxed),
                     given_up: counters.given_up.load(Ordering::Relaxed),
-                    latency: Duration::from_millis(counters.latency_millis.load(Ordering::Relaxed)),
+                    failures: FailureReason::ALL
+                        .into_iter()
+                        .zip(counters.failures.iter().map(|count| count.load(Ordering::Relaxed)))
+                        .collect(),
+                    latency: Latency::of(counters),
                 }
             })
             .collect();
@@ -165,13 +253,14 @@ impl Outbox {
         all
     }
 
-    /// Ends all queues: those with nothing under way at once, the others after at most `grace`. What is left then is
-    /// sent by the next start.
+    /// Ends all queues: each as soon as it has nothing left, all after `grace`. What is left then is sent by the next
+    /// start. Until then it is to be asked as ever whether what waited still holds.
     pub async fn shutdown(&self, grace: Duration) {
+        self.phase.send_replace(Phase::Draining);
         let tasks: Vec<JoinHandle<()>> = {
             let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
             let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
-            queues.drain().map(|(_, running)| running.task).chain(retired.drain(..)).collect()
+            queues.values_mut().filter_map(|running| running.task.take()).chain(retired.drain(..)).collect()
         };
         let all = async {
             for task in tasks {
@@ -181,7 +270,7 @@ impl Outbox {
         };
         tokio::pin!(all);
         if tokio::time::timeout(grace, &mut all).await.is_err() {
-            self.stop.send_replace(true);
+            self.phase.send_replace(Phase::Stopped);
             all.await;
         }
     }
@@ -198,7 +287,7 @@ impl Notifier for Missing {
         _deadline: Deadline,
     ) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
         let message = format!("receiver `{}` has no such integration any more", notification.receiver);
-        Box::pin(async move { Err(NotifyError::Refused { message }) })
+        Box::pin(async move { Err(NotifyError::Refused { message, reason: FailureReason::Other }) })
     }
 }
 

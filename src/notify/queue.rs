@@ -1,20 +1,19 @@
 //! The queue of one integration: carries out what the lineup decides.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use model::{Notification, Receipt};
-use ports::{Deadline, Notifier, NotifyError, Random};
+use ports::{Deadline, FailureReason, NotifyError, Random};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::lineup::{AttemptId, Lineup, Report, Start, Step};
-
-/// An attempt that takes longer is cut off and counts as no answer.
-const ATTEMPT: Duration = Duration::from_secs(15);
+use crate::endpoint::{Endpoint, SharedPace};
+use crate::lineup::{Attempt, AttemptId, Lineup, Start, Step};
+use crate::outbox::OutboxEvent;
 
 /// Counters of one queue.
 #[derive(Debug, Default)]
@@ -25,36 +24,103 @@ pub(crate) struct Counters {
     pub(crate) rate_limited: AtomicU64,
     pub(crate) delivered: AtomicU64,
     pub(crate) given_up: AtomicU64,
+    /// Notifications given up, and attempts that were asked to wait, in the order of [`FailureReason::ALL`].
+    pub(crate) failures: [AtomicU64; FailureReason::ALL.len()],
+    /// Attempts that took no longer than each of [`LATENCY_BOUNDS`] and longer than the one before; the last, longer than all.
+    pub(crate) latency: [AtomicU64; LATENCY_BOUNDS.len() + 1],
     pub(crate) latency_millis: AtomicU64,
 }
 
-pub(crate) struct Queue {
-    pub(crate) incoming: mpsc::Receiver<Notification>,
-    pub(crate) notifier: watch::Receiver<Arc<dyn Notifier>>,
-    pub(crate) reports: mpsc::Sender<Report>,
-    pub(crate) random: Arc<dyn Random>,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) shutdown: watch::Receiver<bool>,
+/// The bounds of the latency's buckets, in seconds: those of Alertmanager.
+pub(crate) const LATENCY_BOUNDS: [u64; 5] = [1, 5, 10, 15, 20];
+
+impl Counters {
+    fn failed(&self, reason: FailureReason) {
+        let at = FailureReason::ALL.iter().position(|other| *other == reason);
+        self.failures[at.expect("the list has every reason")].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn took(&self, took: Duration) {
+        let at = LATENCY_BOUNDS.iter().position(|bound| took <= Duration::from_secs(*bound));
+        self.latency[at.unwrap_or(LATENCY_BOUNDS.len())].fetch_add(1, Ordering::Relaxed);
+        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        self.latency_millis.fetch_add(millis, Ordering::Relaxed);
+    }
 }
 
-/// Attempts that run, each with the lineup's name for it.
+/// What comes to a queue.
+pub(crate) enum Incoming {
+    Notification(Box<Notification>),
+    /// What waits for this incident is not to be told, now that its turn has come.
+    Withdraw(String),
+}
+
+/// What all queues are to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    #[default]
+    Running,
+    /// End when nothing is left.
+    Draining,
+    /// End.
+    Stopped,
+}
+
+/// Where a queue's messages go, and at which pace.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) pace: Arc<SharedPace>,
+}
+
+pub(crate) struct Queue {
+    pub(crate) incoming: mpsc::Receiver<Incoming>,
+    pub(crate) line: watch::Receiver<Line>,
+    pub(crate) events: mpsc::Sender<OutboxEvent>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) phase: watch::Receiver<Phase>,
+    /// The same for all queues, since they share paces.
+    pub(crate) began: Instant,
+}
+
+/// Attempts that run, each with the lineup's name for it and the pace it counts for.
 #[derive(Default)]
 struct Running {
     tasks: JoinSet<Result<Receipt, NotifyError>>,
-    ids: HashMap<tokio::task::Id, AttemptId>,
+    ids: HashMap<tokio::task::Id, (AttemptId, Arc<SharedPace>, Instant)>,
+}
+
+/// An attempt that came to its end.
+struct Ended {
+    id: AttemptId,
+    pace: Arc<SharedPace>,
+    took: Duration,
+    outcome: Result<Receipt, NotifyError>,
 }
 
 impl Running {
     /// The next one that ends. A notifier that panics has not delivered.
-    async fn next(&mut self) -> Option<(AttemptId, Result<Receipt, NotifyError>)> {
+    async fn next(&mut self) -> Option<Ended> {
         let (task, outcome) = match self.tasks.join_next_with_id().await? {
             Ok((task, outcome)) => (task, outcome),
             Err(error) => {
                 let message = "the notifier broke down; its last log line says where".to_owned();
-                (error.id(), Err(NotifyError::Refused { message }))
+                (error.id(), Err(NotifyError::Refused { message, reason: FailureReason::Other }))
             }
         };
-        Some((self.ids.remove(&task)?, outcome))
+        let (id, pace, began) = self.ids.remove(&task)?;
+        Some(Ended { id, pace, took: began.elapsed(), outcome })
+    }
+}
+
+impl Drop for Running {
+    /// Those that are broken off no longer count.
+    fn drop(&mut self) {
+        for (_, pace, _) in self.ids.values() {
+            pace.lock().break_off();
+            pace.changed.notify_waiters();
+        }
     }
 }
 
@@ -64,70 +130,110 @@ impl Queue {
     pub(crate) async fn run(mut self) {
         let mut lineup = Lineup::default();
         let mut running = Running::default();
+        // What those who decide were not told yet. They may be waiting for us meanwhile, so nothing here waits for them.
+        let mut untold: VecDeque<OutboxEvent> = VecDeque::new();
         let mut open = true;
-        let mut shutdown = self.shutdown.clone();
-        let began = Instant::now();
+        let (mut phase, mut changed_line) = (self.phase.clone(), self.line.clone());
         loop {
             self.counters.waiting.store(lineup.len(), Ordering::Relaxed);
-            if !open && lineup.is_empty() {
+            let now_phase = *phase.borrow_and_update();
+            let ends = !open || now_phase == Phase::Draining;
+            if now_phase == Phase::Stopped || ends && lineup.is_empty() && untold.is_empty() {
                 return;
             }
-            while let Some(start) = lineup.start(began.elapsed()) {
-                self.start(start, &mut running);
-            }
-            let next = lineup.next_start();
+            let line = changed_line.borrow_and_update().clone();
+            let room = line.pace.changed.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            let next = {
+                let mut pace = line.pace.lock();
+                let now = self.began.elapsed();
+                while let Some(start) = lineup.start(now, &mut pace) {
+                    match start {
+                        Start::Attempt(attempt) => self.start(attempt, &line, &mut running),
+                        Start::Turn(turn) if open => untold.push_back(OutboxEvent::Turn(turn)),
+                        Start::Turn(turn) => {
+                            let report = lineup.give_up(&turn, "its integration is gone", now);
+                            untold.extend(self.conclude(Step::Done(report)));
+                        }
+                    }
+                }
+                lineup.next_start(&pace)
+            };
             tokio::select! {
                 incoming = self.incoming.recv(), if open => match incoming {
-                    Some(notification) => lineup.push(Arc::new(notification)),
+                    Some(Incoming::Notification(message)) => {
+                        lineup.push(Arc::from(message), self.began.elapsed());
+                    }
+                    Some(Incoming::Withdraw(dedup_key)) => lineup.withdraw(&dedup_key),
                     None => open = false,
                 },
-                Some((id, outcome)) = running.next(), if !running.tasks.is_empty() => {
-                    let step = lineup.finish(id, outcome, began.elapsed(), self.random.next_u64());
-                    self.conclude(step).await;
+                permit = self.events.reserve(), if !untold.is_empty() => match (permit, untold.pop_front()) {
+                    (Ok(permit), Some(event)) => permit.send(event),
+                    // Nobody listens any more only at shutdown; the log then says that the outcome is unknown.
+                    _ => untold.clear(),
+                },
+                Some(Ended { id, pace, took, outcome }) = running.next(), if !running.tasks.is_empty() => {
+                    self.counters.took(took);
+                    let (now, chance) = (self.began.elapsed(), self.random.next_u64());
+                    let step = lineup.finish(id, outcome, now, chance, &mut pace.lock());
+                    pace.changed.notify_waiters();
+                    untold.extend(self.conclude(step));
                 }
-                () = tokio::time::sleep_until(began + next.unwrap_or_default()), if next.is_some() => {}
-                () = async { shutdown.wait_for(|stop| *stop).await.map(drop).unwrap_or_default() } => return,
+                () = tokio::time::sleep_until(self.began + next.unwrap_or_default()), if next.is_some() => {}
+                () = &mut room => {}
+                Ok(()) = changed_line.changed() => {}
+                Ok(()) = phase.changed() => {}
             }
         }
     }
 
-    fn start(&self, start: Start, running: &mut Running) {
+    fn start(&self, attempt: Attempt, line: &Line, running: &mut Running) {
         self.counters.attempts.fetch_add(1, Ordering::Relaxed);
-        let notifier = self.notifier.borrow().clone();
-        let id = start.id;
+        let notifier = Arc::clone(&line.endpoint.notifier);
+        let limit = line.endpoint.attempt_limit(&attempt.notification);
+        let id = attempt.id;
         let task = running.tasks.spawn(async move {
-            let attempt = notifier.notify(&start.notification, start.attempt, Deadline::after(ATTEMPT));
-            match tokio::time::timeout(ATTEMPT, attempt).await {
+            let outcome = notifier.notify(&attempt.notification, attempt.attempt, Deadline::after(limit));
+            match tokio::time::timeout(limit, outcome).await {
                 Ok(outcome) => outcome,
                 Err(_) => Err(NotifyError::Later {
-                    message: format!("no answer within {}", model::format_duration(ATTEMPT)),
+                    message: format!("no answer within {}", model::format_duration(limit)),
                     after: None,
-                    rate_limited: false,
+                    reason: FailureReason::ContextDeadlineExceeded,
+                    may_have_arrived: true,
                 }),
             }
         });
-        running.ids.insert(task.id(), id);
+        running.ids.insert(task.id(), (id, Arc::clone(&line.pace), Instant::now()));
     }
 
-    async fn conclude(&self, step: Step) {
+    /// Counts what an attempt led to; what those who decide hear of it.
+    fn conclude(&self, step: Step) -> Option<OutboxEvent> {
         let counters = &self.counters;
         match step {
-            Step::Again { wait, message, rate_limited } => {
+            Step::Again { wait, message, reason } => {
                 counters.failed_attempts.fetch_add(1, Ordering::Relaxed);
-                counters.rate_limited.fetch_add(u64::from(rate_limited), Ordering::Relaxed);
-                tracing::debug!(%message, ?wait, rate_limited, "Not delivered; trying again.");
+                let rate_limited = reason == FailureReason::RateLimited;
+                if rate_limited {
+                    counters.rate_limited.fetch_add(1, Ordering::Relaxed);
+                    counters.failed(reason);
+                }
+                tracing::debug!(%message, ?wait, %reason, "Not delivered; trying again.");
+                None
             }
             Step::Done(report) => {
-                if report.outcome.is_ok() {
-                    counters.delivered.fetch_add(1, Ordering::Relaxed);
-                } else {
-                    counters.failed_attempts.fetch_add(1, Ordering::Relaxed);
-                    counters.given_up.fetch_add(1, Ordering::Relaxed);
+                match &report.outcome {
+                    Ok(_) => {
+                        counters.delivered.fetch_add(1, Ordering::Relaxed);
+                    }
+                    Err(failure) => {
+                        counters.failed_attempts.fetch_add(1, Ordering::Relaxed);
+                        counters.given_up.fetch_add(1, Ordering::Relaxed);
+                        counters.failed(failure.reason);
+                    }
                 }
-                let millis = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX);
-                counters.latency_millis.fetch_add(millis, Ordering::Relaxed);
-                // Nobody listens any more only at shutdown; the log then says that the outcome is unknown.
-                let _ = self.reports.send(report).await;
+                Some(OutboxEvent::Done(report))
             }
         }
     }

@@ -81,7 +81,8 @@ impl Limits {
         let (time, requests, request_bytes, response_bytes) = match kind {
             Kind::Rule => (30, 0, 0, 0),
             Kind::Exporter => (10, 20, 256 * KIB, 8 * MIB),
-            Kind::Notifier => (15, 10, MIB, 256 * KIB),
+            // Each attempt brings a time of its own; this only bounds it.
+            Kind::Notifier => (600, 10, MIB, 256 * KIB),
         };
         Limits {
             cpu: Duration::from_millis(250),

@@ -6,6 +6,7 @@
 
 mod coord;
 mod disk;
+mod failure;
 mod outgoing;
 mod query;
 mod storage;
@@ -19,6 +20,7 @@ use model::{Finding, Notification, Receipt, Timestamp};
 
 pub use coord::{Change, Condition, Coord, CoordError, Revision};
 pub use disk::{Disk, DiskFile};
+pub use failure::{FailureReason, NotifyError};
 pub use outgoing::{
     Body, HttpAuth, HttpOptions, HttpRequest, HttpResponse, Mail, Outgoing, OutgoingError, Reach, SmtpServer,
     TlsOptions,
@@ -85,25 +87,4 @@ pub trait Notifier: Send + Sync {
         attempt: u32,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Receipt, NotifyError>>;
-}
-
-/// Why an attempt did not deliver.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotifyError {
-    /// May work later: no answer, a server's own fault, too many requests.
-    #[error("{message}")]
-    Later {
-        /// What happened.
-        message: String,
-        /// Not before this long from now, if the other side said so.
-        after: Option<Duration>,
-        /// Whether the other side asked for time (HTTP 429).
-        rate_limited: bool,
-    },
-    /// Will not work as it is: other statuses, a denied host, a configuration that is missing something.
-    #[error("{message}")]
-    Refused {
-        /// What happened and what to do.
-        message: String,
-    },
 }

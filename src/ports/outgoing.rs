@@ -82,7 +82,10 @@ pub enum OutgoingError {
     /// Not sent: the request or its options are wrong.
     #[error("{0}")]
     Invalid(String),
-    /// No connection, no answer, or half of one.
+    /// No connection: nothing was sent.
+    #[error("{0}")]
+    NoConnection(String),
+    /// No answer, or half of one.
     #[error("{0}")]
     Unreachable(String),
     /// Out of time.

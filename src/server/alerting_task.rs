@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use alerting::{
     AlertDraft, Alerting, AlertingConfig, AlertingView, AlertsAnswer, Answer, CommitFailure, CommitId,
-    Decision, DecisionRecord, Effect, Event, ReplyTo, SilenceDraft, SilenceError, SilenceId, Stats,
+    Decision, DecisionRecord, Destination, Effect, Event, ReplyTo, SilenceDraft, SilenceError, SilenceId,
+    Stats, Turn,
 };
 use api::DeliveryView;
 use model::{Alert, AlertStatus, Timestamp};
-use notify::{Outbox, Report};
+use notify::{IntegrationKey, Outbox, OutboxEvent, Report};
 use ports::{Clock, Coord, CoordError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -161,7 +162,7 @@ pub(crate) fn spawn_alerting(
     clock: Arc<dyn Clock>,
     coord: Arc<dyn Coord>,
     outbox: Arc<Outbox>,
-    reports: mpsc::Receiver<Report>,
+    events: mpsc::Receiver<OutboxEvent>,
     deliveries: Arc<Deliveries>,
 ) -> (AlertingHandle, JoinHandle<()>) {
     let (wakes_tx, wakes) = mpsc::channel(WAKES);
@@ -179,7 +180,7 @@ pub(crate) fn spawn_alerting(
     };
     let handle = AlertingHandle { wakes: wakes_tx };
     let join = tokio::spawn(async move {
-        task.run(first, wakes, reports).await;
+        task.run(first, wakes, events).await;
         // Its channel is closed now: what waits is written, then it ends.
         let _ = committer.await;
     });
@@ -232,7 +233,7 @@ impl AlertingTask {
         mut self,
         first: Vec<Effect>,
         mut wakes: mpsc::Receiver<Wake>,
-        mut reports: mpsc::Receiver<Report>,
+        mut events: mpsc::Receiver<OutboxEvent>,
     ) {
         self.carry_out(first).await;
         loop {
@@ -243,7 +244,10 @@ impl AlertingTask {
                     None | Some(Wake::Stop) => return,
                     Some(wake) => self.wake(wake).await,
                 },
-                Some(report) = reports.recv() => self.delivered(report).await,
+                Some(event) = events.recv() => match event {
+                    OutboxEvent::Done(report) => self.delivered(report).await,
+                    OutboxEvent::Turn(turn) => self.turn(turn).await,
+                },
                 () = tokio::time::sleep(sleep) => self.step(Event::Tick).await,
             }
         }
@@ -329,6 +333,23 @@ impl AlertingTask {
         self.step(Event::Delivered { notification: notification.id.clone(), outcome }).await;
     }
 
+    /// The turn of a notification has come that waited: the machine says whether it still holds.
+    async fn turn(&mut self, turn: notify::Turn) {
+        let notification = &turn.notification;
+        let to = Destination {
+            receiver: notification.receiver.clone(),
+            kind: notification.integration.clone(),
+            index: notification.index,
+        };
+        self.step(Event::Turn(Turn {
+            notification: notification.id.clone(),
+            dedup_key: notification.dedup_key.clone(),
+            to,
+            may_have_arrived: turn.may_have_arrived,
+        }))
+        .await;
+    }
+
     async fn step(&mut self, event: Event) {
         let effects = self.core.step(self.clock.now(), event);
         self.carry_out(effects).await;
@@ -351,6 +372,10 @@ impl AlertingTask {
                     let _ = self.commits.send((id, changes)).await;
                 }
                 Effect::Deliver(notification) => self.outbox.deliver(*notification).await,
+                Effect::Withdraw { dedup_key, to } => {
+                    let Destination { receiver, kind, index } = to;
+                    self.outbox.withdraw(&IntegrationKey { receiver, kind, index }, dedup_key).await;
+                }
                 Effect::Reply { to, answer } => self.reply(to, answer),
             }
         }

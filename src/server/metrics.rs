@@ -6,7 +6,7 @@ use model::{Labels, METRIC_NAME, Metadata, MetricType, Timestamp};
 use ports::Point;
 
 /// Names that need a type other than what their ending says, and a help text.
-const DESCRIBED: [(&str, MetricType, &str); 24] = [
+const DESCRIBED: [(&str, MetricType, &str); 25] = [
     ("prometheus_build_info", MetricType::Gauge, "A constant 1 with the version in its labels."),
     ("alertmanager_build_info", MetricType::Gauge, "A constant 1 with the version in its labels."),
     ("foghorn_build_info", MetricType::Gauge, "A constant 1 with the version in its labels."),
@@ -46,8 +46,17 @@ const DESCRIBED: [(&str, MetricType, &str); 24] = [
         MetricType::Counter,
         "Evaluations of groups that were due and did not take place.",
     ),
-    ("alertmanager_notifications_total", MetricType::Counter, "Notifications decided on."),
-    ("alertmanager_notifications_failed_total", MetricType::Counter, "Notifications given up."),
+    (
+        "alertmanager_notifications_total",
+        MetricType::Counter,
+        "Notifications that came to an end: delivered, given up, or asked to wait.",
+    ),
+    (
+        "alertmanager_notifications_failed_total",
+        MetricType::Counter,
+        "Notifications given up, and those asked to wait, by whose fault it was.",
+    ),
+    ("alertmanager_notification_latency_seconds", MetricType::Histogram, "How long attempts took."),
     ("alertmanager_alerts", MetricType::Gauge, "Alerts that are known, by state."),
     ("alertmanager_silences", MetricType::Gauge, "Silences, by state."),
     (

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use config::Setting;
 use model::{Labels, Notification, Receipt};
 use ports::{BoxFuture, Deadline, Notifier, NotifyError};
+use sha2::{Digest as _, Sha256};
 use template::{NotificationData, Templates};
 
 /// One integration.
@@ -76,4 +77,40 @@ impl IntegrationNotifier {
         }
         filled
     }
+}
+
+/// The settings that say whom an integration tells, whatever it says.
+const ADDRESSES: [&str; 12] = [
+    "url",
+    "webhook_url",
+    "api_url",
+    "app_url",
+    "channel",
+    "channel_id",
+    "chat_id",
+    "bot_token",
+    "app_token",
+    "routing_key",
+    "service_key",
+    "room_id",
+];
+
+/// Names the address of an integration with a rate limit, so that those with the same one share it. A digest: it may hold
+/// secrets.
+pub(crate) fn address(integration: &config::Integration) -> Option<String> {
+    integration.rate_limit?;
+    let mut digest = Sha256::new();
+    digest.update(integration.plugin.name.as_bytes());
+    let mut said = false;
+    for (name, setting) in &integration.settings {
+        if !ADDRESSES.contains(&name.as_str()) {
+            continue;
+        }
+        // Unexpanded: what a template makes of it differs from message to message.
+        let text = setting.to_json::<std::convert::Infallible>(&mut |text| Ok(text.to_owned()));
+        let Ok(text) = text;
+        digest.update(format!("\0{name}\0{text}"));
+        said = true;
+    }
+    said.then(|| format!("{:x}", digest.finalize()))
 }

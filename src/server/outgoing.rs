@@ -350,10 +350,12 @@ fn describe(error: &reqwest::Error) -> OutgoingError {
     } else {
         "no answer"
     };
-    if std::ptr::eq(cause as *const _ as *const u8, error as *const _ as *const u8) {
-        return OutgoingError::Unreachable(what.to_owned());
+    let own = std::ptr::eq(cause as *const _ as *const u8, error as *const _ as *const u8);
+    let text = if own { what.to_owned() } else { format!("{what}: {cause}") };
+    match error.is_connect() {
+        true => OutgoingError::NoConnection(text),
+        false => OutgoingError::Unreachable(text),
     }
-    OutgoingError::Unreachable(format!("{what}: {cause}"))
 }
 
 #[cfg(test)]

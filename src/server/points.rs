@@ -1,8 +1,11 @@
 //! What `/metrics` and our own target show: the parts' counters under the names that the field's dashboards and rules know.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use notify::QueueStatus;
+use ports::FailureReason;
 
 use crate::map;
 use crate::metrics::{self, Points};
@@ -169,14 +172,8 @@ impl Running {
     }
 
     fn notify_points(&self, points: &mut Points) {
-        let mut by_kind: HashMap<String, (u64, u64, u64, u64, f64)> = HashMap::new();
+        let mut sums: BTreeMap<(String, String), Told> = BTreeMap::new();
         for queue in self.outbox.status() {
-            let sums = by_kind.entry(queue.key.kind.clone()).or_default();
-            sums.0 += queue.delivered + queue.given_up;
-            sums.1 += queue.given_up;
-            sums.2 += queue.attempts;
-            sums.3 += queue.failed_attempts;
-            sums.4 += queue.latency.as_secs_f64();
             let index = queue.key.index.to_string();
             let labels = [
                 ("receiver", queue.key.receiver.as_str()),
@@ -185,17 +182,62 @@ impl Running {
             ];
             points.count("foghorn_notify_waiting", &labels, queue.waiting as u64);
             points.count("foghorn_notify_rate_limited_total", &labels, queue.rate_limited);
+            sums.entry((queue.key.kind.clone(), queue.key.receiver.clone())).or_default().add(&queue);
         }
-        for (kind, (all, failed, requests, failed_requests, seconds)) in by_kind {
-            let labels = [("integration", kind.as_str())];
-            points.count("alertmanager_notifications_total", &labels, all);
-            points.count("alertmanager_notifications_failed_total", &labels, failed);
-            points.count("alertmanager_notification_requests_total", &labels, requests);
-            points.count("alertmanager_notification_requests_failed_total", &labels, failed_requests);
-            points.add("alertmanager_notification_latency_seconds_sum", &labels, seconds);
-            points.count("alertmanager_notification_latency_seconds_count", &labels, all);
+        for ((kind, receiver), told) in sums {
+            told.points(&[("integration", &kind), ("receiver_name", &receiver)], points);
         }
     }
+}
+
+/// What one receiver was told by integrations of one kind.
+#[derive(Default)]
+struct Told {
+    notifications: u64,
+    requests: u64,
+    failed_requests: u64,
+    failures: BTreeMap<FailureReason, u64>,
+    buckets: BTreeMap<u64, u64>,
+    observed: u64,
+    seconds: f64,
+}
+
+impl Told {
+    fn add(&mut self, queue: &QueueStatus) {
+        self.notifications += queue.delivered + queue.given_up + queue.rate_limited;
+        self.requests += queue.attempts;
+        self.failed_requests += queue.failed_attempts;
+        for (reason, count) in &queue.failures {
+            *self.failures.entry(*reason).or_default() += count;
+        }
+        for (bound, count) in &queue.latency.buckets {
+            *self.buckets.entry(*bound).or_default() += count;
+        }
+        self.observed += queue.latency.count;
+        self.seconds += queue.latency.sum.as_secs_f64();
+    }
+
+    fn points(&self, labels: &[(&str, &str)], points: &mut Points) {
+        points.count("alertmanager_notifications_total", labels, self.notifications);
+        for (reason, count) in &self.failures {
+            let labels = with(labels, "reason", reason.as_str());
+            points.count("alertmanager_notifications_failed_total", &labels, *count);
+        }
+        points.count("alertmanager_notification_requests_total", labels, self.requests);
+        points.count("alertmanager_notification_requests_failed_total", labels, self.failed_requests);
+        let name = "alertmanager_notification_latency_seconds";
+        for (bound, count) in &self.buckets {
+            points.count(&format!("{name}_bucket"), &with(labels, "le", &bound.to_string()), *count);
+        }
+        points.count(&format!("{name}_bucket"), &with(labels, "le", "+Inf"), self.observed);
+        points.add(&format!("{name}_sum"), labels, self.seconds);
+        points.count(&format!("{name}_count"), labels, self.observed);
+    }
+}
+
+/// Labels, and one more.
+fn with<'a>(labels: &[(&'a str, &'a str)], name: &'a str, value: &'a str) -> Vec<(&'a str, &'a str)> {
+    labels.iter().copied().chain([(name, value)]).collect()
 }
 
 /// Points as a page, in the format that the client prefers.

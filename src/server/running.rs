@@ -13,9 +13,9 @@ use api::{
 };
 use config::{Catalog, Config, LoadOptions, Problems};
 use model::Timestamp;
-use notify::{IntegrationKey, Outbox};
+use notify::{Endpoint, IntegrationKey, Outbox, Rate};
 use plugin::{Kind, PluginHost};
-use ports::{BoxFuture, Clock, Collector, Deadline, Notifier, Payload, Target};
+use ports::{BoxFuture, Clock, Collector, Deadline, Payload, Target};
 use remote::Receiver;
 use rules::{External, RuleGroup};
 use scrape::{PoolConfig, ScrapeManager};
@@ -27,7 +27,7 @@ use crate::alerting_task::{AlertingHandle, Deliveries, Wake};
 use crate::files::DiskFiles;
 use crate::map::{self, AlertingOptions};
 use crate::metrics::{self, ReloadState};
-use crate::notifiers::IntegrationNotifier;
+use crate::notifiers::{IntegrationNotifier, address};
 use crate::others::OtherAlertmanagers;
 use crate::points::write_points;
 use crate::query::QueryEngine;
@@ -110,12 +110,7 @@ impl Running {
 
     /// Puts a configuration in force: everything that can fail first, then the swap.
     pub(crate) async fn apply(&self, config: Config) -> Result<(), String> {
-        let files: Vec<(String, &str)> = config
-            .templates
-            .iter()
-            .map(|t| (t.file.to_string_lossy().into_owned(), t.text.as_str()))
-            .collect();
-        let templates = Arc::new(Templates::parse(&files).map_err(|error| error.to_string())?);
+        let templates = templates_of(&config)?;
         let mut specs: Vec<_> = config.plugins.iter().filter_map(scripts::spec_of).collect();
         // What `plugins:` says about a file counts, wherever else the file is named.
         let named: Vec<String> = specs.iter().map(|spec| spec.source.label().into_owned()).collect();
@@ -130,7 +125,7 @@ impl Running {
         let config = Arc::new(config);
         *self.applied.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&config);
         self.engine.set_default_step(config.global.evaluation_interval);
-        self.outbox.set_notifiers(self.notifiers(&config, &templates));
+        self.outbox.set_endpoints(self.endpoints(&config, &templates));
         self.others.apply(&config.alertmanagers, config.alerting.is_some());
         let alerting = map::alerting_config(&config, &self.external_url, &self.alerting_options);
         self.alerting.send(Wake::Reload(Arc::new(alerting))).await;
@@ -162,12 +157,9 @@ impl Running {
         Ok(())
     }
 
-    fn notifiers(
-        &self,
-        config: &Config,
-        templates: &Arc<Templates>,
-    ) -> HashMap<IntegrationKey, Arc<dyn Notifier>> {
-        let mut notifiers: HashMap<IntegrationKey, Arc<dyn Notifier>> = HashMap::new();
+    /// Where notifications go. An integration whose notifier is missing is told again when it is there.
+    fn endpoints(&self, config: &Config, templates: &Arc<Templates>) -> HashMap<IntegrationKey, Endpoint> {
+        let mut endpoints = HashMap::new();
         for receiver in &config.receivers {
             for integration in &receiver.integrations {
                 let name = &integration.plugin.name;
@@ -185,10 +177,18 @@ impl Running {
                     integration: integration.clone(),
                     templates: Arc::clone(templates),
                 };
-                notifiers.insert(key, Arc::new(notifier));
+                let endpoint = Endpoint {
+                    timeout: integration.timeout,
+                    rate: integration
+                        .rate_limit
+                        .map(|limit| Rate { messages: limit.messages, per: limit.per }),
+                    address: address(integration),
+                    ..Endpoint::new(Arc::new(notifier))
+                };
+                endpoints.insert(key, endpoint);
             }
         }
-        notifiers
+        endpoints
     }
 
     async fn apply_rules(&self, config: &Config) {
@@ -214,6 +214,12 @@ impl Running {
         }
         let _one = self.reloading.lock().await;
         let config = self.config();
+        match templates_of(&config) {
+            Ok(templates) => self.outbox.set_endpoints(self.endpoints(&config, &templates)),
+            Err(error) => {
+                tracing::error!(%error, "Templates that were in force cannot be read; receivers stay as they were.")
+            }
+        }
         self.apply_rules(&config).await;
     }
 
@@ -228,6 +234,13 @@ impl Running {
         }
         host.get(name).and_then(|plugin| plugin.collector())
     }
+}
+
+/// The templates of a configuration.
+fn templates_of(config: &Config) -> Result<Arc<Templates>, String> {
+    let files: Vec<(String, &str)> =
+        config.templates.iter().map(|t| (t.file.to_string_lossy().into_owned(), t.text.as_str())).collect();
+    Templates::parse(&files).map(Arc::new).map_err(|error| error.to_string())
 }
 
 impl Views for Running {

@@ -159,7 +159,7 @@ async fn told(condition: Condition, busy: i64) -> Vec<String> {
                         let outcome = Ok(model::Receipt::default());
                         events.push(Event::Delivered { notification: notification.id.clone(), outcome });
                     }
-                    Effect::Reply { .. } => {}
+                    Effect::Reply { .. } | Effect::Withdraw { .. } => {}
                 }
             }
         }

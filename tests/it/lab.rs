@@ -139,6 +139,10 @@ fn a_slow_channel_gets_everything_in_the_end() {
     told.sort_unstable();
     told.dedup();
     assert_eq!(told.len(), 12);
+    // At Discord's own pace: nobody had to say "too many".
+    let metrics = crate::world::get(foghorn.port, "/metrics").body;
+    let refused = metrics.lines().find(|line| line.starts_with("foghorn_notify_rate_limited_total"));
+    assert!(refused.is_some_and(|line| line.ends_with(" 0")), "{refused:?}");
 }
 
 const SCRIPT: &str = r#"

@@ -10,7 +10,7 @@ use alerting::{Alerting, AlertingConfig, CommitFailure, CommitId, Effect, Event}
 use journal::simulated::SimDisk;
 use journal::{Commit, LocalCoordOptions, StateLog};
 use model::{Alert, Finding, Labels, Timestamp};
-use notify::{IntegrationKey, Lineup};
+use notify::{IntegrationKey, Lineup, Pace, Rate};
 use ports::{Change, CoordError, EvalError};
 use rules::{External, Found, GroupState, RestoreLimits, RuleGroup};
 
@@ -32,7 +32,7 @@ pub(crate) struct Process {
     pub(crate) boot: u64,
     pub(crate) alerting: Alerting,
     pub(crate) groups: Vec<GroupState>,
-    pub(crate) lineups: BTreeMap<IntegrationKey, Lineup>,
+    pub(crate) lineups: BTreeMap<IntegrationKey, (Lineup, Pace)>,
     journal: StateLog,
     /// Groups whose state could not be written.
     pub(crate) unwritten: BTreeSet<usize>,
@@ -141,8 +141,11 @@ impl Process {
         self.journal.tidy();
     }
 
-    pub(crate) fn lineup(&mut self, key: &IntegrationKey) -> &mut Lineup {
-        self.lineups.entry(key.clone()).or_default()
+    pub(crate) fn lineup(&mut self, key: &IntegrationKey) -> (&mut Lineup, &mut Pace) {
+        // Three messages in two seconds: few enough that some have to wait for room.
+        let pace = || Pace::new(Some(Rate { messages: 3, per: Duration::from_secs(2) }));
+        let (lineup, pace) = self.lineups.entry(key.clone()).or_insert_with(|| (Lineup::default(), pace()));
+        (lineup, pace)
     }
 }
 

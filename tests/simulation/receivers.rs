@@ -49,6 +49,8 @@ pub(crate) struct Known {
     pub(crate) arrived: bool,
     /// The server was told that it could not be delivered.
     pub(crate) given_up: bool,
+    /// The server waited for an answer in vain.
+    pub(crate) in_doubt: bool,
 }
 
 #[derive(Default)]

@@ -215,11 +215,11 @@ impl Reference {
             || self.routes(name).any(|route| self.is_quiet(route, wall))
     }
 
-    /// A silence that certainly mutes the alert, if there is one.
-    pub fn silenced_by(&self, name: &Name, now: u64, wall: u64) -> Option<&String> {
+    /// A silence that certainly mutes the alert, and did at least `since`, if there is one.
+    pub fn silenced_by(&self, name: &Name, since: u64, wall: u64) -> Option<&String> {
         let mutes = |silence: &KnownSilence| {
             silence.pick.picks(name)
-                && silence.confirmed.is_some_and(|confirmed| confirmed < now)
+                && silence.confirmed.is_some_and(|confirmed| confirmed < since)
                 && silence.touched.is_none()
                 && silence.over.is_none()
                 && silence.starts <= wall

@@ -54,6 +54,8 @@ enum Later {
     Queue(u64, IntegrationKey),
     Arrive(Arc<Notification>),
     Answer(u64, IntegrationKey, AttemptId, Arc<Notification>, Manner),
+    /// A queue asks whether a message that waited still holds.
+    Turn(u64, notify::Turn),
     /// Whether everybody knows what they should.
     Check,
     /// An alert that was waiting for its group when the process died must have been told by now.
@@ -109,6 +111,8 @@ pub(crate) struct World {
     last_seen: u64,
     /// When everything that the process knew was last written.
     all_written_at: u64,
+    /// Alerts of whose end this process was told, and when.
+    known_ends: BTreeMap<Name, u64>,
     /// Commits that record that a message was accepted.
     recording: BTreeMap<alerting::CommitId, String>,
     /// When the server last wrote a sample.
@@ -158,12 +162,14 @@ impl World {
             decided: BTreeMap::new(),
             root_told: BTreeMap::new(),
             given: BTreeMap::new(),
+
             given_ends: BTreeSet::new(),
             began_again: BTreeMap::new(),
             known_to_fire: BTreeSet::new(),
             unrecorded: BTreeSet::new(),
             last_seen: 0,
             all_written_at: 0,
+            known_ends: BTreeMap::new(),
             recording: BTreeMap::new(),
             alive_until: START,
             wake: None,
@@ -273,6 +279,7 @@ impl World {
             Later::Answer(boot, key, id, message, manner) if self.boot() == Some(boot) => {
                 self.answer(&key, id, &message, manner)?;
             }
+            Later::Turn(boot, turn) if self.boot() == Some(boot) => self.turn(turn)?,
             Later::Check => {
                 self.schedule(CHECK_EVERY, Later::Check);
                 self.check()?;
@@ -333,6 +340,7 @@ impl World {
                 }
             }
             Effect::Deliver(message) => self.deliver(*message)?,
+            Effect::Withdraw { dedup_key, to } => self.withdraw(&dedup_key, &to)?,
             Effect::Reply { to, answer } => self.replied(to, &answer),
         }
         Ok(())
@@ -493,13 +501,15 @@ impl World {
         for (name, fires) in names {
             if *fires {
                 self.given.entry(*name).or_insert(self.now);
+                self.known_ends.remove(name);
                 if self.given_ends.remove(name) {
                     self.began_again.insert(*name, self.now);
                 }
             } else {
-                self.given_ends.insert(*name);
                 self.given.remove(name);
                 self.known_to_fire.remove(name);
+                self.given_ends.insert(*name);
+                self.known_ends.entry(*name).or_insert(self.now);
                 self.root_told.remove(name);
             }
         }

@@ -142,7 +142,7 @@ impl Run {
                             outcome: Ok(Receipt::default()),
                         });
                     }
-                    Effect::Reply { .. } => {}
+                    Effect::Reply { .. } | Effect::Withdraw { .. } => {}
                 }
             }
         }

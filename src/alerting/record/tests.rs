@@ -45,7 +45,7 @@ prop_compose! {
 
 prop_compose! {
     fn attempt()(at in time(), reason in reasons(), firing in alerts(), resolved in alerts()) -> Attempt {
-        Attempt { at, reason, firing, resolved, recovered: true }
+        Attempt { at, reason, firing, resolved, recovered: true, in_doubt: true }
     }
 }
 
@@ -77,8 +77,8 @@ proptest! {
     fn log_entries_come_back(
         sequence: u64, told in option::of(told()), attempt in option::of(attempt()), failed in option::of(attempt()),
     ) {
-        let failed = failed.map(|failed| Attempt { recovered: false, ..failed });
-        let entry = LogEntry { sequence, told, attempt, failed, skipped: None };
+        let failed = failed.map(|failed| Attempt { recovered: false, in_doubt: false, ..failed });
+        let entry = LogEntry { sequence, told, attempt, failed, waited: None, skipped: None };
         prop_assert_eq!(decode_log(&encode_log(&entry)), Ok(entry));
     }
 

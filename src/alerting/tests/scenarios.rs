@@ -21,6 +21,8 @@
 //!           clock DURATION                   the clock is set forward, or back with a leading `-`
 //!           disk fails|works|hangs
 //!           RECEIVER/KIND fails|works|hangs
+//!           RECEIVER/KIND busy|mute for DURATION    asks everybody to wait until then; or takes messages without answering, and
+//!                                                   they are sent again then
 //!           alert SHORT is active|silenced|inhibited|muted|unprocessed|gone
 //!           expect RECEIVER[/KIND]: REASON [firing SHORT, …] [resolved SHORT, …] [id same|new]
 //! by TIME   expect …                         the same, at any time since the line before
@@ -405,10 +407,14 @@ impl Run {
             }
             "alert" => self.check_state(rest)?,
             name if name.contains('/') => {
-                let manner = match rest {
-                    "works" => Manner::Accepts,
-                    "fails" => Manner::Fails,
-                    "hangs" => Manner::Hangs,
+                let now = self.world().now;
+                let until = |length: &str| duration(length).map(|length| now + length);
+                let manner = match rest.split_once(" for ") {
+                    None if rest == "works" => Manner::Accepts,
+                    None if rest == "fails" => Manner::Fails,
+                    None if rest == "hangs" => Manner::Hangs,
+                    Some(("busy", length)) => Manner::Busy(until(length)?),
+                    Some(("mute", length)) => Manner::Mute(until(length)?),
                     _ => return Err(format!("`{rest}`?")),
                 };
                 self.world().set_manner(name, manner);

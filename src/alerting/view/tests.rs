@@ -53,7 +53,7 @@ fn step(alerting: &mut Alerting, now: i64, event: Event) -> Vec<model::Notificat
                     events.push(Event::Delivered { notification: message.id.clone(), outcome });
                     sent.push(*message);
                 }
-                Effect::Reply { .. } => {}
+                Effect::Reply { .. } | Effect::Withdraw { .. } => {}
             }
         }
     }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use model::{AlertStatus, Labels, NotifyReason, Timestamp};
 use tokio::time::Instant;
 
+use crate::Rate;
+
 use super::*;
 
 struct Fixed;
@@ -36,8 +38,14 @@ impl Notifier for Script {
     }
 }
 
-fn later(after: Option<u64>, rate_limited: bool) -> Result<Receipt, NotifyError> {
-    Err(NotifyError::Later { message: "busy".into(), after: after.map(Duration::from_secs), rate_limited })
+fn later() -> Result<Receipt, NotifyError> {
+    let (after, reason, may_have_arrived) = (None, FailureReason::ServerError, false);
+    Err(NotifyError::Later { message: "busy".into(), after, reason, may_have_arrived })
+}
+
+fn too_many(after: u64) -> Result<Receipt, NotifyError> {
+    let (after, reason) = (Some(Duration::from_secs(after)), FailureReason::RateLimited);
+    Err(NotifyError::Later { message: "busy".into(), after, reason, may_have_arrived: false })
 }
 
 fn notification(id: &str, group: &str) -> Notification {
@@ -65,28 +73,48 @@ fn notification(id: &str, group: &str) -> Notification {
 
 struct World {
     outbox: Outbox,
-    reports: mpsc::Receiver<Report>,
+    events: mpsc::Receiver<OutboxEvent>,
     asked: Arc<Mutex<Vec<(u64, String, u32)>>>,
 }
 
+fn key() -> IntegrationKey {
+    IntegrationKey { receiver: "ops".into(), kind: "test".into(), index: 0 }
+}
+
 fn world(answers: Vec<Result<Receipt, NotifyError>>) -> World {
-    let (tx, reports) = mpsc::channel(10);
+    let (tx, events) = mpsc::channel(10);
     let outbox = Outbox::new(tx, Arc::new(Fixed));
     let asked: Arc<Mutex<Vec<_>>> = Arc::default();
     let script = Script { answers: Mutex::new(answers), asked: Arc::clone(&asked), start: Instant::now() };
-    let key = IntegrationKey { receiver: "ops".into(), kind: "test".into(), index: 0 };
-    outbox.set_notifiers(HashMap::from([(key, Arc::new(script) as Arc<dyn Notifier>)]));
-    World { outbox, reports, asked }
+    outbox.set_endpoints(HashMap::from([(key(), Endpoint::new(Arc::new(script)))]));
+    World { outbox, events, asked }
 }
 
 impl World {
+    /// The next turn, or the report.
+    async fn event(&mut self) -> Result<Turn, String> {
+        match self.events.recv().await.unwrap() {
+            OutboxEvent::Turn(turn) => Ok(turn),
+            OutboxEvent::Done(report) => {
+                let outcome = match report.outcome {
+                    Ok(_) => "delivered".to_owned(),
+                    Err(failure) => {
+                        format!("{}: {failure}", if failure.refused { "refused" } else { "given up" })
+                    }
+                };
+                Err(format!("{} {outcome}", report.notification.id))
+            }
+        }
+    }
+
+    /// The next report; what waited still holds.
     async fn report(&mut self) -> String {
-        let report = self.reports.recv().await.unwrap();
-        let outcome = match report.outcome {
-            Ok(_) => "delivered".to_owned(),
-            Err(failure) => format!("{}: {failure}", if failure.refused { "refused" } else { "given up" }),
-        };
-        format!("{} {outcome}", report.notification.id)
+        loop {
+            match self.event().await {
+                Ok(turn) => self.outbox.deliver((*turn.notification).clone()).await,
+                Err(report) => return report,
+            }
+        }
     }
 
     fn asked(&self) -> String {
@@ -97,7 +125,7 @@ impl World {
 
 #[tokio::test(start_paused = true)]
 async fn tries_again_with_growing_pauses_until_it_is_through() {
-    let mut world = world(vec![later(None, false), later(None, false)]);
+    let mut world = world(vec![later(), later()]);
     world.outbox.deliver(notification("a", "g")).await;
     assert_eq!(world.report().await, "a delivered");
     assert_eq!(world.asked(), "0s a#1, 1s a#2, 3s a#3");
@@ -105,7 +133,7 @@ async fn tries_again_with_growing_pauses_until_it_is_through() {
 
 #[tokio::test(start_paused = true)]
 async fn gives_up_when_the_time_is_over() {
-    let mut world = world((0..9).map(|_| later(None, false)).collect());
+    let mut world = world((0..9).map(|_| later()).collect());
     world.outbox.deliver(notification("a", "g")).await;
     assert_eq!(world.report().await, "a given up: busy (4 attempts)");
     assert_eq!(world.asked(), "0s a#1, 1s a#2, 3s a#3, 7s a#4");
@@ -113,14 +141,17 @@ async fn gives_up_when_the_time_is_over() {
 
 #[tokio::test(start_paused = true)]
 async fn refused_is_final_at_once() {
-    let mut world = world(vec![Err(NotifyError::Refused { message: "status 404".into() })]);
+    let mut world = world(vec![Err(NotifyError::Refused {
+        message: "status 404".into(),
+        reason: FailureReason::ClientError,
+    })]);
     world.outbox.deliver(notification("a", "g")).await;
     assert_eq!(world.report().await, "a refused: status 404");
 }
 
 #[tokio::test(start_paused = true)]
 async fn waits_as_long_as_the_other_side_asks_and_loses_nothing() {
-    let mut world = world(vec![later(Some(120), true), later(Some(30), true)]);
+    let mut world = world(vec![too_many(120), too_many(30)]);
     world.outbox.deliver(notification("a", "g1")).await;
     tokio::task::yield_now().await;
     world.outbox.deliver(notification("b", "g2")).await;
@@ -131,8 +162,107 @@ async fn waits_as_long_as_the_other_side_asks_and_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waited_is_asked_about_and_may_be_taken_back() {
+    let mut world = world(vec![too_many(60)]);
+    world.outbox.deliver(notification("a", "g")).await;
+    let turn = world.event().await.unwrap();
+    assert_eq!(turn.notification.id, "a");
+    world.outbox.withdraw(&key(), turn.notification.dedup_key.clone()).await;
+    world.outbox.deliver(notification("b", "h")).await;
+    assert_eq!(world.report().await, "b delivered");
+    assert_eq!(world.asked(), "0s a#1, 60s b#1");
+    assert_eq!(world.outbox.status()[0].waiting, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_with_one_address_share_its_pace() {
+    let (tx, mut events) = mpsc::channel(10);
+    let outbox = Outbox::new(tx, Arc::new(Fixed));
+    let asked: Arc<Mutex<Vec<_>>> = Arc::default();
+    let rate = Some(Rate { messages: 2, per: Duration::from_secs(10) });
+    let endpoint = |address: &str| {
+        let (answers, asked) = (Mutex::default(), Arc::clone(&asked));
+        let notifier = Arc::new(Script { answers, asked, start: Instant::now() });
+        Endpoint { rate, address: Some(address.to_owned()), ..Endpoint::new(notifier) }
+    };
+    let other = IntegrationKey { index: 1, ..key() };
+    let third = IntegrationKey { index: 2, ..key() };
+    outbox.set_endpoints(HashMap::from([
+        (key(), endpoint("x")),
+        (other.clone(), endpoint("x")),
+        (third.clone(), endpoint("y")),
+    ]));
+    for (id, index) in [("a", 0), ("b", 1), ("c", 1), ("d", 0), ("e", 2)] {
+        outbox.deliver(Notification { index, ..notification(id, id) }).await;
+        // Each in its turn.
+        while asked.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+    let mut delivered = 0;
+    while delivered < 5 {
+        match events.recv().await.unwrap() {
+            OutboxEvent::Turn(turn) => outbox.deliver((*turn.notification).clone()).await,
+            OutboxEvent::Done(_) => delivered += 1,
+        }
+    }
+    let mut asked: Vec<_> = asked.lock().unwrap().iter().map(|(at, id, _)| (*at, id.clone())).collect();
+    asked.sort();
+    let times = |ids: &[&str]| {
+        asked.iter().filter(|(_, id)| ids.contains(&id.as_str())).map(|(at, _)| *at).collect::<Vec<_>>()
+    };
+    assert_eq!((times(&["a", "b", "c", "d"]), times(&["e"])), (vec![0, 0, 10, 10], vec![0]), "{asked:?}");
+}
+
+/// Hangs for an hour.
+struct Hangs(Arc<Mutex<Vec<Duration>>>);
+impl Notifier for Hangs {
+    fn notify<'a>(
+        &'a self,
+        _notification: &'a Notification,
+        _attempt: u32,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
+        self.0.lock().unwrap().push(deadline.left);
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            Ok(Receipt::default())
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_has_the_time_of_its_integration_or_its_group() {
+    for (timeout, group, expected) in
+        [(None, 10, 10), (None, 30, 30), (None, 3600, 60), (Some(3), 3600, 3), (Some(120), 10, 120)]
+    {
+        let (tx, mut events) = mpsc::channel(10);
+        let outbox = Outbox::new(tx, Arc::new(Fixed));
+        let left: Arc<Mutex<Vec<Duration>>> = Arc::default();
+        let timeout = timeout.map(Duration::from_secs);
+        let endpoint = Endpoint { timeout, ..Endpoint::new(Arc::new(Hangs(Arc::clone(&left)))) };
+        outbox.set_endpoints(HashMap::from([(key(), endpoint)]));
+        let give_up_after = Duration::from_secs(group);
+        let began = Instant::now();
+        outbox.deliver(Notification { give_up_after, ..notification("a", "g") }).await;
+        let turn_or_end = events.recv().await.unwrap();
+        let expected = Duration::from_secs(expected);
+        assert_eq!(left.lock().unwrap()[..], [expected]);
+        match turn_or_end {
+            OutboxEvent::Turn(turn) => {
+                assert!(turn.may_have_arrived && began.elapsed() == expected + Duration::from_secs(1));
+            }
+            OutboxEvent::Done(report) => {
+                assert_eq!((began.elapsed(), report.took), (expected, expected));
+                assert_eq!(report.outcome.unwrap_err().reason, FailureReason::ContextDeadlineExceeded);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_newest_content_of_a_group_replaces_what_still_waits() {
-    let mut world = world(vec![later(Some(60), true)]);
+    let mut world = world(vec![too_many(60)]);
     world.outbox.deliver(notification("a", "g")).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     world.outbox.deliver(notification("b", "g")).await;
@@ -142,13 +272,13 @@ async fn the_newest_content_of_a_group_replaces_what_still_waits() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_receiver_does_not_hold_up_shutdown_longer_than_the_grace() {
-    let mut world = world(vec![later(Some(600), true)]);
+    let mut world = world(vec![too_many(600)]);
     world.outbox.deliver(notification("a", "g")).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let before = Instant::now();
     world.outbox.shutdown(Duration::from_secs(10)).await;
     assert_eq!(before.elapsed().as_secs(), 10);
-    assert!(world.reports.try_recv().is_err());
+    assert!(world.events.try_recv().is_err());
 }
 
 #[tokio::test(start_paused = true)]

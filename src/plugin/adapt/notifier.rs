@@ -1,13 +1,13 @@
 //! A notifier tells people or machines.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use model::{Labels, Notification, NotifiedAlert, Receipt};
-use ports::{BoxFuture, Deadline, Notifier, NotifyError};
+use ports::{BoxFuture, Deadline, FailureReason, Notifier, NotifyError};
 use sha2::{Digest, Sha256};
 
-use crate::host::{CallSetup, Settings, hex};
+use crate::host::{Call, CallSetup, Exchange, Settings, hex};
 use crate::program::Told;
 use crate::{CallError, ErrorKind, Plugin};
 
@@ -42,15 +42,29 @@ impl Notifier for Integration {
                 handed: size(notification),
                 ..CallSetup::default()
             };
+            let made: OnceLock<Arc<Call>> = OnceLock::new();
             let summary = |remember: &Option<String>| match remember {
                 Some(remember) => format!("delivered, `{remember}`"),
                 None => "delivered".to_owned(),
             };
-            self.0
-                .call(setup, summary, |version, call| async move { version.program.notify(call, told).await })
-                .await
-                .map(|remember| Receipt { remember })
-                .map_err(refused_or_later)
+            let outcome = self
+                .0
+                .call(setup, summary, |version, call| {
+                    let _ = made.set(Arc::clone(&call));
+                    async move { version.program.notify(call, told).await }
+                })
+                .await;
+            let (exchange, may_have_arrived) = made.get().map(|call| call.exchanged()).unwrap_or_default();
+            match outcome {
+                Ok(remember) => {
+                    let pause = match exchange {
+                        Exchange::Status { pause, .. } => pause,
+                        _ => None,
+                    };
+                    Ok(Receipt { remember, pause })
+                }
+                Err(error) => Err(refused_or_later(error, exchange, may_have_arrived)),
+            }
         })
     }
 }
@@ -70,18 +84,36 @@ fn size(notification: &Notification) -> usize {
 /// Times, status and fingerprint of an alert.
 const ALERT_BYTES: usize = 160;
 
-fn refused_or_later(error: CallError) -> NotifyError {
-    let message = error.to_string();
+/// What a failed call means for the message. Plugins say what to do; the host saw what was answered.
+fn refused_or_later(error: CallError, exchange: Exchange, may_have_arrived: bool) -> NotifyError {
+    let (message, after) = (error.to_string(), error.retry_after);
+    let reason = reason(&error, exchange);
     match error.kind {
         ErrorKind::Retryable | ErrorKind::Limit => {
-            NotifyError::Later { message, after: error.retry_after, rate_limited: false }
+            NotifyError::Later { message, after, reason, may_have_arrived }
         }
-        ErrorKind::RateLimited => {
-            NotifyError::Later { message, after: error.retry_after, rate_limited: true }
-        }
+        // An answer, whatever its status.
+        ErrorKind::RateLimited => NotifyError::Later { message, after, reason, may_have_arrived: false },
         ErrorKind::Permanent | ErrorKind::Unauthorized | ErrorKind::Config | ErrorKind::Denied => {
-            NotifyError::Refused { message }
+            NotifyError::Refused { message, reason }
         }
+    }
+}
+
+fn reason(error: &CallError, exchange: Exchange) -> FailureReason {
+    match (error.kind, exchange) {
+        (ErrorKind::RateLimited, _) => FailureReason::RateLimited,
+        (ErrorKind::Unauthorized, _) => FailureReason::AuthError,
+        _ if error.limit == Some("time") => FailureReason::ContextDeadlineExceeded,
+        (_, Exchange::TimedOut) => FailureReason::ContextDeadlineExceeded,
+        (_, Exchange::Status { status, .. }) => {
+            // Only what the plugin took for a request to wait is one.
+            match FailureReason::of_status(status) {
+                Some(FailureReason::RateLimited) => FailureReason::ClientError,
+                reason => reason.unwrap_or(FailureReason::Other),
+            }
+        }
+        _ => FailureReason::Other,
     }
 }
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use model::Secret;
-use ports::{HttpRequest, OutgoingError, Reach};
+use ports::{HttpRequest, HttpResponse, OutgoingError, Reach};
 use url::Url;
 
 use super::secrets::{Written, shown};
-use super::{Call, limit};
+use super::{Call, Exchange, limit};
 use crate::grants::HostPattern;
 use crate::{ErrorKind, HostError};
 
@@ -62,7 +62,13 @@ impl Call {
     }
 
     async fn exchange(&self, request: HttpRequest) -> Result<Response, HostError> {
-        let answer = self.in_time(self.profile.services.outgoing.send(request)).await?.map_err(no_answer)?;
+        let sent = self.in_time(self.profile.services.outgoing.send(request)).await;
+        self.note_exchange(match &sent {
+            Ok(Ok(answer)) => Exchange::Status { status: answer.status, pause: pause(answer) },
+            Ok(Err(error)) => unanswered(error),
+            Err(_) => Exchange::TimedOut,
+        });
+        let answer = sent?.map_err(no_answer)?;
         let headers = answer.headers.into_iter().map(|(name, value)| (name, self.redact_text(&value)));
         Ok(Response { status: answer.status, headers: headers.collect(), body: self.redact(answer.body) })
     }
@@ -209,11 +215,31 @@ fn check_headers(headers: &[(String, String)]) -> Result<Written, HostError> {
     Ok(written)
 }
 
+/// How long the other side takes nothing more, if it says: Discord's headers, with a remainder of none.
+fn pause(answer: &HttpResponse) -> Option<Duration> {
+    let none_left = answer.header("x-ratelimit-remaining")?.trim() == "0";
+    let seconds: f64 = answer.header("x-ratelimit-reset-after")?.trim().parse().ok()?;
+    none_left.then(|| Duration::try_from_secs_f64(seconds).ok()).flatten()
+}
+
+/// What a request without an answer came to.
+pub(super) fn unanswered(error: &OutgoingError) -> Exchange {
+    match error {
+        OutgoingError::Denied(_) | OutgoingError::Invalid(_) | OutgoingError::NoConnection(_) => {
+            Exchange::Nothing
+        }
+        OutgoingError::Timeout(_) => Exchange::TimedOut,
+        OutgoingError::Unreachable(_) | OutgoingError::TooLarge(_) => Exchange::NoAnswer,
+    }
+}
+
 fn no_answer(error: OutgoingError) -> HostError {
     let kind = match &error {
         OutgoingError::Denied(_) => ErrorKind::Denied,
         OutgoingError::Invalid(_) => ErrorKind::Permanent,
-        OutgoingError::Unreachable(_) | OutgoingError::Timeout(_) => ErrorKind::Retryable,
+        OutgoingError::NoConnection(_) | OutgoingError::Unreachable(_) | OutgoingError::Timeout(_) => {
+            ErrorKind::Retryable
+        }
         OutgoingError::TooLarge(_) => return limit("response_bytes", error.to_string()),
     };
     HostError::new(kind, error.to_string())

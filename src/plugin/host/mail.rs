@@ -2,7 +2,8 @@
 
 use ports::Mail;
 
-use super::{Call, limit};
+use super::http::unanswered;
+use super::{Call, Exchange, limit};
 use crate::limits::MAILS;
 use crate::{ErrorKind, HostError};
 
@@ -25,8 +26,13 @@ impl Call {
             )
         })?;
         self.check_mail(&mail)?;
-        let sent = self.in_time(self.profile.services.outgoing.mail(server, mail)).await?;
-        sent.map_err(|error| {
+        let sent = self.in_time(self.profile.services.outgoing.mail(server, mail)).await;
+        self.note_exchange(match &sent {
+            Ok(Ok(_)) => Exchange::Status { status: 250, pause: None },
+            Ok(Err(error)) => unanswered(error),
+            Err(_) => Exchange::TimedOut,
+        });
+        sent?.map_err(|error| {
             let kind = match &error {
                 ports::OutgoingError::Denied(_) => ErrorKind::Denied,
                 ports::OutgoingError::Invalid(_) => ErrorKind::Permanent,

@@ -104,8 +104,30 @@ struct Used {
     mails: u32,
     files: u32,
     file_bytes: usize,
+    /// The last request.
+    exchange: Exchange,
+    /// Whether something that was sent was not refused: accepted, or not answered.
+    may_have_arrived: bool,
     /// Host function and outcome → how often.
     calls: BTreeMap<(&'static str, &'static str), u64>,
+}
+
+/// What the last request of a call came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Exchange {
+    /// Nothing was sent, or it never left.
+    #[default]
+    Nothing,
+    /// Nobody answered.
+    NoAnswer,
+    /// Nobody answered in time.
+    TimedOut,
+    /// An answer.
+    Status {
+        status: u16,
+        /// The other side takes nothing more for this long.
+        pause: Option<Duration>,
+    },
 }
 
 /// What is special about one call, beside the profile.
@@ -144,13 +166,13 @@ impl Call {
         secrets.extend(from_settings);
         let mut smtp = profile.smtp.clone();
         smtp.extend(settings.smtp().map_err(config)?);
-        let limits = profile.limits.handed(setup.handed);
-        let limit = limits.time;
+        let mut limits = profile.limits.handed(setup.handed);
+        limits.time = setup.time.map_or(limits.time, |time| time.min(limits.time));
         Ok(Call {
             limits,
             id: profile.services.random.next_u64(),
             at: setup.at,
-            deadline: Instant::now() + setup.time.map_or(limit, |time| time.min(limit)),
+            deadline: Instant::now() + limits.time,
             params,
             secrets,
             extra_hosts,
@@ -164,6 +186,23 @@ impl Call {
             resolved: Mutex::default(),
             profile: Arc::clone(profile),
         })
+    }
+
+    /// What the last request came to, and whether anything that was sent may have been accepted.
+    pub(crate) fn exchanged(&self) -> (Exchange, bool) {
+        let used = self.used();
+        (used.exchange, used.may_have_arrived)
+    }
+
+    fn note_exchange(&self, exchange: Exchange) {
+        let mut used = self.used();
+        used.exchange = exchange;
+        used.may_have_arrived |= match exchange {
+            Exchange::Nothing => false,
+            Exchange::NoAnswer | Exchange::TimedOut => true,
+            // A gateway does not know what became of what it passed on.
+            Exchange::Status { status, .. } => status < 300 || matches!(status, 408 | 502 | 504),
+        };
     }
 
     /// The time that is left.

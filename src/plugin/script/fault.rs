@@ -89,10 +89,10 @@ pub(super) fn failed(call: &Call, error: &EvalAltResult, running: &Running) -> C
     match inner {
         EvalAltResult::ErrorTerminated(..) => {
             let stop = running.stopped().unwrap_or(Stop::Time);
-            stopped(stop.limit(), stop_message(stop, running, profile.limits.time))
+            stopped(stop.limit(), stop_message(stop, running, running.time(profile)))
         }
         EvalAltResult::ErrorTooManyOperations(_) => {
-            stopped("operations", stop_message(Stop::Operations, running, profile.limits.time))
+            stopped("operations", stop_message(Stop::Operations, running, running.time(profile)))
         }
         EvalAltResult::ErrorStackOverflow(_) => {
             stopped("depth", format!("calls itself more than {} deep", super::engine::CALL_DEPTH))

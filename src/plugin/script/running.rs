@@ -12,7 +12,7 @@ use rhai::{Dynamic, EvalAltResult};
 use tokio::runtime::Handle;
 
 use super::fault::thrown;
-use crate::host::Call;
+use crate::host::{Call, Profile};
 use crate::limits::SCRIPT_MEMORY_MAX;
 use crate::memory::{live, uncounted};
 use crate::meter::Meter;
@@ -87,6 +87,11 @@ pub(super) struct Running {
 }
 
 impl Running {
+    /// The time that the call may take.
+    pub(super) fn time(&self, profile: &Profile) -> Duration {
+        self.call.as_ref().map_or(profile.limits.time, |call| call.limits.time)
+    }
+
     pub(super) fn new(call: Option<Arc<Call>>, handle: Option<Handle>, bounds: Bounds) -> Rc<Running> {
         Rc::new(Running {
             call,

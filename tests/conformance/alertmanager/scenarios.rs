@@ -41,7 +41,7 @@ impl World {
                 match effect {
                     Effect::Commit { id, .. } => events.push(Event::Committed(id)),
                     Effect::Deliver(message) => events.push(self.receive(now, *message)),
-                    Effect::Reply { .. } => {}
+                    Effect::Reply { .. } | Effect::Withdraw { .. } => {}
                 }
             }
         }

@@ -105,6 +105,7 @@ impl World {
         self.recording.clear();
         // What it was given a moment ago may not be written.
         let (now, sound, written_in) = (self.now, !behind, self.slowest_write() + 1000);
+        self.known_ends.clear();
         let given = std::mem::take(&mut self.given).into_iter();
         self.known_to_fire
             .extend(given.filter(|(_, since)| sound && since + written_in < now).map(|(name, _)| name));

@@ -3,16 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use alerting::{Decision, DecisionRecord, Event, MuteReason};
+use alerting::{Decision, DecisionRecord, Destination, Event, MuteReason};
 use model::{AlertStatus, Notification, NotifyReason, Receipt};
-use notify::{AttemptId, IntegrationKey, Step};
-use ports::NotifyError;
+use notify::{Attempt, AttemptId, IntegrationKey, Start, Step};
+use ports::{FailureReason, NotifyError};
 
 use super::{ATTEMPT, Later, MINUTE, World};
-use crate::plan::{Name, REPEAT_INTERVAL};
+use crate::plan::{Name, OWN, REPEAT_INTERVAL};
 use crate::process::name_of;
 use crate::receivers::{Excuses, Manner, stream};
 use crate::reference::Belief;
+
+/// What was decided so long ago may be sent without another look: what the queue grants, and time for the disk.
+const FRESH: u64 = 1500;
 
 impl World {
     /// What the server knows, at the end of the trace.
@@ -36,7 +39,7 @@ impl World {
                 group.deliveries
             ));
         }
-        for (key, lineup) in &process.lineups {
+        for (key, (lineup, _)) in &process.lineups {
             lines.push(format!("queue {key}: {}", lineup.len()));
         }
         for (name, life) in &self.reference.lives {
@@ -54,11 +57,15 @@ impl World {
             Decision::Send { notification, again, .. } => {
                 self.decided.insert(notification.clone(), (now, self.boots, *again));
                 for name in &names {
-                    self.may_be_told(name, &record.receiver)?;
+                    self.may_be_told(name, &record.receiver, 0)?;
                     if record.group.starts_with("{}:") {
                         self.root_told.insert(*name, now);
                     }
                 }
+            }
+            // Should it have arrived all the same, nobody knows.
+            Decision::Withdrawn { notification } => {
+                self.receivers.known.entry(notification.clone()).or_default().given_up = true;
             }
             Decision::Unrecorded { notification, .. } => {
                 self.unrecorded.insert(notification.clone());
@@ -91,13 +98,14 @@ impl World {
         Ok(())
     }
 
-    /// Nothing that is certainly muted is told.
-    fn may_be_told(&self, name: &Name, receiver: &str) -> Result<(), String> {
-        let (now, wall) = (self.now, self.wall_millis());
+    /// Nothing that certainly is muted, and was at least `for_millis` ago, is told.
+    fn may_be_told(&self, name: &Name, receiver: &str, for_millis: u64) -> Result<(), String> {
+        let (now, wall) = (self.now.saturating_sub(for_millis), self.wall_millis());
         if let Some(id) = self.reference.silenced_by(name, now, wall) {
             return Err(format!("muted: {name:?} is told although {id} silences it"));
         }
-        if receiver == "every" && self.reference.is_quiet(&self.reference.plan.routes[1], wall) {
+        let quiet = |wall| self.reference.is_quiet(&self.reference.plan.routes[1], wall);
+        if receiver == "every" && quiet(wall) && quiet(wall.saturating_sub(for_millis)) {
             return Err(format!("muted: {name:?} is told in the quiet hour"));
         }
         for other in self.reference.explained_by(name) {
@@ -137,60 +145,148 @@ impl World {
             let key = (message.receiver.clone(), message.integration.clone(), alert.labels.clone());
             self.receivers.said_firing.insert(key);
         }
-        let key = IntegrationKey::of(&message);
+        let (key, now) = (IntegrationKey::of(&message), Duration::from_millis(self.now));
         if let Some(process) = &mut self.process {
-            process.lineup(&key).push(Arc::new(message));
+            process.lineup(&key).0.push(Arc::new(message), now);
         }
         self.pump(&key)
+    }
+
+    /// The server has nothing to tell any more.
+    pub(super) fn withdraw(&mut self, dedup_key: &str, to: &Destination) -> Result<(), String> {
+        let Destination { receiver, kind, index } = to.clone();
+        let key = IntegrationKey { receiver, kind, index };
+        self.note(|| format!("taken back at {key}"));
+        if let Some(process) = &mut self.process {
+            process.lineup(&key).0.withdraw(dedup_key);
+        }
+        self.pump(&key)
+    }
+
+    /// A queue asks whether a message still holds.
+    pub(super) fn turn(&mut self, turn: notify::Turn) -> Result<(), String> {
+        let message = turn.notification;
+        self.note(|| format!("turn of {}", message.id));
+        let to = Destination {
+            receiver: message.receiver.clone(),
+            kind: message.integration.clone(),
+            index: message.index,
+        };
+        self.step(Event::Turn(alerting::Turn {
+            notification: message.id.clone(),
+            dedup_key: message.dedup_key.clone(),
+            to,
+            may_have_arrived: turn.may_have_arrived,
+        }))
     }
 
     /// Starts what may start.
     pub(super) fn pump(&mut self, key: &IntegrationKey) -> Result<(), String> {
         let now = Duration::from_millis(self.now);
-        while let Some(process) = &mut self.process
-            && let Some(start) = process.lineup(key).start(now)
-        {
-            let boot = process.boot;
-            self.note(|| format!("attempt {} of {}", start.attempt, show(&start.notification)));
-            if self.receivers.asked_to_wait.get(key).is_some_and(|until| self.now < *until) {
-                return Err(format!("impatient: it was asked to wait: {}", show(&start.notification)));
+        while let Some(process) = &mut self.process {
+            let (lineup, pace) = process.lineup(key);
+            match lineup.start(now, pace) {
+                None => break,
+                Some(Start::Attempt(attempt)) => self.attempt(key, attempt)?,
+                Some(Start::Turn(turn)) => {
+                    let (boot, delay) = (process.boot, self.random.between(1, 5));
+                    self.schedule(delay, Later::Turn(boot, turn));
+                }
             }
-            if !self.receivers.under_way.insert(stream(&start.notification)) {
-                return Err(format!("two at once: {}", show(&start.notification)));
-            }
-            // What began again is told again.
-            let names = start.notification.alerts.iter().filter_map(|alert| name_of(&alert.labels));
-            let began =
-                |name: Name| self.reference.lives[&name].held_since.max(self.began_again.get(&name).copied());
-            let begun = names.filter_map(began).max();
-            let excuses = Excuses {
-                since: self.excused_at.max(begun.unwrap_or(0)),
-                boot,
-                disk_is_sound: !self.features.disk_faults,
-                repeat_millis: REPEAT_INTERVAL * 1000,
-            };
-            if let Some(problem) = self.receivers.attempted(&start.notification, self.wall(), &excuses) {
-                return Err(format!("{problem}: {}", show(&start.notification)));
-            }
-            let manner = self.manner(key);
-            let (arrives, answers) = match manner {
-                Manner::Accepts(delay) => (Some(delay / 2), delay),
-                Manner::ForgetsToAnswer(delay) => (Some(delay), ATTEMPT),
-                Manner::Hangs => (None, ATTEMPT),
-                Manner::Refuses | Manner::Rejects | Manner::AsksToWait(_) => (None, 50),
-            };
-            if let Some(delay) = arrives {
-                self.schedule(delay, Later::Arrive(Arc::clone(&start.notification)));
-            }
-            let answer = Later::Answer(boot, key.clone(), start.id, start.notification, manner);
-            self.schedule(answers, answer);
         }
-        if let Some(process) = &mut self.process
-            && let Some(next) = process.lineup(key).next_start()
-        {
+        if let Some(process) = &mut self.process {
+            let (lineup, pace) = process.lineup(key);
+            let Some(next) = lineup.next_start(pace) else { return Ok(()) };
             let boot = process.boot;
             let after = next.saturating_sub(now).as_millis() as u64;
             self.schedule(after.max(1), Later::Queue(boot, key.clone()));
+        }
+        Ok(())
+    }
+
+    fn attempt(&mut self, key: &IntegrationKey, attempt: Attempt) -> Result<(), String> {
+        let Some(boot) = self.boot() else { return Ok(()) };
+        let Attempt { id, notification, attempt, may_have_arrived } = attempt;
+        self.note(|| format!("attempt {attempt} of {}", show(&notification)));
+        if self.receivers.asked_to_wait.get(key).is_some_and(|until| self.now < *until) {
+            return Err(format!("impatient: it was asked to wait: {}", show(&notification)));
+        }
+        if !self.receivers.under_way.insert(stream(&notification)) {
+            return Err(format!("two at once: {}", show(&notification)));
+        }
+        self.still_holds(&notification, may_have_arrived)?;
+        // What began again is told again.
+        let names = notification.alerts.iter().filter_map(|alert| name_of(&alert.labels));
+        let began =
+            |name: Name| self.reference.lives[&name].held_since.max(self.began_again.get(&name).copied());
+        let begun = names.filter_map(began).max();
+        let excuses = Excuses {
+            since: self.excused_at.max(begun.unwrap_or(0)),
+            boot,
+            disk_is_sound: !self.features.disk_faults,
+            repeat_millis: REPEAT_INTERVAL * 1000,
+        };
+        if let Some(problem) = self.receivers.attempted(&notification, self.wall(), &excuses) {
+            return Err(format!("{problem}: {}", show(&notification)));
+        }
+        let manner = self.manner(key);
+        let (arrives, answers) = match manner {
+            Manner::Accepts(delay) => (Some(delay / 2), delay),
+            Manner::ForgetsToAnswer(delay) => (Some(delay), ATTEMPT),
+            Manner::Hangs => (None, ATTEMPT),
+            Manner::Refuses | Manner::Rejects | Manner::AsksToWait(_) => (None, 50),
+        };
+        if let Some(delay) = arrives {
+            self.schedule(delay, Later::Arrive(Arc::clone(&notification)));
+        }
+        let answer = Later::Answer(boot, key.clone(), id, notification, manner);
+        self.schedule(answers, answer);
+        Ok(())
+    }
+
+    /// What goes out is what holds now, however long it waited: nothing in it is muted, what ended is not said to fire,
+    /// and what joined the group is there. What may have arrived before may be said as it was, but for what is muted.
+    fn still_holds(&self, message: &Notification, may_have_arrived: bool) -> Result<(), String> {
+        if self.clock_set_at + MINUTE > self.now && self.clock_set_at > 0 {
+            return Ok(());
+        }
+        for alert in message.alerts.iter() {
+            let Some(name) = name_of(&alert.labels) else { continue };
+            self.may_be_told(&name, &message.receiver, FRESH)?;
+        }
+        let fires = |name: &Name| {
+            let mut firing = message.alerts.iter().filter(|alert| alert.status == AlertStatus::Firing);
+            firing.any(|alert| name_of(&alert.labels) == Some(*name))
+        };
+        let (.., again) = self.decided.get(&message.id).copied().unwrap_or((self.now, 0, true));
+        if may_have_arrived || again || self.reference.plan_since + MINUTE > self.now {
+            return Ok(());
+        }
+        // Of two senders the one says that it is over, and the other that it is not.
+        let certain = |name: &Name| !self.features.two_senders || OWN.contains(&name.alert);
+        for name in Name::all().filter(|name| fires(name) && certain(name)) {
+            if self.known_ends.get(&name).is_some_and(|at| at + FRESH < self.now) {
+                return Err(format!("old: {name:?} is over, and that is known: {}", show(message)));
+            }
+        }
+        for (name, since) in &self.given {
+            let life = &self.reference.lives[name];
+            let (now, wall) = (self.now, self.wall_millis());
+            let muted = [0, FRESH].iter().any(|ago| {
+                self.reference.may_be_muted(name, now.saturating_sub(*ago), wall.saturating_sub(*ago))
+            });
+            let unmuted = !muted && life.last_muted.is_none_or(|at| at + FRESH < now);
+            let of_group = self.reference.routes(name).any(|route| {
+                let below =
+                    route.picks.as_ref().map_or(String::new(), |pick| format!("/{{{}}}", pick.text()));
+                message.group_key.starts_with(&format!("{{}}{below}:"))
+                    && message.group_labels.iter().all(|(label, value)| name.label(label) == value)
+                    && route.group_by.as_ref().is_none_or(|labels| labels.len() == message.group_labels.len())
+            });
+            let belongs = of_group && since + FRESH < self.now && life.held_since.is_some() && unmuted;
+            if belongs && !fires(name) {
+                return Err(format!("old: {name:?} fires and is left out: {}", show(message)));
+            }
         }
         Ok(())
     }
@@ -250,15 +346,23 @@ impl World {
         message: &Arc<Notification>,
         manner: Manner,
     ) -> Result<(), String> {
-        let later = |message: &str, after, rate_limited| {
-            Err(NotifyError::Later { message: message.to_owned(), after, rate_limited })
+        let later = |message: &str, after, reason| {
+            let may_have_arrived = reason == FailureReason::ContextDeadlineExceeded;
+            Err(NotifyError::Later { message: message.to_owned(), after, reason, may_have_arrived })
         };
         let outcome = match manner {
             Manner::Accepts(_) => Ok(Receipt::default()),
-            Manner::Rejects => Err(NotifyError::Refused { message: "refused with status 400".to_owned() }),
-            Manner::Refuses => later("refused with status 503", None, false),
-            Manner::ForgetsToAnswer(_) | Manner::Hangs => later("no answer within 15s", None, false),
-            Manner::AsksToWait(millis) => later("too many", millis.map(Duration::from_millis), true),
+            Manner::Rejects => Err(NotifyError::Refused {
+                message: "refused with status 400".to_owned(),
+                reason: FailureReason::ClientError,
+            }),
+            Manner::Refuses => later("refused with status 503", None, FailureReason::ServerError),
+            Manner::ForgetsToAnswer(_) | Manner::Hangs => {
+                later("no answer within 15s", None, FailureReason::ContextDeadlineExceeded)
+            }
+            Manner::AsksToWait(millis) => {
+                later("too many", millis.map(Duration::from_millis), FailureReason::RateLimited)
+            }
         };
         if let Manner::AsksToWait(Some(millis)) = manner {
             let until = self.receivers.asked_to_wait.entry(key.clone()).or_default();
@@ -279,9 +383,14 @@ impl World {
         }
         let (now, chance) = (Duration::from_millis(self.now), self.random.number());
         let Some(process) = &mut self.process else { return Ok(()) };
-        let step = process.lineup(key).finish(id, outcome, now, chance);
+        let (lineup, pace) = process.lineup(key);
+        let step = lineup.finish(id, outcome, now, chance, pace);
+        if matches!(manner, Manner::ForgetsToAnswer(_) | Manner::Hangs) {
+            self.receivers.known.entry(message.id.clone()).or_default().in_doubt = true;
+        }
         if let Step::Done(report) = step {
-            if report.outcome.is_err() && matches!(manner, Manner::AsksToWait(_)) {
+            let in_doubt = self.receivers.known.get(&message.id).is_some_and(|known| known.in_doubt);
+            if report.outcome.is_err() && matches!(manner, Manner::AsksToWait(_)) && !in_doubt {
                 return Err("given up: the receiver only asked to wait".to_owned());
             }
             if report.outcome.is_err() {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alerting::{
-    Alerting, AlertingConfig, Answer, Change, CommitFailure, CommitId, Effect, Event, Integration, Receiver,
-    ReplyTo,
+    Alerting, AlertingConfig, Answer, Change, CommitFailure, CommitId, Destination, Effect, Event,
+    Integration, Receiver, ReplyTo, Turn,
 };
 use model::{Alert, Labels, Notification, Receipt, Timestamp};
 
@@ -21,6 +21,17 @@ pub(crate) enum Manner {
     Fails,
     /// Keeps the message until it is told to do something else.
     Hangs,
+    /// Asks to be told again at this time, and takes nothing before.
+    Busy(Timestamp),
+    /// Takes messages and does not answer; at this time they are sent again.
+    Mute(Timestamp),
+}
+
+impl Manner {
+    /// Whether it answers what it kept.
+    fn answers(self) -> bool {
+        matches!(self, Manner::Accepts | Manner::Fails)
+    }
 }
 
 /// What the disk does with a commit.
@@ -44,6 +55,8 @@ pub(crate) struct World {
     /// Messages that went out, with their time.
     pub(crate) sent: Vec<(Timestamp, Notification)>,
     hanging: Vec<Notification>,
+    /// Messages that wait for their turn: when it comes, and whether they may have arrived.
+    waiting: Vec<(Timestamp, Notification, bool)>,
     pub(crate) answers: BTreeMap<ReplyTo, Answer>,
     /// Alerts that their sender repeats.
     pub(crate) repeated: BTreeMap<Labels, Alert>,
@@ -67,6 +80,7 @@ impl World {
             manners: BTreeMap::new(),
             sent: Vec::new(),
             hanging: Vec::new(),
+            waiting: Vec::new(),
             answers: BTreeMap::new(),
             repeated: BTreeMap::new(),
             next_repeat: START + REPEAT_EVERY,
@@ -99,7 +113,14 @@ impl World {
                         self.write(changes);
                         following.push(Event::Committed(id));
                     }
-                    Effect::Deliver(message) => following.extend(self.receive(*message)),
+                    Effect::Deliver(message) => {
+                        // What waited for its turn has had it.
+                        self.waiting.retain(|(_, waiting, _)| waiting.dedup_key != message.dedup_key);
+                        following.extend(self.receive(*message));
+                    }
+                    Effect::Withdraw { dedup_key, .. } => {
+                        self.waiting.retain(|(_, waiting, _)| waiting.dedup_key != dedup_key);
+                    }
                     Effect::Reply { to, answer } => {
                         self.answers.insert(to, answer);
                     }
@@ -133,9 +154,19 @@ impl World {
     fn receive(&mut self, message: Notification) -> Option<Event> {
         let name = format!("{}/{}", message.receiver, message.integration);
         let manner = self.manners.get(&name).copied().unwrap_or_default();
-        self.sent.push((self.now, message.clone()));
+        let manner = match manner {
+            Manner::Busy(until) | Manner::Mute(until) if until <= self.now => Manner::Accepts,
+            manner => manner,
+        };
+        if !matches!(manner, Manner::Busy(_)) {
+            self.sent.push((self.now, message.clone()));
+        }
         let notification = message.id.clone();
         match manner {
+            Manner::Busy(until) | Manner::Mute(until) => {
+                self.waiting.push((until, message, matches!(manner, Manner::Mute(_))));
+                None
+            }
             Manner::Accepts => Some(Event::Delivered { notification, outcome: Ok(receipt()) }),
             Manner::Fails => {
                 Some(Event::Delivered { notification, outcome: Err("refused with status 500".to_owned()) })
@@ -152,7 +183,7 @@ impl World {
         self.manners.insert(name.to_owned(), manner);
         let (answered, kept) = std::mem::take(&mut self.hanging)
             .into_iter()
-            .partition(|m| manner != Manner::Hangs && format!("{}/{}", m.receiver, m.integration) == name);
+            .partition(|m| manner.answers() && format!("{}/{}", m.receiver, m.integration) == name);
         self.hanging = kept;
         for message in answered {
             let outcome = match manner {
@@ -167,12 +198,15 @@ impl World {
     pub(crate) fn run_until(&mut self, until: Timestamp) {
         loop {
             let wakeup = self.alerting.next_wakeup().unwrap_or(Timestamp::MAX);
-            let next = wakeup.min(self.next_repeat);
+            let turn = self.waiting.iter().map(|(at, ..)| *at).min().unwrap_or(Timestamp::MAX);
+            let next = wakeup.min(self.next_repeat).min(turn);
             if next > until {
                 break;
             }
             self.now = self.now.max(next);
-            if next == self.next_repeat {
+            if next == turn {
+                self.take_turn();
+            } else if next == self.next_repeat {
                 self.next_repeat = next + REPEAT_EVERY;
                 let alerts = self.repeated.values().map(|alert| self.held(alert)).collect();
                 self.happen(Event::Evaluated(alerts));
@@ -181,6 +215,25 @@ impl World {
             }
         }
         self.now = self.now.max(until);
+    }
+
+    /// The turn of the message that waits for it longest has come.
+    fn take_turn(&mut self) {
+        let Some((_, message, may_have_arrived)) = self.waiting.iter().min_by_key(|(at, ..)| *at).cloned()
+        else {
+            return;
+        };
+        let to = Destination {
+            receiver: message.receiver.clone(),
+            kind: message.integration.clone(),
+            index: message.index,
+        };
+        let (notification, dedup_key) = (message.id, message.dedup_key.clone());
+        self.happen(Event::Turn(Turn { notification, dedup_key: dedup_key.clone(), to, may_have_arrived }));
+        let waits = |(at, waiting, _): &(Timestamp, Notification, bool)| {
+            *at <= self.now && waiting.dedup_key == dedup_key
+        };
+        assert!(!self.waiting.iter().any(waits), "a turn is answered");
     }
 
     fn held(&self, alert: &Alert) -> Alert {
@@ -233,6 +286,7 @@ impl World {
         self.alerting = restored.alerting;
         self.hanging.clear();
         self.held.clear();
+        self.waiting.clear();
         self.happen(Event::Tick);
     }
 
@@ -243,7 +297,7 @@ impl World {
 }
 
 fn receipt() -> Receipt {
-    Receipt { remember: Some("message-1".to_owned()) }
+    Receipt { remember: Some("message-1".to_owned()), pause: None }
 }
 
 pub(crate) fn receiver(name: &str, integrations: &[(&str, bool)]) -> Receiver {

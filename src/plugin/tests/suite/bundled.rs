@@ -118,7 +118,7 @@ async fn a_group_of_ten_thousand_is_told() {
     world.answer(200, &[], "");
     match notifier.notify(&told, 1, deadline()).await {
         Ok(_) => {}
-        Err(NotifyError::Later { message, .. } | NotifyError::Refused { message }) => panic!("{message}"),
+        Err(NotifyError::Later { message, .. } | NotifyError::Refused { message, .. }) => panic!("{message}"),
     }
     let sent = world.sent();
     assert_eq!(sent[0].matches("node-").count(), 20_000, "labels and annotations of all of them");
@@ -159,7 +159,7 @@ async fn notifiers_reach_the_receivers_address_alone() {
         world.answer(200, &[], "{\"ok\": true, \"id\": \"7\"}");
         match notifier.notify(&told, 1, deadline()).await {
             Ok(_) => {}
-            Err(NotifyError::Later { message, .. } | NotifyError::Refused { message }) => {
+            Err(NotifyError::Later { message, .. } | NotifyError::Refused { message, .. }) => {
                 panic!("{name}: {message}")
             }
         }

@@ -42,7 +42,7 @@ async fn notify_with(
     match notifier.notify(told, 1, deadline()).await {
         Ok(receipt) => Ok(receipt.remember),
         Err(NotifyError::Later { message, .. }) => Err(format!("later: {message}")),
-        Err(NotifyError::Refused { message }) => Err(format!("refused: {message}")),
+        Err(NotifyError::Refused { message, .. }) => Err(format!("refused: {message}")),
     }
 }
 

@@ -240,7 +240,7 @@ async fn answers(world: &Arc<World>, kind: Kind, mut spec: PluginSpec) -> (Vec<V
             let told = notification(&[("X", AlertStatus::Firing)]);
             match plugin.notifier().unwrap().notify(&told, 1, deadline()).await {
                 Ok(receipt) => receipt.remember.unwrap(),
-                Err(NotifyError::Later { message, .. } | NotifyError::Refused { message }) => {
+                Err(NotifyError::Later { message, .. } | NotifyError::Refused { message, .. }) => {
                     panic!("{message}")
                 }
             }

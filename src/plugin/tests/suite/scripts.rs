@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use model::{AlertStatus, Finding, Timestamp};
 use plugin::{Grants, PluginSpec, SecretSource, Source};
-use ports::{NotifyError, Payload};
+use ports::{FailureReason, NotifyError, Payload};
 
 use crate::fake::{Answers, NOW, World, deadline, notification, script, target};
 
@@ -184,8 +184,9 @@ async fn discord_never_sees_its_webhook() {
         r#"{"retry_after": 1.5, "url": "https://discord.com/api/webhooks/1/tok-en"}"#,
     );
     match notifier.notify(&told, 2, deadline()).await.unwrap_err() {
-        NotifyError::Later { message, after, rate_limited } => {
-            assert_eq!((after, rate_limited), (Some(Duration::from_millis(1500)), true));
+        NotifyError::Later { message, after, reason, may_have_arrived } => {
+            let expected = (FailureReason::RateLimited, Some(Duration::from_millis(1500)), false);
+            assert_eq!((reason, after, may_have_arrived), expected);
             assert!(message.contains("status 429") && !message.contains("tok-en"), "{message}");
         }
         other => panic!("{other:?}"),
