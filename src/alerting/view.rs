@@ -69,8 +69,6 @@ pub struct AlertView {
     pub silenced_by: Vec<SilenceId>,
     /// The alert that mutes it, at most one.
     pub inhibited_by: Vec<Fingerprint>,
-    /// Time intervals that mute a group it is in.
-    pub muted_by: Vec<String>,
     /// Receivers of its routes, in the order of the tree. Shared by all alerts of the same routes.
     pub receivers: Arc<[String]>,
     /// Who was told of it.
@@ -283,11 +281,6 @@ impl Alerting {
                 let Some(position) = position_of[id.slot()] else { continue };
                 let group = &mut groups[position];
                 group.alerts.push(at);
-                for name in &group.muted_by {
-                    if !view.muted_by.contains(name) {
-                        view.muted_by.push(name.clone());
-                    }
-                }
                 for ((_, log), delivery) in logs[position].iter().zip(&group.deliveries) {
                     if let Some(last) = log.told.as_ref().filter(|told| told.is_open(entry.fingerprint)) {
                         let destination = Arc::clone(&delivery.destination);
@@ -339,7 +332,6 @@ impl Alerting {
             state,
             silenced_by,
             inhibited_by,
-            muted_by: Vec::new(),
             receivers,
             told: Vec::new(),
         }

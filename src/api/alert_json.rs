@@ -7,7 +7,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use alerting::{AlertFilter, AlertView, AlertingView, GroupView};
+use alerting::{AlertFilter, AlertState, AlertView, AlertingView, GroupView};
 use axum::body::{Body, Bytes};
 use futures_util::stream;
 use model::Annotations;
@@ -69,7 +69,7 @@ impl Iterator for AlertPieces {
             self.next += 1;
             if self.filter.wants(&self.view, alert) {
                 comma(&mut out, &mut self.written);
-                write_alert(&mut out, alert);
+                write_alert(&mut out, alert, &[]);
             }
         }
         // What was too much room for little is given back.
@@ -119,7 +119,7 @@ impl Iterator for GroupPieces {
                 };
                 comma(&mut out, &mut self.written);
                 out.push_str("{\"alerts\":[");
-                write_alert(&mut out, &view.alerts[group.alerts[first]]);
+                write_alert(&mut out, &view.alerts[group.alerts[first]], &group.muted_by);
                 self.alert = first + 1;
             }
             self.write_rest(&mut out, &view, group);
@@ -142,7 +142,7 @@ impl GroupPieces {
             let alert = &view.alerts[*at];
             if self.filter.accepts(alert) {
                 out.push(',');
-                write_alert(out, alert);
+                write_alert(out, alert, &group.muted_by);
             }
         }
     }
@@ -165,7 +165,9 @@ fn write_group_end(out: &mut String, group: &GroupView) {
     out.push('}');
 }
 
-fn write_alert(out: &mut String, view: &AlertView) {
+/// Time intervals mute groups, not alerts: what is muted in one group may be told in another. So they are shown with groups
+/// only.
+fn write_alert(out: &mut String, view: &AlertView, muted_by: &[String]) {
     let alert = &view.alert;
     out.push_str("{\"annotations\":");
     write_annotations(out, &alert.annotations);
@@ -193,11 +195,12 @@ fn write_alert(out: &mut String, view: &AlertView) {
     let by: Vec<String> = view.inhibited_by.iter().map(ToString::to_string).collect();
     write_strings(out, by.iter().map(String::as_str));
     out.push_str(",\"mutedBy\":");
-    write_strings(out, view.muted_by.iter().map(|name| &**name));
+    write_strings(out, muted_by.iter().map(|name| &**name));
     out.push_str(",\"silencedBy\":");
     write_strings(out, view.silenced_by.iter().map(|id| id.as_str()));
     out.push_str(",\"state\":\"");
-    out.push_str(view.state.as_str());
+    let state = if muted_by.is_empty() { view.state } else { AlertState::Suppressed };
+    out.push_str(state.as_str());
     out.push_str("\"},\"updatedAt\":");
     write_time(out, alert.updated_at);
     out.push('}');
@@ -218,7 +221,6 @@ fn write_annotations(out: &mut String, annotations: &Annotations) {
 
 #[cfg(test)]
 mod tests {
-    use alerting::AlertState;
     use model::{Alert, Labels, Timestamp};
     use serde_json::{Value, json};
 
@@ -241,7 +243,6 @@ mod tests {
             state,
             silenced_by: Vec::new(),
             inhibited_by: vec![model::Fingerprint(7)],
-            muted_by: Vec::new(),
             receivers: ["ops".to_owned(), "db".to_owned()].into(),
             told: Vec::new(),
         }
@@ -256,7 +257,7 @@ mod tests {
             route_labels: Labels::from([("owner", "dba")]),
             receiver: "ops".into(),
             alerts,
-            muted_by: Vec::new(),
+            muted_by: if at == 4 { vec!["nights".to_owned()] } else { Vec::new() },
             next_flush: Timestamp::EPOCH,
             flushed: true,
             deliveries: Vec::new(),
@@ -326,5 +327,18 @@ mod tests {
         assert_eq!(groups, [of("0", 0..200), of("2", 200..400), of("3", 1..2)]);
         assert_eq!(listed[0]["receiver"], json!({"name": "ops"}));
         assert_eq!(listed[2]["routeLabels"], json!({"owner": "dba"}));
+    }
+
+    #[tokio::test]
+    async fn a_time_interval_mutes_an_alert_in_its_group_only() {
+        let groups = vec![vec![0], vec![], vec![], vec![], vec![0]];
+        let mut view = view(vec![alert("A", AlertState::Active, "")], groups);
+        Arc::get_mut(&mut view).unwrap().alerts[0].inhibited_by.clear();
+        let status = |by: &[&str], state: &str| json!({"inhibitedBy": [], "mutedBy": by, "silencedBy": [], "state": state});
+        let listed = read(groups_body(Arc::clone(&view), AlertFilter::default())).await;
+        assert_eq!(listed[0]["alerts"][0]["status"], status(&[], "active"));
+        assert_eq!(listed[1]["alerts"][0]["status"], status(&["nights"], "suppressed"));
+        let listed = read(alerts_body(view, AlertFilter::default())).await;
+        assert_eq!(listed[0]["status"], status(&[], "active"));
     }
 }

@@ -489,13 +489,16 @@ impl Run {
         let now = self.world().now;
         let view = self.world().alerting.view(now);
         let labels = self.shorts.iter().find(|(_, name)| *name == short).map(|(labels, _)| labels);
-        let found = labels.and_then(|labels| view.alerts.iter().find(|alert| alert.alert.labels == *labels));
-        let state = match found {
+        let position =
+            labels.and_then(|labels| view.alerts.iter().position(|alert| alert.alert.labels == *labels));
+        let muted =
+            |at| view.groups.iter().any(|group| group.alerts.contains(at) && !group.muted_by.is_empty());
+        let state = match position.map(|at| &view.alerts[at]) {
             None => "gone",
             Some(alert) if !alert.inhibited_by.is_empty() => "inhibited",
             Some(alert) if !alert.silenced_by.is_empty() => "silenced",
             Some(alert) if alert.state == AlertState::Unprocessed => "unprocessed",
-            Some(alert) if !alert.muted_by.is_empty() => "muted",
+            Some(_) if position.as_ref().is_some_and(muted) => "muted",
             Some(_) => "active",
         };
         if state == expected.trim() { Ok(()) } else { Err(format!("it is {state}")) }

@@ -25,6 +25,8 @@ pub(crate) struct Difference {
     pub(crate) ours: Vec<Message>,
     pub(crate) theirs: Vec<Message>,
     pub(crate) what: String,
+    /// The alert, if it is one that is shown differently at the end.
+    pub(crate) alert: Option<String>,
 }
 
 /// By line, in order.
@@ -65,10 +67,73 @@ pub(crate) fn differences(
             what.map(|what| (at, what))
         });
         if let Some((at, what)) = first {
-            found.push(Difference { line, at, ours, theirs, what });
+            found.push(Difference { line, at, ours, theirs, what, alert: None });
         }
     }
     found
+}
+
+/// What the API shows differently when the timeline is over.
+pub(crate) fn end_differences(ours: &Value, theirs: &Value, assumes: bool) -> Vec<Difference> {
+    let mut found = Vec::new();
+    for question in ["alerts", "groups", "silences"] {
+        let (mut ours, mut theirs) = (shown(question, &ours[question]), shown(question, &theirs[question]));
+        let all: BTreeSet<String> = ours.keys().chain(theirs.keys()).cloned().collect();
+        for key in all {
+            let what = match (ours.remove(&key), theirs.remove(&key)) {
+                (Some(ours), Some(theirs)) => {
+                    body_difference(&ours, &theirs, "", assumes || question == "silences")
+                }
+                (Some(_), None) => Some("only Foghorn shows this".to_owned()),
+                (None, _) => Some("only Alertmanager shows this".to_owned()),
+            };
+            let Some(what) = what else { continue };
+            let alert = key.rsplit(' ').next().filter(|_| question != "silences").map(str::to_owned);
+            let line = (format!("/api/v2/{question}"), key);
+            found.push(Difference { line, at: 0, ours: Vec::new(), theirs: Vec::new(), what, alert });
+        }
+    }
+    found
+}
+
+/// What an answer shows, by alert, by group and alert, or by matchers, without what each side makes up for itself.
+fn shown(question: &str, answer: &Value) -> BTreeMap<String, Value> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let list = answer.as_array().into_iter().flatten();
+    match question {
+        "alerts" => list.map(|alert| (text(&alert["fingerprint"]), alert_shown(alert))).collect(),
+        "groups" => list
+            .flat_map(|group| {
+                let name = format!("{} {}", group["receiver"]["name"], group["labels"]);
+                let alerts = group["alerts"].as_array().into_iter().flatten();
+                alerts
+                    .map(move |alert| (format!("{name} {}", text(&alert["fingerprint"])), alert_shown(alert)))
+            })
+            .collect(),
+        _ => list
+            .map(|silence| {
+                let mut silence = silence.clone();
+                for name in ["id", "updatedAt", "annotations"] {
+                    silence.as_object_mut().map(|silence| silence.remove(name));
+                }
+                (silence["matchers"].to_string(), silence)
+            })
+            .collect(),
+    }
+}
+
+/// Of several alerts that inhibit any may be named, and silences have names of their own on each side.
+fn alert_shown(alert: &Value) -> Value {
+    let mut alert = alert.clone();
+    alert.as_object_mut().map(|alert| alert.remove("updatedAt"));
+    for name in ["inhibitedBy", "silencedBy"] {
+        let by = alert["status"][name].as_array().map_or(0, Vec::len);
+        alert["status"][name] = if name == "silencedBy" { by.into() } else { (by > 0).into() };
+    }
+    if let Some(receivers) = alert["receivers"].as_array_mut() {
+        receivers.sort_by_key(Value::to_string);
+    }
+    alert
 }
 
 fn message_difference(ours: &Message, theirs: &Message, assumes: bool) -> Option<String> {

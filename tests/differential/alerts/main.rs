@@ -1,5 +1,5 @@
 //! The same routing trees in Foghorn and in a real Alertmanager, the same alerts and silences at the same times to both,
-//! the same webhooks at the same times from both.
+//! the same webhooks at the same times from both, and the same alerts, groups and silences in their APIs at the end.
 //!
 //! `cargo test --test differential_alerts` needs an Alertmanager from 0.33 on (`tests/get-peers` brings one); without it
 //! the suite says so and counts as skipped. It runs in real time, so it is as much a test of the machine: a tree that
@@ -121,8 +121,10 @@ impl Verdict {
 
 fn judge(play: Play, run: Run) -> Verdict {
     let until = run.began + Duration::from_millis(play.timeline.until);
-    let differences = compare::differences(&run.ours, &run.theirs, play.timeline.assumes, until)
+    let assumes = play.timeline.assumes;
+    let differences = compare::differences(&run.ours, &run.theirs, assumes, until)
         .into_iter()
+        .chain(compare::end_differences(&run.our_end, &run.their_end, assumes))
         .map(|difference| {
             let reason = exceptions::reason(&play, &run, &difference);
             (difference, reason)
@@ -248,6 +250,8 @@ fn show_in_full(verdict: &Verdict) {
             println!("{} {} {}", line(verdict, message), message.path, message.body);
         }
     }
+    println!("here at the end: {:#}", verdict.run.our_end);
+    println!("there at the end: {:#}", verdict.run.their_end);
     for (difference, reason) in &verdict.differences {
         show(verdict, difference);
         println!("  {}", reason.unwrap_or("not as it may"));

@@ -41,6 +41,9 @@ struct Beginning {
 pub(crate) struct Run {
     pub(crate) ours: Vec<Message>,
     pub(crate) theirs: Vec<Message>,
+    /// What each showed at the end: by question.
+    pub(crate) our_end: Value,
+    pub(crate) their_end: Value,
     /// When the play began.
     pub(crate) began: Instant,
     /// How much too late the slowest event was.
@@ -57,17 +60,24 @@ pub(crate) fn run(alertmanager: &Path, plays: &[Play]) -> Vec<Run> {
     let (instant, now) = (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
     let beginning =
         Beginning { instant: instant + LEAD, wall: Timestamp::from_millis((now + LEAD).as_millis() as i64) };
-    let late = std::thread::scope(|scope| {
+    let (late, mut looks) = std::thread::scope(|scope| {
         let sides = [foghorn.alertmanager_port, port];
         let sends = sides.map(|port| {
-            [0, 1, 2, 3]
-                .map(|sender: usize| scope.spawn(move || Sender::new(port, beginning).play(plays, sender)))
+            let share = |share| move || Sender::new(port, beginning).play(plays, share);
+            (0..SENDERS).map(|at| scope.spawn(share(at))).collect::<Vec<_>>()
         });
         let mut late = vec![Duration::ZERO; plays.len()];
-        for (at, lateness) in sends.into_iter().flatten().flat_map(|sender| sender.join().unwrap()) {
-            late[at] = late[at].max(lateness);
-        }
-        late
+        let looks = sends.map(|senders| {
+            let mut looks = vec![Value::Null; plays.len()];
+            for (at, lateness, seen) in senders.into_iter().flat_map(|sender| sender.join().unwrap()) {
+                late[at] = late[at].max(lateness);
+                if !seen.is_null() {
+                    looks[at] = seen;
+                }
+            }
+            looks
+        });
+        (late, looks)
     });
     let end = plays.iter().map(|play| play.offset + play.timeline.until).max().unwrap_or_default();
     wait_until(beginning.instant + Duration::from_millis(end));
@@ -77,10 +87,12 @@ pub(crate) fn run(alertmanager: &Path, plays: &[Play]) -> Vec<Run> {
         let its = messages.iter().filter(|m| m.path.starts_with(&prefix) && m.at < until);
         its.cloned().collect()
     };
-    let runs = plays.iter().zip(late).map(|(play, late)| {
+    let runs = plays.iter().zip(late).enumerate().map(|(at, (play, late))| {
+        let [our_end, their_end] = [0, 1].map(|side: usize| std::mem::take(&mut looks[side][at]));
         let began = beginning.instant + Duration::from_millis(play.offset);
         let until = began + Duration::from_millis(play.timeline.until);
-        Run { ours: of(&ours, &play.tree, until), theirs: of(&theirs, &play.tree, until), began, late }
+        let (ours, theirs) = (of(&ours, &play.tree, until), of(&theirs, &play.tree, until));
+        Run { ours, theirs, our_end, their_end, began, late }
     });
     runs.collect()
 }
@@ -135,8 +147,8 @@ impl Sender {
         Sender { port, beginning, silences: HashMap::new() }
     }
 
-    /// Plays its share, and says how late each was.
-    fn play(mut self, plays: &[Play], share: usize) -> Vec<(usize, Duration)> {
+    /// Plays its share, and says how late each event was, and what was seen.
+    fn play(mut self, plays: &[Play], share: usize) -> Vec<(usize, Duration, Value)> {
         let mine = plays.iter().enumerate().filter(|(at, _)| at % SENDERS == share);
         let mut events: Vec<(u64, usize, &Action)> = mine
             .flat_map(|(at, play)| {
@@ -148,13 +160,13 @@ impl Sender {
         for (time, at, action) in events {
             let due = self.beginning.instant + Duration::from_millis(time);
             wait_until(due);
-            self.send(&plays[at], action);
-            late.push((at, due.elapsed()));
+            let seen = self.send(&plays[at], action);
+            late.push((at, due.elapsed(), seen));
         }
         late
     }
 
-    fn send(&mut self, play: &Play, action: &Action) {
+    fn send(&mut self, play: &Play, action: &Action) -> Value {
         let start = self.beginning.wall.plus_millis(play.offset as i64);
         let key = |place: usize| (play.tree.number, place);
         match action {
@@ -190,7 +202,15 @@ impl Sender {
                 let id = &self.silences[&key(*place)];
                 self.call("DELETE", &format!("/api/v2/silence/{id}"), None);
             }
+            Action::Look => {
+                let filter = world::escape(&format!("tree={:?}", play.tree.label));
+                let ask = |what: &str| self.call("GET", &format!("/api/v2/{what}?filter={filter}"), None);
+                return json!({
+                    "alerts": ask("alerts"), "groups": ask("alerts/groups"), "silences": ask("silences"),
+                });
+            }
         }
+        Value::Null
     }
 
     /// The id of a silence, if that is what the answer is.

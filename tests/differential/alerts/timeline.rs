@@ -43,6 +43,8 @@ pub(crate) enum Action {
     Expire {
         place: usize,
     },
+    /// Asks for all that there is of the tree.
+    Look,
 }
 
 #[derive(Clone, Debug)]
@@ -143,6 +145,7 @@ pub(crate) fn timeline(seed: u64, tree: &Tree) -> Timeline {
         events.push(Event { at, action });
     }
     let until = events.last().map_or(0, |event| event.at) + TAIL;
+    events.push(Event { at: until, action: Action::Look });
     // Nobody watches any more: groups that went on would only keep the machine busy.
     events.push(Event { at: until, action: Action::Post(writer.last_ends(until as i64)) });
     let assumes = events.iter().any(|event| match &event.action {

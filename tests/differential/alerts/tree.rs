@@ -154,7 +154,8 @@ impl Tree {
         }
         for name in ["mute_time_intervals", "active_time_intervals"] {
             if rng.chance(8) {
-                let intervals: Vec<&str> = (0..=rng.below(2)).map(|_| *rng.of(INTERVALS)).collect();
+                let mut intervals: Vec<&str> = (0..=rng.below(2)).map(|_| *rng.of(INTERVALS)).collect();
+                intervals.dedup();
                 set(name, json!(intervals));
             }
         }
