@@ -34,6 +34,37 @@ impl Notifier for IntegrationNotifier {
     }
 }
 
+/// Tells another receiver while an integration's own notifier is missing.
+pub(crate) struct FallbackNotifier {
+    /// The other receiver.
+    pub(crate) name: String,
+    /// Its integrations; not empty.
+    pub(crate) integrations: Vec<IntegrationNotifier>,
+}
+
+impl Notifier for FallbackNotifier {
+    fn notify<'a>(
+        &'a self,
+        notification: &'a Notification,
+        attempt: u32,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
+        Box::pin(async move {
+            let mut told = notification.clone();
+            // Whoever reads it sees for whom it was.
+            told.receiver = format!("{}, via fallback {}", notification.receiver, self.name);
+            // What another notifier wanted to remember says nothing here.
+            told.previous = None;
+            let began = tokio::time::Instant::now();
+            for integration in &self.integrations {
+                let left = Deadline::after(deadline.left.saturating_sub(began.elapsed()));
+                integration.notify(&told, attempt, left).await?;
+            }
+            Ok(Receipt::default())
+        })
+    }
+}
+
 impl IntegrationNotifier {
     /// The notification with the receiver's settings, and all templates filled in.
     fn filled(&self, notification: &Notification) -> Notification {

@@ -27,7 +27,7 @@ use crate::alerting_task::{AlertingHandle, Deliveries, Wake};
 use crate::files::DiskFiles;
 use crate::map::{self, AlertingOptions};
 use crate::metrics::{self, ReloadState};
-use crate::notifiers::{IntegrationNotifier, address};
+use crate::notifiers::{FallbackNotifier, IntegrationNotifier, address};
 use crate::others::OtherAlertmanagers;
 use crate::points::write_points;
 use crate::query::QueryEngine;
@@ -162,20 +162,24 @@ impl Running {
         let mut endpoints = HashMap::new();
         for receiver in &config.receivers {
             for integration in &receiver.integrations {
-                let name = &integration.plugin.name;
-                let Some(inner) = self.host.get(name).and_then(|plugin| plugin.notifier()) else {
-                    tracing::error!(receiver = %receiver.name, plugin = %name, "No notifier of this name is loaded; this receiver is not told.");
-                    continue;
-                };
                 let key = IntegrationKey {
                     receiver: receiver.name.clone(),
                     kind: integration.kind.clone(),
                     index: integration.index,
                 };
-                let notifier = IntegrationNotifier {
-                    inner,
-                    integration: integration.clone(),
-                    templates: Arc::clone(templates),
+                let Some(notifier) = self.notifier(integration, templates) else {
+                    let name = &integration.plugin.name;
+                    let fallback = self.fallback(receiver, config, templates);
+                    match &fallback {
+                        Some(fallback) => {
+                            tracing::error!(receiver = %receiver.name, plugin = %name, fallback = %fallback.name, "No notifier of this name is loaded; the fallback is told.")
+                        }
+                        None => {
+                            tracing::error!(receiver = %receiver.name, plugin = %name, "No notifier of this name is loaded; this receiver is not told.")
+                        }
+                    }
+                    endpoints.extend(fallback.map(|fallback| (key, Endpoint::new(Arc::new(fallback)))));
+                    continue;
                 };
                 let endpoint = Endpoint {
                     timeout: integration.timeout,
@@ -189,6 +193,37 @@ impl Running {
             }
         }
         endpoints
+    }
+
+    /// An integration, if its notifier is loaded.
+    fn notifier(
+        &self,
+        integration: &config::Integration,
+        templates: &Arc<Templates>,
+    ) -> Option<IntegrationNotifier> {
+        let inner = self.host.get(&integration.plugin.name)?.notifier()?;
+        Some(IntegrationNotifier {
+            inner,
+            integration: integration.clone(),
+            templates: Arc::clone(templates),
+        })
+    }
+
+    /// Those who are told while one of a receiver's notifiers is missing: what is loaded of its `fallback`.
+    fn fallback(
+        &self,
+        receiver: &config::Receiver,
+        config: &Config,
+        templates: &Arc<Templates>,
+    ) -> Option<FallbackNotifier> {
+        let fallback =
+            config.receivers.iter().find(|other| Some(&other.name) == receiver.fallback.as_ref())?;
+        let integrations: Vec<_> = fallback
+            .integrations
+            .iter()
+            .filter_map(|integration| self.notifier(integration, templates))
+            .collect();
+        (!integrations.is_empty()).then(|| FallbackNotifier { name: fallback.name.clone(), integrations })
     }
 
     async fn apply_rules(&self, config: &Config) {

@@ -184,3 +184,57 @@ fn with_nothing_given_it_watches_itself_and_this_machine() {
     let log = foghorn.process.log();
     assert_eq!(log.matches("page: ").count(), 1, "{log}");
 }
+
+const NOTIFIER: &str = r#"
+const META = #{ name: "hook", needs: #{ secrets: ["webhook"] } };
+fn notify(n) { check(http_post(secret("webhook"), #{ json: #{ content: n.title } })); }
+"#;
+
+/// A receiver whose notifier's file is broken, and another one beside it; its keys go into `more`.
+fn start_with_a_broken_notifier(hook: &Sink, spare: &Sink, more: &str) -> Foghorn {
+    let config = format!(
+        r#"
+route: {{ receiver: hook, group_by: ["..."], group_wait: 0s, group_interval: 1s }}
+plugins: [{{ as: hook, file: scripts/hook.rhai }}]
+receivers:
+  - {{ name: hook, {more} hook_configs: [{{ webhook_url_file: hook }}] }}
+  - {{ name: spare, discord_configs: [{{ webhook_url_file: spare }}] }}
+"#
+    );
+    let broken = NOTIFIER.replace("http_post(", "http_post((");
+    let (hook, spare) = (hook.url(), spare.url());
+    let files =
+        [("foghorn.yml", &config), ("scripts/hook.rhai", &broken), ("hook", &hook), ("spare", &spare)];
+    let foghorn = Foghorn::start(&files.map(|(name, text)| (name, text.as_str())));
+    let alert = serde_json::json!([{"labels": {"alertname": "Told"}}]);
+    assert_eq!(post_json(foghorn.port, "/api/v2/alerts", &alert).status, 200);
+    foghorn
+}
+
+#[test]
+fn a_notifier_whose_file_is_repaired_tells_without_a_reload() {
+    let (hook, spare) = (Sink::start(), Sink::start());
+    let foghorn = start_with_a_broken_notifier(&hook, &spare, "");
+    eventually("a message that nobody can send", || {
+        foghorn.process.log().contains("Notification not delivered").then_some(())
+    });
+    foghorn.write("scripts/hook.rhai", NOTIFIER);
+    assert_eq!(hook.wait_for(1)[0]["body"]["content"], "Told");
+}
+
+#[test]
+fn while_a_notifier_is_missing_the_fallback_is_told() {
+    let (hook, spare) = (Sink::start(), Sink::start());
+    let foghorn = start_with_a_broken_notifier(&hook, &spare, "fallback: spare,");
+    spare.wait_for(1);
+    assert!(spare.titles()[0].contains("Told"), "{:?}", spare.titles());
+    foghorn.write("scripts/hook.rhai", NOTIFIER);
+    // What the fallback was told is told; what comes after that is the receiver's own again.
+    let mut count = 0;
+    eventually("a message of its own", || {
+        count += 1;
+        let labels = serde_json::json!({"alertname": "Next", "count": count.to_string()});
+        post_json(foghorn.port, "/api/v2/alerts", &serde_json::json!([{ "labels": labels }]));
+        (!hook.messages().is_empty()).then_some(())
+    });
+}
