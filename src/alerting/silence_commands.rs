@@ -134,6 +134,13 @@ impl Alerting {
     /// The clock goes back to `now`: what is over stays over, and what mutes goes on muting.
     pub(crate) fn silences_follow_clock(&mut self, now: Timestamp) {
         let before = self.now;
+        for (command, _) in &mut self.silence_commands.waiting {
+            if let Command::Put(SilenceDraft { starts_at: Some(at), .. }, _) = command
+                && *at <= before
+            {
+                *at = (*at).min(now);
+            }
+        }
         let mut staged = Vec::new();
         if let Some(storing) = &mut self.silence_commands.storing {
             storing.clock_went_back = true;

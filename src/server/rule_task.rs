@@ -202,6 +202,7 @@ impl RuleTasks {
             stop: self.stop.subscribe(),
             alive_until: self.alive_until,
             runs: Default::default(),
+            unwritten: false,
         };
         Running { group, commands, view, stats, task: tokio::spawn(task.run(kept)) }
     }
@@ -247,6 +248,8 @@ struct GroupTask {
     commands: mpsc::Receiver<Command>,
     stop: watch::Receiver<bool>,
     alive_until: Timestamp,
+    /// What the rules know could not be written down.
+    unwritten: bool,
     stats: Arc<RuleStats>,
     runs: (Option<Arc<RuleGroup>>, Vec<Range<usize>>),
 }
@@ -390,7 +393,7 @@ impl GroupTask {
             }
         }
         // What is told is on disk first: a crash between the two must not forget since when an alert holds.
-        if changed {
+        if changed || self.unwritten {
             self.keep().await;
         }
         let now = self.world.clock.now();
@@ -444,12 +447,14 @@ impl GroupTask {
     }
 
     /// Writes down what the group's rules know.
-    async fn keep(&self) {
+    async fn keep(&mut self) {
         let snapshot = self.state.snapshot(self.world.clock.now());
         let value = (!snapshot.rules.is_empty()).then(|| rules::record::encode(&snapshot));
         let change = Change { key: self.key.state_key(), value };
-        if let Err(error) = self.world.coord.commit(&[], &[change]).await {
-            tracing::error!(file = %self.key.file, group = %self.key.name, %error, "Rule state was not written; a restart now would forget it.");
+        let written = self.world.coord.commit(&[], &[change]).await;
+        self.unwritten = written.is_err();
+        if let Err(error) = written {
+            tracing::error!(file = %self.key.file, group = %self.key.name, %error, "Rule state was not written, and is tried again at the next evaluation; a restart before that would forget it.");
         }
     }
 

@@ -253,6 +253,14 @@ impl World {
                 }
             }
         }
+        // One that was over before it was stored stays so.
+        for asked in self.asked.values_mut() {
+            if let Asked::Silence(_, known) = asked
+                && known.ends <= self.last_seen
+            {
+                known.touched.get_or_insert(now);
+            }
+        }
         self.skew += step;
         self.clock_set_at = self.now;
         self.note(|| format!("the clock is set by {step} ms"));
