@@ -331,7 +331,7 @@ fn silence(matcher_sets: Vec<Vec<Matcher>>, starts_at: Timestamp, ends_at: Times
         matcher_sets,
         starts_at,
         ends_at,
-        updated_at: starts_at,
+        updated_at: Timestamp::from_secs(-1),
         created_by: String::new(),
         comment: String::new(),
         annotations: Annotations::new(),
