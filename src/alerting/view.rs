@@ -2,7 +2,7 @@
 //!
 //! A view is a value of its own: take one, share it, and read it without touching the state machine. It holds what is true
 //! at [`AlertingView::at`]; making one costs a walk over alerts and groups, so share one until [`Alerting::version`] changes
-//! or readers want a later time.
+//! or [`AlertingView::holds_until`] comes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -42,8 +42,10 @@ impl AlertState {
 /// Everything that readers may ask for.
 #[derive(Clone, Debug)]
 pub struct AlertingView {
-    /// The time for which it holds.
+    /// The time for which it was made.
     pub at: Timestamp,
+    /// When it may begin to differ though nothing happened: an alert or a silence ends, a silence or a time interval begins.
+    pub holds_until: Timestamp,
     /// [`Alerting::version`] of what it shows.
     pub version: u64,
     /// Firing alerts, by fingerprint.
@@ -301,6 +303,7 @@ impl Alerting {
         let receivers = self.config.receivers.iter();
         AlertingView {
             at: now,
+            holds_until: self.holds_until(&alerts, now),
             version: self.version,
             alerts,
             groups,
@@ -309,6 +312,17 @@ impl Alerting {
                 .map(|receiver| ReceiverView { name: receiver.name.clone(), labels: receiver.api_labels() })
                 .collect(),
         }
+    }
+
+    /// When a view with these alerts, made at `now`, may begin to differ by the passing of time alone.
+    fn holds_until(&self, alerts: &[AlertView], now: Timestamp) -> Timestamp {
+        let ends = alerts.iter().map(|view| view.alert.ends_at);
+        let silences = self.silences.iter().flat_map(|silence| [silence.starts_at, silence.ends_at]);
+        // Time intervals begin and end with a minute.
+        let minute = Timestamp::from_millis((now.as_millis().div_euclid(60_000) + 1).saturating_mul(60_000));
+        let minute = (!self.config.time_intervals.is_empty()).then_some(minute);
+        let all = ends.chain(silences).chain(minute).chain([self.quiet_until]);
+        all.filter(|at| *at > now).min().unwrap_or(Timestamp::MAX)
     }
 
     /// An alert without what its groups say about it.

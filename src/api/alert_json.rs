@@ -264,6 +264,7 @@ mod tests {
         };
         Arc::new(AlertingView {
             at: Timestamp::from_secs(3),
+            holds_until: Timestamp::MAX,
             version: 1,
             alerts,
             groups: of_groups.into_iter().enumerate().map(group).collect(),

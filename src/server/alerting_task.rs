@@ -30,6 +30,9 @@ const DELIVERED_ALERTS: usize = 100_000;
 /// Without a wake-up the machine is asked at least this often, so that a clock that was set counts soon.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
+/// How long a view is kept that nobody asks for again.
+const VIEW_KEPT: Duration = Duration::from_secs(60);
+
 /// Everything that can wake the alerting task. A new variant is a new cause.
 pub(crate) enum Wake {
     Evaluated(Vec<Alert>),
@@ -152,7 +155,13 @@ pub(crate) struct AlertingTask {
     commits: mpsc::Sender<(CommitId, Vec<ports::Change>)>,
     waiting: HashMap<ReplyTo, Waiting>,
     next_reply: u64,
-    view: Option<(u64, Timestamp, Arc<AlertingView>)>,
+    view: Option<Seen>,
+}
+
+/// The last view, and when it was asked for.
+struct Seen {
+    view: Arc<AlertingView>,
+    asked: Timestamp,
 }
 
 /// Starts the task. `core` was restored already; `first` is what the restoring asked for.
@@ -248,7 +257,10 @@ impl AlertingTask {
                     OutboxEvent::Done(report) => self.delivered(report).await,
                     OutboxEvent::Turn(turn) => self.turn(turn).await,
                 },
-                () = tokio::time::sleep(sleep) => self.step(Event::Tick).await,
+                () = tokio::time::sleep(sleep) => {
+                    self.forget_view();
+                    self.step(Event::Tick).await;
+                }
             }
         }
     }
@@ -300,19 +312,27 @@ impl AlertingTask {
         reply
     }
 
-    /// The view as of now; the same one again while nothing happened and no second passed.
+    /// The view as of now; the same one again while it holds.
     fn look(&mut self) -> Arc<AlertingView> {
         let now = self.clock.now();
-        let version = self.core.version();
-        if let Some((seen, at, view)) = &self.view
-            && *seen == version
-            && at.as_millis().div_euclid(1000) == now.as_millis().div_euclid(1000)
+        if let Some(Seen { view, asked }) = &mut self.view
+            && view.version == self.core.version()
+            && (view.at..view.holds_until).contains(&now)
         {
+            *asked = now;
             return Arc::clone(view);
         }
+        // The old one makes room first.
+        self.view = None;
         let view = Arc::new(self.core.view(now));
-        self.view = Some((version, now, Arc::clone(&view)));
+        self.view = Some(Seen { view: Arc::clone(&view), asked: now });
         view
+    }
+
+    /// A view that nobody asks for any more is not kept: it is as large as the alerts are many.
+    fn forget_view(&mut self) {
+        let now = self.clock.now();
+        self.view.take_if(|seen| now.since(seen.asked) >= VIEW_KEPT || now < seen.asked);
     }
 
     async fn delivered(&mut self, report: Report) {

@@ -108,6 +108,24 @@ fn filters_alerts_as_the_api_asks() {
 }
 
 #[test]
+fn says_how_long_it_holds() {
+    let mut alerting = posted();
+    // The silence ends first.
+    let view = alerting.view(secs(2));
+    let ends = view.silences.iter().map(|view| view.silence.ends_at).min();
+    assert_eq!(Some(view.holds_until), ends);
+    silence(&mut alerting, 2, "later", "team=none");
+    assert_eq!(Some(alerting.view(secs(3)).holds_until), ends);
+    let late = alerting.view(secs(20_000));
+    assert_eq!(late.holds_until, secs(100_000), "then the alerts");
+    assert_eq!(alerting.view(secs(100_000)).holds_until, Timestamp::MAX);
+    let mut config = (**alerting.config()).clone();
+    config.time_intervals.insert("always".into(), Vec::new());
+    let timed = Alerting::new(config.into(), secs(61));
+    assert_eq!(timed.view(secs(61)).holds_until, secs(120));
+}
+
+#[test]
 fn shows_groups_with_their_alerts() {
     let view = posted().view(secs(2));
     let shown = |filter: &AlertFilter| -> Vec<String> {
