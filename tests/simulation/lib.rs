@@ -3,8 +3,9 @@
 //!
 //! One seed, one thread, virtual time: the same seed gives the same run, every time. Checked at every decision, message
 //! and start: nothing muted is told, nothing ends that did not begin or that goes on, nothing is repeated without a
-//! recorded cause, what was confirmed is there. Checked every 20 seconds,
-//! when nothing has been broken for long enough: everybody knows what fires, and of nothing that is over.
+//! recorded cause, no receiver is asked again before the time that it named, what was confirmed is there, a reload takes
+//! nothing from rules and moves no group that waits. Checked every 20 seconds, when nothing has been broken for long
+//! enough: everybody knows what fires, and of nothing that is over.
 //! Start at [`run`]; `cargo run --release -p simulation -- --help` runs many.
 
 mod plan;
