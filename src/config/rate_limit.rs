@@ -19,6 +19,8 @@ pub(crate) struct Documented {
     kinds: &'static [&'static str],
     messages: usize,
     per: Duration,
+    /// From one message to the next that it takes for a long time.
+    pub(crate) steady: Duration,
     /// In words.
     pub(crate) about: &'static str,
 }
@@ -28,24 +30,28 @@ const DOCUMENTED: [Documented; 4] = [
         kinds: &["discord"],
         messages: 5,
         per: Duration::from_secs(2),
+        steady: Duration::from_secs(2),
         about: "Discord takes 5 messages in 2 seconds for a webhook, and 30 in a minute for a channel",
     },
     Documented {
         kinds: &["slack"],
         messages: 1,
         per: Duration::from_secs(1),
+        steady: Duration::from_secs(1),
         about: "Slack takes one message a second for a channel",
     },
     Documented {
         kinds: &["telegram"],
         messages: 20,
         per: Duration::from_secs(60),
+        steady: Duration::from_secs(3),
         about: "Telegram takes 20 messages a minute for a group",
     },
     Documented {
         kinds: &["msteams", "msteamsv2"],
         messages: 4,
         per: Duration::from_secs(1),
+        steady: Duration::from_millis(250),
         about: "Microsoft Teams takes 4 messages a second for a webhook",
     },
 ];

@@ -128,9 +128,8 @@ pub(crate) fn warn(at: &At<'_>, tree: &RouteTree, receivers: &[alerting::Receive
         let Some(interval_at) = fields.get("group_interval") else { continue };
         let integrations = receivers.iter().find(|r| r.name == route.receiver).map(|r| &r.integrations);
         for integration in integrations.into_iter().flatten() {
-            let Some((limit, service)) = rate_limit::documented(&integration.kind) else { continue };
-            let least = limit.per / u32::try_from(limit.messages).unwrap_or(u32::MAX);
-            if route.group_interval < least {
+            let Some((_, service)) = rate_limit::documented(&integration.kind) else { continue };
+            if route.group_interval < service.steady {
                 let what = format!(
                     "a group may tell every {}, more often than it is heard",
                     format(route.group_interval)
@@ -138,7 +137,7 @@ pub(crate) fn warn(at: &At<'_>, tree: &RouteTree, receivers: &[alerting::Receive
                 let hint = format!(
                     "{}; messages beyond that wait; {} or more is safe",
                     service.about,
-                    format(least)
+                    format(service.steady)
                 );
                 interval_at.warn(what, Some(hint));
                 break;
