@@ -19,6 +19,8 @@ pub(crate) struct Owned {
     /// Names this process, among all that there ever are.
     owner: Vec<u8>,
     claim: Mutex<Claim>,
+    /// Held by the commit that takes over: several may be the first one at once.
+    taking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Clone)]
@@ -34,22 +36,35 @@ enum Claim {
 impl Owned {
     /// Takes the state over with the first commit: on a disk that is full a server starts all the same.
     pub(crate) fn new(coord: Arc<dyn Coord>, owner: &str) -> Self {
-        Owned { coord, owner: owner.as_bytes().to_vec(), claim: Mutex::new(Claim::Wanted) }
+        Owned {
+            coord,
+            owner: owner.as_bytes().to_vec(),
+            claim: Mutex::new(Claim::Wanted),
+            taking: tokio::sync::Mutex::default(),
+        }
     }
 
     fn claim(&self) -> Claim {
         self.claim.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set(&self, claim: Claim) {
-        *self.claim.lock().unwrap_or_else(PoisonError::into_inner) = claim;
-    }
-
-    async fn take(&self) -> Result<Condition, CoordError> {
+    /// What a commit is to be tied to.
+    async fn held(&self) -> Result<Condition, CoordError> {
+        match self.claim() {
+            Claim::Held(held) => return Ok(held),
+            Claim::Lost => return Err(CoordError::Conflict),
+            Claim::Wanted => {}
+        }
+        let _one_takes = self.taking.lock().await;
+        match self.claim() {
+            Claim::Held(held) => return Ok(held),
+            Claim::Lost => return Err(CoordError::Conflict),
+            Claim::Wanted => {}
+        }
         let own = Change { key: KEY.to_vec(), value: Some(self.owner.clone()) };
         let revision = self.coord.commit(&[], &[own]).await?;
         let held = Condition { key: KEY.to_vec(), revision };
-        self.set(Claim::Held(held.clone()));
+        *self.claim.lock().unwrap_or_else(PoisonError::into_inner) = Claim::Held(held.clone());
         Ok(held)
     }
 }
@@ -61,18 +76,14 @@ impl Coord for Owned {
         changes: &'a [Change],
     ) -> BoxFuture<'a, Result<Revision, CoordError>> {
         Box::pin(async move {
-            let held = match self.claim() {
-                Claim::Held(held) => held,
-                Claim::Wanted => self.take().await?,
-                Claim::Lost => return Err(CoordError::Conflict),
-            };
+            let held = self.held().await?;
             let conditions: Vec<Condition> = only_if.iter().chain([&held]).cloned().collect();
             let outcome = self.coord.commit(&conditions, changes).await;
             if outcome == Err(CoordError::Conflict) && only_if.is_empty() {
                 tracing::error!(
                     "Another process took the alert state over; this one tells nobody any more. End one of them."
                 );
-                self.set(Claim::Lost);
+                *self.claim.lock().unwrap_or_else(PoisonError::into_inner) = Claim::Lost;
             }
             outcome
         })
@@ -95,12 +106,29 @@ mod tests {
         [Change { key: key.into(), value: Some(value.into()) }]
     }
 
+    fn state(directory: &Path) -> Arc<dyn Coord> {
+        let disk = Arc::new(RealDisk::new(directory.to_path_buf()));
+        let (local, _) = LocalCoord::open(disk, Path::new("state"), LocalCoordOptions::default()).unwrap();
+        Arc::new(local)
+    }
+
+    #[tokio::test]
+    async fn several_first_commits_take_over_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let owned = Owned::new(state(directory.path()), "one");
+        let changes: Vec<_> = (0..20).map(|n| put(&format!("key{n}"), "value")).collect();
+        let commits = changes.iter().map(|change| owned.commit(&[], change));
+        for outcome in futures_util::future::join_all(commits).await {
+            outcome.unwrap();
+        }
+        owned.commit(&[], &put("later", "value")).await.unwrap();
+        assert_eq!(owned.load().unwrap().len(), 22);
+    }
+
     #[tokio::test]
     async fn who_took_over_last_decides() {
         let directory = tempfile::tempdir().unwrap();
-        let disk = Arc::new(RealDisk::new(directory.path().to_path_buf()));
-        let (local, _) = LocalCoord::open(disk, Path::new("state"), LocalCoordOptions::default()).unwrap();
-        let shared: Arc<dyn Coord> = Arc::new(local);
+        let shared = state(directory.path());
         let (one, two) = (Owned::new(shared.clone(), "one"), Owned::new(shared.clone(), "two"));
         one.commit(&[], &put("log", "one tells")).await.unwrap();
         one.commit(&[], &put("log", "one told")).await.unwrap();
