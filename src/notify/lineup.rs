@@ -124,9 +124,13 @@ impl Item {
     }
 
     fn replace(&mut self, notification: Arc<Notification>, now: Duration) {
-        self.may_have_arrived &= notification.id == self.notification.id;
-        self.fresh_until = Some(now + FRESH);
-        self.notification = notification;
+        if notification.id == self.notification.id {
+            self.fresh_until = Some(now + FRESH);
+            self.notification = notification;
+        } else {
+            // Another message: what became of the older one says nothing of it.
+            *self = Item { next: self.next.take(), ..Item::new(notification, now) };
+        }
     }
 }
 
@@ -287,12 +291,18 @@ impl Lineup {
         Step::Again { wait, message, reason }
     }
 
-    /// Nobody can be asked whether a notification still holds: it is given up.
-    pub fn give_up(&mut self, turn: &Turn, message: &str, now: Duration) -> Report {
-        self.asked.remove(&turn.id.0);
-        let failure =
-            Failure { message: message.to_owned(), refused: false, reason: FailureReason::ContextCanceled };
-        self.leave(turn.id, Err(failure), now)
+    /// Nobody can be asked any more whether a notification still holds: those of which it was asked are given up.
+    pub fn give_up_asked(&mut self, message: &str, now: Duration) -> Vec<Report> {
+        let asked = std::mem::take(&mut self.asked);
+        let give_up = |at| {
+            let failure = Failure {
+                message: message.to_owned(),
+                refused: false,
+                reason: FailureReason::ContextCanceled,
+            };
+            self.leave(AttemptId(at), Err(failure), now)
+        };
+        asked.into_iter().map(give_up).collect()
     }
 
     fn leave(&mut self, id: AttemptId, outcome: Result<Receipt, Failure>, now: Duration) -> Report {

@@ -152,10 +152,7 @@ impl Queue {
                     match start {
                         Start::Attempt(attempt) => self.start(attempt, &line, &mut running),
                         Start::Turn(turn) if open => untold.push_back(OutboxEvent::Turn(turn)),
-                        Start::Turn(turn) => {
-                            let report = lineup.give_up(&turn, "its integration is gone", now);
-                            untold.extend(self.conclude(Step::Done(report)));
-                        }
+                        Start::Turn(_) => untold.extend(self.give_up_asked(&mut lineup, now)),
                     }
                 }
                 lineup.next_start(&pace)
@@ -166,7 +163,12 @@ impl Queue {
                         lineup.push(Arc::from(message), self.began.elapsed());
                     }
                     Some(Incoming::Withdraw(dedup_key)) => lineup.withdraw(&dedup_key),
-                    None => open = false,
+                    None => {
+                        open = false;
+                        // Nobody answers any more what was asked.
+                        untold.retain(|event| !matches!(event, OutboxEvent::Turn(_)));
+                        untold.extend(self.give_up_asked(&mut lineup, self.began.elapsed()));
+                    }
                 },
                 permit = self.events.reserve(), if !untold.is_empty() => match (permit, untold.pop_front()) {
                     (Ok(permit), Some(event)) => permit.send(event),
@@ -206,6 +208,11 @@ impl Queue {
             }
         });
         running.ids.insert(task.id(), (id, Arc::clone(&line.pace), Instant::now()));
+    }
+
+    fn give_up_asked(&self, lineup: &mut Lineup, now: Duration) -> Vec<OutboxEvent> {
+        let reports = lineup.give_up_asked("its integration is gone", now);
+        reports.into_iter().filter_map(|report| self.conclude(Step::Done(report))).collect()
     }
 
     /// Counts what an attempt led to; what those who decide hear of it.

@@ -237,8 +237,28 @@ fn what_may_have_arrived_does_not_wait_for_ever() {
 fn nobody_to_ask_is_giving_up() {
     let mut queue = Queue::default();
     queue.push(message("1", "g"), 0);
-    let (_, turns) = queue.starts(2);
-    let report = queue.lineup.give_up(&turns[0], "gone", secs(2));
-    assert_eq!(report.outcome.map_err(|failure| failure.reason), Err(FailureReason::ContextCanceled));
+    queue.push(message("2", "h"), 0);
+    assert_eq!(queue.starts(2).1.len(), 2);
+    for report in queue.lineup.give_up_asked("gone", secs(2)) {
+        assert_eq!(report.outcome.map_err(|failure| failure.reason), Err(FailureReason::ContextCanceled));
+    }
     assert!(queue.lineup.is_empty());
+}
+
+#[test]
+fn another_message_has_its_own_time() {
+    let mut queue = Queue::default();
+    queue.push(message("old", "g"), 0);
+    let mut now = 0;
+    // Its next failure gives the old one up: it would wait until 15 s, and has 10.
+    while now < 7 {
+        let attempt = queue.started(now)[0].0;
+        let step = queue.finish(attempt, failed(None, FailureReason::ServerError), now);
+        let Step::Again { wait, .. } = step else { panic!("it goes again") };
+        now += wait.as_secs();
+    }
+    queue.push(message("new", "g"), now);
+    let attempt = queue.started(now)[0].0;
+    let step = queue.finish(attempt, failed(None, FailureReason::ServerError), now);
+    assert!(matches!(step, Step::Again { .. }), "{step:?}");
 }

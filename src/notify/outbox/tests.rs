@@ -267,7 +267,7 @@ async fn the_newest_content_of_a_group_replaces_what_still_waits() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     world.outbox.deliver(notification("b", "g")).await;
     assert_eq!(world.report().await, "b delivered");
-    assert_eq!(world.asked(), "0s a#1, 60s b#2");
+    assert_eq!(world.asked(), "0s a#1, 60s b#1");
 }
 
 #[tokio::test(start_paused = true)]
@@ -279,6 +279,18 @@ async fn a_slow_receiver_does_not_hold_up_shutdown_longer_than_the_grace() {
     world.outbox.shutdown(Duration::from_secs(10)).await;
     assert_eq!(before.elapsed().as_secs(), 10);
     assert!(world.events.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_asked_of_an_integration_that_is_gone_is_given_up() {
+    let mut world = world(vec![too_many(60)]);
+    world.outbox.deliver(notification("a", "g")).await;
+    world.event().await.expect("it waited, and is asked for");
+    world.outbox.set_endpoints(HashMap::new());
+    assert_eq!(world.event().await.unwrap_err(), "a given up: its integration is gone");
+    let before = Instant::now();
+    world.outbox.shutdown(Duration::from_secs(10)).await;
+    assert_eq!(before.elapsed().as_secs(), 0, "nothing is left");
 }
 
 #[tokio::test(start_paused = true)]
