@@ -42,7 +42,6 @@ pub(crate) enum Wake {
     View(oneshot::Sender<Arc<AlertingView>>),
     Numbers(oneshot::Sender<(Arc<AlertingView>, Stats)>),
     Reload(Arc<AlertingConfig>),
-    Committed(CommitId, Result<(), CoordError>),
     Stop,
 }
 
@@ -176,7 +175,9 @@ pub(crate) fn spawn_alerting(
 ) -> (AlertingHandle, JoinHandle<()>) {
     let (wakes_tx, wakes) = mpsc::channel(WAKES);
     let (commits_tx, commits) = mpsc::channel(COMMITS);
-    let committer = tokio::spawn(commit_all(coord, commits, wakes_tx.clone()));
+    // No larger than what `commits` lets through; were it bounded, it and `commits` could wait for each other.
+    let (answers_tx, answers) = mpsc::unbounded_channel();
+    let committer = tokio::spawn(commit_all(coord, commits, answers_tx));
     let task = AlertingTask {
         core,
         clock,
@@ -189,18 +190,21 @@ pub(crate) fn spawn_alerting(
     };
     let handle = AlertingHandle { wakes: wakes_tx };
     let join = tokio::spawn(async move {
-        task.run(first, wakes, events).await;
+        task.run(first, wakes, events, answers).await;
         // Its channel is closed now: what waits is written, then it ends.
         let _ = committer.await;
     });
     (handle, join)
 }
 
+/// What became of a commit.
+type Committed = (CommitId, Result<(), CoordError>);
+
 /// Writes commits in their order; those that wait together go to the disk together.
 async fn commit_all(
     coord: Arc<dyn Coord>,
     mut commits: mpsc::Receiver<(CommitId, Vec<ports::Change>)>,
-    wakes: mpsc::Sender<Wake>,
+    answers: mpsc::UnboundedSender<Committed>,
 ) {
     while let Some((id, mut changes)) = commits.recv().await {
         let mut ids = vec![id];
@@ -215,9 +219,8 @@ async fn commit_all(
         let outcome = coord.commit(&[], &changes).await.map(drop);
         drop(changes);
         for id in ids {
-            if wakes.send(Wake::Committed(id, outcome.clone())).await.is_err() {
-                return;
-            }
+            // Who asked may have ended; what waits is written all the same.
+            let _ = answers.send((id, outcome.clone()));
         }
     }
 }
@@ -243,6 +246,7 @@ impl AlertingTask {
         first: Vec<Effect>,
         mut wakes: mpsc::Receiver<Wake>,
         mut events: mpsc::Receiver<OutboxEvent>,
+        mut answers: mpsc::UnboundedReceiver<Committed>,
     ) {
         self.carry_out(first).await;
         loop {
@@ -253,6 +257,7 @@ impl AlertingTask {
                     None | Some(Wake::Stop) => return,
                     Some(wake) => self.wake(wake).await,
                 },
+                Some((id, outcome)) = answers.recv() => self.committed(id, outcome).await,
                 Some(event) = events.recv() => match event {
                     OutboxEvent::Done(report) => self.delivered(report).await,
                     OutboxEvent::Turn(turn) => self.turn(turn).await,
@@ -280,16 +285,6 @@ impl AlertingTask {
                 Event::ExpireSilence { id, reply: self.wait(Waiting::Expired(reply)) }
             }
             Wake::Reload(config) => Event::Reload(config),
-            Wake::Committed(id, Ok(())) => Event::Committed(id),
-            Wake::Committed(commit, Err(error)) => {
-                tracing::error!(%error, "Alert state was not written.");
-                let failure = match error {
-                    CoordError::Failed(_) => CommitFailure::Failed,
-                    CoordError::Unknown(_) => CommitFailure::Unknown,
-                    CoordError::Conflict => CommitFailure::Conflict,
-                };
-                Event::CommitFailed { commit, failure, message: error.to_string() }
-            }
             Wake::View(reply) => {
                 // Who asked may have gone away.
                 let _ = reply.send(self.look());
@@ -303,6 +298,17 @@ impl AlertingTask {
             Wake::Stop => return,
         };
         self.step(event).await;
+    }
+
+    async fn committed(&mut self, commit: CommitId, outcome: Result<(), CoordError>) {
+        let Err(error) = outcome else { return self.step(Event::Committed(commit)).await };
+        tracing::error!(%error, "Alert state was not written.");
+        let failure = match error {
+            CoordError::Failed(_) => CommitFailure::Failed,
+            CoordError::Unknown(_) => CommitFailure::Unknown,
+            CoordError::Conflict => CommitFailure::Conflict,
+        };
+        self.step(Event::CommitFailed { commit, failure, message: error.to_string() }).await;
     }
 
     fn wait(&mut self, waiting: Waiting) -> ReplyTo {

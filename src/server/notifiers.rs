@@ -56,11 +56,19 @@ impl Notifier for FallbackNotifier {
             // What another notifier wanted to remember says nothing here.
             told.previous = None;
             let began = tokio::time::Instant::now();
+            let (mut accepted, mut failed) = (false, None);
             for integration in &self.integrations {
                 let left = Deadline::after(deadline.left.saturating_sub(began.elapsed()));
-                integration.notify(&told, attempt, left).await?;
+                match integration.notify(&told, attempt, left).await {
+                    Ok(_) => accepted = true,
+                    Err(error) => failed = Some(error),
+                }
             }
-            Ok(Receipt::default())
+            // Somebody knows. Asking again for the others would tell those twice who took it.
+            match failed.filter(|_| !accepted) {
+                None => Ok(Receipt::default()),
+                Some(error) => Err(error),
+            }
         })
     }
 }

@@ -221,7 +221,7 @@ impl RuleTasks {
         totals
     }
 
-    /// Ends all tasks after the rule they are at. Nothing is resolved: the next start goes on.
+    /// Ends all tasks; what a rule is asked at that time is left unanswered. Nothing is resolved: the next start goes on.
     pub(crate) async fn shutdown(&self) {
         self.stop.send_replace(true);
         let tasks: Vec<JoinHandle<()>> = {
@@ -359,7 +359,12 @@ impl GroupTask {
                 return;
             }
             if let Some(run) = runs.pop_front_if(|run| run.start == index) {
-                found = find(&group.rules[run], at - group.query_offset, &asked).await;
+                let mut stop = self.stop.clone();
+                found = tokio::select! {
+                    found = find(&group.rules[run], at - group.query_offset, &asked) => found,
+                    // Queries that nobody waits for end by themselves.
+                    _ = stop.wait_for(|stop| *stop) => return,
+                };
             }
             // Each rule stands in one run.
             let Some((outcome, asking)) = found.pop_front() else { return };
