@@ -28,8 +28,8 @@ pub struct Life {
     pub ended_at: Option<u64>,
     /// When it was last possible that it is muted.
     pub last_muted: Option<u64>,
-    /// When it last fired, or may have.
-    last_active: Option<u64>,
+    /// When it last fired, or may have, if that is over.
+    pub last_active: Option<u64>,
 }
 
 /// A silence, as the one who made it knows it.
@@ -41,13 +41,15 @@ pub struct KnownSilence {
     pub starts: u64,
     /// Until when, by the server's clock.
     pub ends: u64,
+    /// The same, if it is not known which of several ends it has: the first of them.
+    pub ends_first: u64,
     /// When it was confirmed.
     pub confirmed: Option<u64>,
     /// When somebody asked for another end, or its end: from then on nobody can be sure of it.
     pub touched: Option<u64>,
     /// When it was certainly over.
     pub over: Option<u64>,
-    /// Somebody ended it, and that was confirmed.
+    /// Somebody ended it while it certainly went on, and that was confirmed.
     pub by_hand: bool,
 }
 
@@ -232,6 +234,7 @@ impl Reference {
     pub fn perhaps(&mut self, id: String, asked: KnownSilence, now: u64) {
         let (ends, asked) = (asked.ends, KnownSilence { touched: Some(now), ..asked });
         let silence = self.silences.entry(id).or_insert(asked);
+        silence.ends_first = silence.ends_first.min(ends);
         silence.ends = silence.ends.max(ends);
         silence.touched.get_or_insert(now);
     }

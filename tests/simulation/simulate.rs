@@ -5,14 +5,6 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Seeds that fail and are not understood yet.
-const KNOWN: &str = include_str!("known.txt");
-
-fn is_known(seed: u64) -> bool {
-    let seeds = KNOWN.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok());
-    seeds.into_iter().any(|known: u64| known == seed)
-}
-
 fn option(name: &str) -> Option<u64> {
     let mut args = std::env::args().skip_while(|arg| arg != name);
     args.nth(1)?.replace('_', "").parse().ok()
@@ -31,7 +23,7 @@ fn main() -> std::process::ExitCode {
     }
     let (from, seeds) = (option("--from").unwrap_or(0), option("--seeds").unwrap_or(20_000));
     let next = AtomicU64::new(from);
-    let (failed, known) = (Mutex::new(Vec::new()), AtomicU64::new(0));
+    let failed = Mutex::new(Vec::new());
     let (messages, crashes, checks) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for _ in 0..option("--threads").unwrap_or(1) {
@@ -46,15 +38,6 @@ fn main() -> std::process::ExitCode {
                     }
                     let outcome = std::panic::catch_unwind(|| simulation::run(seed));
                     match outcome {
-                        Ok(Ok(_)) if is_known(seed) => {
-                            println!("seed {seed} passes: take it out of known.txt, and into seeds.txt");
-                            failed.lock().expect("nobody panics with it").push(seed);
-                        }
-                        Ok(Err(failure)) if is_known(seed) => {
-                            let line = failure.problem.lines().next().unwrap_or_default();
-                            println!("seed {seed}, known to fail: {line}");
-                            known.fetch_add(1, Ordering::Relaxed);
-                        }
                         Ok(Ok(summary)) => {
                             messages.fetch_add(summary.messages, Ordering::Relaxed);
                             crashes.fetch_add(summary.crashes, Ordering::Relaxed);
@@ -76,9 +59,8 @@ fn main() -> std::process::ExitCode {
     });
     let failed = failed.into_inner().expect("nobody panics with it");
     println!(
-        "{seeds} seeds from {from}: {} fail, {} known to fail; {} messages, {} crashes, {} comparisons",
+        "{seeds} seeds from {from}: {} fail; {} messages, {} crashes, {} comparisons",
         failed.len(),
-        known.into_inner(),
         messages.into_inner(),
         crashes.into_inner(),
         checks.into_inner()

@@ -535,9 +535,10 @@ impl World {
                 self.reference.perhaps(id, known, now);
             }
             (Some(Asked::Expire(id)), Answer::Expired(Ok(()))) => {
+                let wall = self.wall_millis();
                 if let Some(silence) = self.reference.silences.get_mut(&id) {
                     silence.over.get_or_insert(now);
-                    silence.by_hand = true;
+                    silence.by_hand |= wall < silence.ends_first;
                 }
             }
             (Some(Asked::Posted(names)), Answer::Alerts(_)) => {

@@ -140,6 +140,11 @@ impl World {
             let life = &self.reference.lives[&name];
             let fresh = life.last_muted.is_none_or(|at| at + MINUTE < since);
             let to_root = self.reference.routes(&name).any(|route| route.picks.is_none());
+            // What ended while nobody listened goes on explaining for as long as its sender has time to say so.
+            let ended_lately = |other: Name| {
+                self.reference.lives[&other].last_active.is_some_and(|at| at + 30 * MINUTE > self.now)
+            };
+            let fresh = fresh && !self.reference.explained_by(&name).any(ended_lately);
             if alone && fresh && to_root && since + 1000 < self.now && !self.root_told.contains_key(&name) {
                 let due = (since + wait).max(self.now + pause) + self.slowest_write() + 2000;
                 let boot = self.boots + 1;

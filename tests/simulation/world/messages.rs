@@ -108,7 +108,9 @@ impl World {
         if receiver == "every" && quiet(wall) && quiet(wall.saturating_sub(for_millis)) {
             return Err(format!("muted: {name:?} is told in the quiet hour"));
         }
-        for other in self.reference.explained_by(name) {
+        // A reload may have brought the rule only now.
+        let in_force = self.reference.plan_since <= now;
+        for other in self.reference.explained_by(name).filter(|_| in_force) {
             let fires = self.given.get(&other).is_some_and(|since| since + 1 < now)
                 && self.reference.lives[&other].held_since.is_some();
             if fires && self.broken_until + MINUTE < now && self.reference.goes_on(&other, now) {

@@ -106,6 +106,7 @@ impl World {
             pick,
             starts: wall,
             ends,
+            ends_first: ends,
             confirmed: None,
             touched: None,
             over: None,
@@ -175,6 +176,10 @@ impl World {
             (self.excused_at, self.reference.plan_since) = (self.now, self.now);
         }
         let Setup { alerting, rules } = self.setup.clone();
+        if plan.hold > self.reference.plan.hold {
+            // What was not found for so long waits again, and nobody is told until it fires again.
+            self.given.retain(|name, _| name.alert != "Slow");
+        }
         self.reference.plan = plan;
         let wall = self.wall();
         let before = self.waiting();
