@@ -1,6 +1,8 @@
 //! HTTP clients: credentials, TLS, proxy. The same keys stand inline in scrape configurations and discoveries, and under
 //! `http_config` for Alertmanager's part.
 
+use std::sync::Arc;
+
 use model::Secret;
 use ports::{HttpAuth, HttpOptions, TlsOptions};
 
@@ -148,10 +150,15 @@ fn read_oauth2(parent: &Fields<'_>, at: &At<'_>) -> Option<HttpAuth> {
     }
     let scopes = fields.texts("scopes");
     let endpoint_params = fields.text_map("endpoint_params");
-    if let Some(at) = fields.get("tls_config") {
-        read_tls_shown(&fields, "tls_config", &at);
-    }
-    read_proxy(&fields);
+    let tls = fields.get("tls_config").and_then(|at| read_tls_shown(&fields, "tls_config", &at));
+    let proxy = read_proxy(&fields);
+    let client = HttpOptions {
+        tls: tls.unwrap_or_default(),
+        proxy_url: proxy.url,
+        no_proxy: proxy.no_proxy,
+        proxy_from_environment: proxy.from_environment,
+        ..HttpOptions::default()
+    };
     if client_id.is_empty() {
         fields.missing("client_id", None);
     }
@@ -172,6 +179,7 @@ fn read_oauth2(parent: &Fields<'_>, at: &At<'_>) -> Option<HttpAuth> {
         scopes,
         token_url,
         endpoint_params,
+        client: Arc::new(client),
     })
 }
 
@@ -342,6 +350,7 @@ pub(crate) fn to_setting(options: &HttpOptions) -> Option<Setting> {
             scopes,
             token_url,
             endpoint_params,
+            client,
         } => {
             auth.push(("client_id".to_owned(), text(client_id)));
             auth.push(("client_secret".to_owned(), secret(client_secret)));
@@ -350,30 +359,36 @@ pub(crate) fn to_setting(options: &HttpOptions) -> Option<Setting> {
             auth.push(("token_url".to_owned(), text(token_url)));
             let params = endpoint_params.iter().map(|(name, value)| (name.clone(), text(value))).collect();
             auth.push(("endpoint_params".to_owned(), Setting::Map(params)));
+            connection_settings(client, &mut auth);
             "oauth2"
         }
     };
     if !auth.is_empty() {
         map.push((auth_key.to_owned(), Setting::Map(auth)));
     }
-    if options.tls != TlsOptions::default() {
-        map.push(("tls_config".to_owned(), tls_setting(&options.tls)));
-    }
     map.push(("follow_redirects".to_owned(), Setting::Bool(options.follow_redirects)));
     map.push(("enable_http2".to_owned(), Setting::Bool(options.enable_http2)));
-    if let Some(url) = &options.proxy_url {
-        map.push(("proxy_url".to_owned(), secret(url)));
-    }
-    if !options.no_proxy.is_empty() {
-        map.push(("no_proxy".to_owned(), text(&options.no_proxy)));
-    }
-    if options.proxy_from_environment {
-        map.push(("proxy_from_environment".to_owned(), Setting::Bool(true)));
-    }
+    connection_settings(options, &mut map);
     if !options.headers.is_empty() || !options.header_files.is_empty() {
         map.push(("http_headers".to_owned(), header_setting(options)));
     }
     Some(Setting::Map(map))
+}
+
+/// TLS and proxy with the keys of the configuration.
+fn connection_settings(options: &HttpOptions, map: &mut Vec<(String, Setting)>) {
+    if options.tls != TlsOptions::default() {
+        map.push(("tls_config".to_owned(), tls_setting(&options.tls)));
+    }
+    if let Some(url) = &options.proxy_url {
+        map.push(("proxy_url".to_owned(), Setting::Secret { value: url.clone(), template: false }));
+    }
+    if !options.no_proxy.is_empty() {
+        map.push(("no_proxy".to_owned(), Setting::Text(options.no_proxy.clone())));
+    }
+    if options.proxy_from_environment {
+        map.push(("proxy_from_environment".to_owned(), Setting::Bool(true)));
+    }
 }
 
 /// A `tls_config` as a value with the keys of the configuration.

@@ -175,6 +175,8 @@ pub enum HttpAuth {
         token_url: String,
         /// Further parameters of the token request.
         endpoint_params: Vec<(String, String)>,
+        /// TLS and proxy of the token request, which has its own.
+        client: std::sync::Arc<HttpOptions>,
     },
 }
 

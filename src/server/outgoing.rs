@@ -6,11 +6,11 @@
 //! after a redirect; the name is resolved once, by us, and the connection goes to what was checked.
 
 mod client;
+mod credentials;
 mod reach;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use bytes::BytesMut;
 use futures_util::StreamExt as _;
@@ -18,11 +18,12 @@ use ports::{
     BoxFuture, HttpAuth, HttpOptions, HttpRequest, HttpResponse, Mail, Outgoing, OutgoingError, Reach,
     SmtpServer,
 };
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Url};
 
 use client::build_client;
 pub(crate) use client::install_provider;
+use credentials::{Kept, Style, read_credential};
 
 /// Redirects of one request.
 const REDIRECTS_MAX: usize = 10;
@@ -30,14 +31,16 @@ const REDIRECTS_MAX: usize = 10;
 const PLUGIN_REDIRECTS_MAX: usize = 3;
 /// Clients that are kept, each with its pool of connections. When there are more, all are dropped and made again.
 const CLIENTS_MAX: usize = 256;
-/// The answer of a token server.
-const TOKEN_BYTES_MAX: usize = 64 * 1024;
+/// How we name ourselves where the request does not.
+const USER_AGENT: &str = concat!("Foghorn/", env!("CARGO_PKG_VERSION"));
 
 /// Sends requests with reqwest.
 #[derive(Default)]
 pub struct HttpOutgoing {
     clients: Mutex<HashMap<(Arc<HttpOptions>, Reach), Client>>,
-    tokens: Mutex<HashMap<Arc<HttpOptions>, (String, tokio::time::Instant)>>,
+    tokens: Mutex<HashMap<Arc<HttpOptions>, Kept>>,
+    /// What token servers take from which client: by address and client.
+    styles: Mutex<HashMap<(String, String), Style>>,
 }
 
 impl HttpOutgoing {
@@ -64,6 +67,34 @@ impl HttpOutgoing {
         Ok(client)
     }
 
+    /// The request's own headers, those of the operator, and the credentials.
+    async fn headers(&self, request: &HttpRequest) -> Result<HeaderMap, OutgoingError> {
+        let mut headers = headers_of(&request.headers)?;
+        let mut added = headers_of(&request.options.headers)?;
+        for (name, file) in &request.options.header_files {
+            let value = (name.clone(), model::Secret::new(read_credential(file).await?));
+            for (name, value) in &headers_of(&[value])? {
+                added.append(name.clone(), value.clone());
+            }
+        }
+        // What the operator wrote stands in place of what we would say, with all its values.
+        for name in added.keys() {
+            headers.remove(name);
+        }
+        for (name, value) in &added {
+            headers.append(name.clone(), value.clone());
+        }
+        // A request that brings its own key, as some services' notifiers do, is not given another.
+        let own = headers.contains_key(AUTHORIZATION);
+        let oauth = matches!(request.options.auth, HttpAuth::OAuth2 { .. });
+        if (!own || oauth)
+            && let Some(authorization) = self.authorization(&request.options).await?
+        {
+            headers.insert(AUTHORIZATION, authorization);
+        }
+        Ok(headers)
+    }
+
     async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, OutgoingError> {
         let mut url = Url::parse(request.url.expose())
             .map_err(|error| OutgoingError::Invalid(format!("the address is not a URL: {error}")))?;
@@ -75,15 +106,7 @@ impl HttpOutgoing {
         }
         let mut method = reqwest::Method::from_bytes(request.method.as_bytes())
             .map_err(|_| OutgoingError::Invalid(format!("`{}` is not an HTTP method", request.method)))?;
-        let mut headers = headers_of(&request.headers)?;
-        headers.extend(headers_of(&request.options.headers)?);
-        for (name, file) in &request.options.header_files {
-            let value = read_credential(file).await?;
-            headers.extend(headers_of(&[(name.clone(), model::Secret::new(value))])?);
-        }
-        if let Some(authorization) = self.authorization(&request.options, &request.reach).await? {
-            headers.insert(reqwest::header::AUTHORIZATION, authorization);
-        }
+        let mut headers = self.headers(&request).await?;
         if request.decompress {
             headers.insert(reqwest::header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         }
@@ -134,103 +157,6 @@ impl HttpOutgoing {
         }
         Err(OutgoingError::Unreachable(format!("more than {limit} redirects")))
     }
-
-    /// The `Authorization` header that the options ask for.
-    async fn authorization(
-        &self,
-        options: &Arc<HttpOptions>,
-        reach: &Reach,
-    ) -> Result<Option<HeaderValue>, OutgoingError> {
-        let text = match &options.auth {
-            HttpAuth::None => return Ok(None),
-            HttpAuth::Basic { username, username_file, password, password_file } => {
-                use base64::Engine as _;
-                let user = match username_file {
-                    Some(file) => read_credential(file).await?,
-                    None => username.clone(),
-                };
-                let password = match password_file {
-                    Some(file) => read_credential(file).await?,
-                    None => password.expose().clone(),
-                };
-                let pair = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
-                format!("Basic {pair}")
-            }
-            HttpAuth::Authorization { kind, credentials, credentials_file } => {
-                let credentials = match credentials_file {
-                    Some(file) => read_credential(file).await?,
-                    None => credentials.expose().clone(),
-                };
-                format!("{kind} {credentials}")
-            }
-            HttpAuth::OAuth2 { .. } => format!("Bearer {}", self.token(options, reach).await?),
-        };
-        let mut value = HeaderValue::from_str(&text).map_err(|_| {
-            OutgoingError::Invalid("the credentials hold a character that no header may hold".to_owned())
-        })?;
-        value.set_sensitive(true);
-        Ok(Some(value))
-    }
-
-    /// An OAuth 2.0 token by client credentials; kept until shortly before it expires.
-    async fn token(&self, options: &Arc<HttpOptions>, reach: &Reach) -> Result<String, OutgoingError> {
-        let HttpAuth::OAuth2 {
-            client_id,
-            client_secret,
-            client_secret_file,
-            scopes,
-            token_url,
-            endpoint_params,
-        } = &options.auth
-        else {
-            return Err(OutgoingError::Invalid("no token is configured".to_owned()));
-        };
-        let kept = self.tokens.lock().unwrap_or_else(PoisonError::into_inner).get(options).cloned();
-        if let Some((token, until)) = kept
-            && tokio::time::Instant::now() < until
-        {
-            return Ok(token);
-        }
-        let secret = match client_secret_file {
-            Some(file) => read_credential(file).await?,
-            None => client_secret.expose().clone(),
-        };
-        let mut form = vec![
-            ("grant_type".to_owned(), "client_credentials".to_owned()),
-            ("client_id".to_owned(), client_id.clone()),
-            ("client_secret".to_owned(), secret),
-        ];
-        if !scopes.is_empty() {
-            form.push(("scope".to_owned(), scopes.join(" ")));
-        }
-        form.extend(endpoint_params.iter().cloned());
-        let encoded = Url::parse_with_params("http://x/", &form)
-            .map_err(|error| OutgoingError::Invalid(format!("token request: {error}")))?;
-        let plain = Arc::new(HttpOptions { auth: HttpAuth::None, ..(**options).clone() });
-        let response = self
-            .client(&plain, reach)?
-            .post(token_url)
-            .header(reqwest::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(encoded.query().unwrap_or_default().to_owned())
-            .send()
-            .await
-            .map_err(|error| describe(&error))?;
-        let status = response.status();
-        let answer = read_answer(response, TOKEN_BYTES_MAX, false).await?;
-        let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let Some(token) = json["access_token"].as_str().filter(|_| status.is_success()) else {
-            return Err(OutgoingError::Unreachable(format!(
-                "the token server answered with status {status} and no token"
-            )));
-        };
-        let lifetime = json["expires_in"].as_u64().unwrap_or(60).saturating_sub(10);
-        let until = tokio::time::Instant::now() + Duration::from_secs(lifetime);
-        self.tokens
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(Arc::clone(options), (token.to_owned(), until));
-        Ok(token.to_owned())
-    }
 }
 
 impl Outgoing for HttpOutgoing {
@@ -258,7 +184,7 @@ fn origin_of(url: &Url) -> (String, String, Option<u16>) {
 }
 
 fn is_credential(name: &HeaderName) -> bool {
-    *name == reqwest::header::AUTHORIZATION
+    *name == AUTHORIZATION
         || *name == reqwest::header::COOKIE
         || *name == reqwest::header::PROXY_AUTHORIZATION
 }
@@ -268,22 +194,12 @@ fn headers_of(pairs: &[(String, model::Secret<String>)]) -> Result<HeaderMap, Ou
     for (name, value) in pairs {
         let parsed = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| OutgoingError::Invalid(format!("`{name}` is not a header's name")))?;
-        let value = HeaderValue::from_str(value.expose()).map_err(|_| {
+        let value = HeaderValue::from_bytes(value.expose().as_bytes()).map_err(|_| {
             OutgoingError::Invalid(format!("the value of header `{name}` holds a control character"))
         })?;
         headers.append(parsed, value);
     }
     Ok(headers)
-}
-
-/// A credential that stands in a file; a line break at its end does not belong to it.
-async fn read_credential(file: &str) -> Result<String, OutgoingError> {
-    match tokio::fs::read_to_string(file).await {
-        Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
-        Err(error) => {
-            Err(OutgoingError::Invalid(format!("the credentials file `{file}` cannot be read: {error}")))
-        }
-    }
 }
 
 async fn read_answer(

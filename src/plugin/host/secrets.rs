@@ -199,7 +199,7 @@ fn read(source: &SecretSource) -> Result<Secret<String>, String> {
             std::fs::read_to_string(path).map_err(|problem| format!("{}: {problem}", path.display()))?
         }
     };
-    let text = text.trim_end_matches(['\r', '\n']);
+    let text = text.trim();
     if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(Secret::new(text.to_owned())) }
 }
 

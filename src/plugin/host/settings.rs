@@ -124,13 +124,9 @@ fn http_options(config: &Value) -> Result<HttpOptions, String> {
     let map = object(config, "http_config")?;
     let mut options = HttpOptions {
         auth: http_auth(map)?,
-        tls: map.get("tls_config").filter(|v| !v.is_null()).map(tls_options).transpose()?.unwrap_or_default(),
         follow_redirects: flag(map, "follow_redirects", true),
         enable_http2: flag(map, "enable_http2", true),
-        proxy_url: text(map, "proxy_url").map(Secret::new),
-        no_proxy: text(map, "no_proxy").unwrap_or_default(),
-        proxy_from_environment: flag(map, "proxy_from_environment", false),
-        ..HttpOptions::default()
+        ..connection(map)?
     };
     for (name, header) in map.get("http_headers").and_then(Value::as_object).into_iter().flatten() {
         let of = |kind: &str| {
@@ -143,6 +139,17 @@ fn http_options(config: &Value) -> Result<HttpOptions, String> {
         options.header_files.extend(of("files").into_iter().map(|file| (name.clone(), file)));
     }
     Ok(options)
+}
+
+/// TLS and proxy.
+fn connection(map: &Map<String, Value>) -> Result<HttpOptions, String> {
+    Ok(HttpOptions {
+        tls: map.get("tls_config").filter(|v| !v.is_null()).map(tls_options).transpose()?.unwrap_or_default(),
+        proxy_url: text(map, "proxy_url").map(Secret::new),
+        no_proxy: text(map, "no_proxy").unwrap_or_default(),
+        proxy_from_environment: flag(map, "proxy_from_environment", false),
+        ..HttpOptions::default()
+    })
 }
 
 fn http_auth(map: &Map<String, Value>) -> Result<HttpAuth, String> {
@@ -175,6 +182,7 @@ fn http_auth(map: &Map<String, Value>) -> Result<HttpAuth, String> {
             scopes: scopes.filter_map(Value::as_str).map(str::to_owned).collect(),
             token_url: text(oauth, "token_url").unwrap_or_default(),
             endpoint_params: params.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect(),
+            client: Arc::new(connection(oauth)?),
         });
     }
     let bearer = text(map, "bearer_token");

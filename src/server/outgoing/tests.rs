@@ -6,6 +6,7 @@ use tokio::net::TcpListener;
 
 use super::reach::{check_name, is_internal};
 use super::*;
+use std::time::Duration;
 
 /// Answers each connection with the next of `answers`, and returns what was asked.
 async fn serve(answers: Vec<String>) -> (u16, tokio::task::JoinHandle<Vec<String>>) {
@@ -83,6 +84,156 @@ async fn credentials_do_not_follow_a_redirect_to_another_origin() {
     let got = HttpOutgoing::new().send(request).await.unwrap();
     assert_eq!(&got.body[..], b"there");
     assert!(!asked.await.unwrap()[0].contains("canary"));
+}
+
+/// The headers of a request as it arrived, names in lower case, without those of the connection.
+fn told(request: &str) -> Vec<(String, String)> {
+    let head = request.split("\r\n\r\n").next().unwrap_or_default();
+    let pairs = head.lines().skip(1).filter_map(|line| line.split_once(": "));
+    let pairs = pairs.map(|(name, value)| (name.to_lowercase(), value.to_owned()));
+    pairs.filter(|(name, _)| !["host", "accept", "content-length"].contains(&name.as_str())).collect()
+}
+
+fn file(directory: &tempfile::TempDir, name: &str, text: &str) -> String {
+    let path = directory.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_string_lossy().into_owned()
+}
+
+#[tokio::test]
+async fn all_headers_of_the_operator_are_sent_and_files_are_trimmed() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let (port, asked) = serve(vec![answer("200 OK", "", "")]).await;
+    let mut request = get(&format!("http://127.0.0.1:{port}/"), Reach::Operator);
+    request.headers =
+        [("x-a", "ours"), ("x-b", "ours")].map(|(n, v)| (n.into(), Secret::new(v.into()))).into();
+    request.options = Arc::new(HttpOptions {
+        headers: [("X-A", "one"), ("X-A", " two ")].map(|(n, v)| (n.into(), Secret::new(v.into()))).into(),
+        header_files: vec![("X-A".into(), file(&directory, "header", " \tthr\u{e9}e\r\n\n"))],
+        auth: HttpAuth::Basic {
+            username: "me".into(),
+            username_file: None,
+            password: Secret::default(),
+            password_file: Some(file(&directory, "password", "  p w\n")),
+        },
+        ..HttpOptions::default()
+    });
+    HttpOutgoing::new().send(request).await.unwrap();
+    let wanted = [
+        ("x-b", "ours"),
+        ("x-a", "one"),
+        ("x-a", " two "),
+        ("x-a", "thr\u{e9}e"),
+        ("authorization", "Basic bWU6cCB3"),
+        ("user-agent", USER_AGENT),
+    ];
+    let mut told = told(&asked.await.unwrap()[0]);
+    let mut wanted = wanted.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    // Their order among themselves is kept, and that of different names says nothing.
+    told.sort_by(|a, b| a.0.cmp(&b.0));
+    wanted.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(told, wanted);
+}
+
+#[tokio::test]
+async fn a_request_that_names_itself_and_has_a_key_keeps_both() {
+    let (port, asked) = serve(vec![answer("200 OK", "", "")]).await;
+    let mut request = get(&format!("http://127.0.0.1:{port}/"), Reach::Operator);
+    let own = [("user-agent", "mine/1"), ("authorization", "GenieKey k")];
+    request.headers = own.map(|(n, v)| (n.into(), Secret::new(v.into()))).into();
+    request.options = Arc::new(HttpOptions {
+        auth: HttpAuth::Authorization {
+            kind: "Bearer".into(),
+            credentials: Secret::new("t".into()),
+            credentials_file: None,
+        },
+        ..HttpOptions::default()
+    });
+    HttpOutgoing::new().send(request).await.unwrap();
+    let told = told(&asked.await.unwrap()[0]);
+    assert_eq!(told, own.map(|(name, value)| (name.to_owned(), value.to_owned())));
+}
+
+#[tokio::test]
+async fn a_missing_file_of_credentials_is_named_and_nothing_is_sent() {
+    for auth in [
+        HttpAuth::Authorization {
+            kind: "Bearer".into(),
+            credentials: Secret::default(),
+            credentials_file: Some("/nowhere/token".into()),
+        },
+        oauth("http://127.0.0.1:1/".into(), Some("/nowhere/token".into())),
+    ] {
+        let mut request = get("http://127.0.0.1:1/", Reach::Operator);
+        request.options = Arc::new(HttpOptions { auth, ..HttpOptions::default() });
+        let error = HttpOutgoing::new().send(request).await.unwrap_err();
+        let OutgoingError::NoConnection(text) = &error else { panic!("{error:?}") };
+        assert!(text.starts_with("the credentials file `/nowhere/token` cannot be read: "), "{text}");
+    }
+}
+
+fn oauth(token_url: String, client_secret_file: Option<String>) -> HttpAuth {
+    HttpAuth::OAuth2 {
+        client_id: "me:1".into(),
+        client_secret: Secret::new("s 1".into()),
+        client_secret_file,
+        scopes: vec!["x".into(), "y".into()],
+        token_url,
+        endpoint_params: vec![("audience".into(), "z".into())],
+        client: Arc::default(),
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_asked_for_with_basic_then_in_the_form_and_the_way_is_remembered() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let secret = file(&directory, "secret", " s 1\n");
+    let token =
+        |text: &str| answer("200 OK", "", &format!(r#"{{"access_token":"{text}","expires_in":3600}}"#));
+    let refused = answer("401 Unauthorized", "", r#"{"error":"invalid_client"}"#);
+    let (tokens, asked) = serve(vec![refused, token("one"), token("two")]).await;
+    let (port, told_there) = serve(vec![answer("200 OK", "", ""); 3]).await;
+    let outgoing = HttpOutgoing::new();
+    let options = Arc::new(HttpOptions {
+        auth: oauth(format!("http://127.0.0.1:{tokens}/"), Some(secret)),
+        ..HttpOptions::default()
+    });
+    // Not the reach of a plugin: the token server is the operator's choice alone.
+    let reach = Reach::Hosts(vec![format!("127.0.0.1:{port}")]);
+    for round in 0..3 {
+        let mut request = get(&format!("http://127.0.0.1:{port}/"), reach.clone());
+        request.options = Arc::clone(&options);
+        outgoing.send(request).await.unwrap();
+        if round == 1 {
+            file(&directory, "secret", "s2");
+        }
+    }
+    let keys: Vec<_> = told_there.await.unwrap().iter().map(|asked| told(asked)[0].1.clone()).collect();
+    assert_eq!(keys, ["Bearer one", "Bearer one", "Bearer two"]);
+    let asked = asked.await.unwrap();
+    let bodies: Vec<&str> = asked.iter().map(|text| text.split("\r\n\r\n").nth(1).unwrap()).collect();
+    let form = |secret| {
+        format!("audience=z&client_id=me%3A1&client_secret={secret}&grant_type=client_credentials&scope=x+y")
+    };
+    assert_eq!(bodies, ["audience=z&grant_type=client_credentials&scope=x+y", &form("s+1"), &form("s2")]);
+    let named = |asked: &str| told(asked).into_iter().find(|(name, _)| name == "authorization");
+    // `me%3A1:s+1`: each part is written as in a form, so that a colon in it is none between them.
+    assert_eq!(named(&asked[0]).unwrap().1, "Basic bWUlM0ExOnMrMQ==");
+    assert_eq!((named(&asked[1]), named(&asked[2])), (None, None));
+    assert!(told(&asked[0]).contains(&("user-agent".to_owned(), USER_AGENT.to_owned())));
+}
+
+#[tokio::test]
+async fn a_refused_token_is_no_answer_of_the_other_side() {
+    let refused =
+        answer("401 Unauthorized", "", r#"{"error":"invalid_client","error_description":"canary"}"#);
+    let (tokens, _asked) = serve(vec![refused; 2]).await;
+    let mut request = get("http://127.0.0.1:1/", Reach::Operator);
+    let auth = oauth(format!("http://127.0.0.1:{tokens}/"), None);
+    request.options = Arc::new(HttpOptions { auth, ..HttpOptions::default() });
+    let error = HttpOutgoing::new().send(request).await.unwrap_err();
+    let text = "the token server answered with status 401, `invalid_client`, and no token";
+    assert_eq!(error, OutgoingError::NoConnection(text.to_owned()));
 }
 
 #[tokio::test]
