@@ -15,6 +15,7 @@ mod ownership;
 mod points;
 mod query;
 mod query_log;
+mod request_target;
 mod rule_batches;
 mod rule_task;
 mod rule_tests;

@@ -31,7 +31,7 @@ use crate::query::{QueryEngine, QueryLimits};
 use crate::rule_task::{RuleSettings, RuleTasks, RuleWorld};
 use crate::running::{Running, read_config};
 use crate::scripts::{LOOK_EVERY, Scripts};
-use crate::{HttpOutgoing, SystemClock, SystemRandom, map};
+use crate::{HttpOutgoing, SystemClock, SystemRandom, map, request_target};
 
 /// Alerts of rules that may wait for the alerting task, in batches of one evaluation.
 const ALERT_BATCHES: usize = 256;
@@ -308,7 +308,6 @@ impl Server {
             &records,
             store.stats().newest.unwrap_or(model::Timestamp::MIN),
         );
-        // Notifiers stand before the first message that the past asks for.
         let (ready, _) = watch::channel(false);
         let (quit, _) = watch::channel(false);
         let (alerting, alerting_task) = spawn_alerting(
@@ -557,7 +556,9 @@ fn serve(
             // The sender goes away only after it said so.
             let _ = stopped.wait_for(|stop| *stop).await;
         };
-        if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(stop).await {
+        if let Err(error) =
+            axum::serve(request_target::forgiving(listener), service).with_graceful_shutdown(stop).await
+        {
             tracing::error!(%error, "A listener ended.");
         }
     })

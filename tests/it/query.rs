@@ -1,6 +1,6 @@
 //! Queries: what Grafana asks, limits, clients that go away, the query log, `foghorn query`.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
@@ -325,4 +325,25 @@ fn the_command_line_asks() {
     assert!(wrong.trim_end().ends_with('^'), "{wrong}");
     let (_, nobody, ok) = run(&["query", "instant", "--server=http://127.0.0.1:1", "1"]);
     assert!(!ok && nobody.contains("is a server running there?"), "{nobody}");
+}
+
+#[test]
+fn addresses_as_people_write_them() {
+    let target = Target::start(PAGE);
+    let server = start(&target, "", &[]);
+    let data = |answer: Answer| answer.json()["data"].clone();
+    let value = |path: &str| data(get(server.port, path))["result"][0]["value"][1].clone();
+    assert_eq!(value("/api/v1/query?query=vector(3)>2"), "3");
+    assert_eq!(value("/api/v1/query?query=vector(3)<2"), Value::Null);
+    let series = data(get(server.port, "/api/v1/series?match[]=work_total{kind=\"a\"}"));
+    assert_eq!(series.as_array().map(Vec::len), Some(1), "{series}");
+    // Once more on one connection, after a body.
+    let form = "content-type: application/x-www-form-urlencoded\r\ncontent-length: 15";
+    let post = format!("POST /api/v1/query HTTP/1.1\r\nhost: h\r\n{form}\r\n\r\nquery=vector(7)");
+    let last = "GET /api/v1/query?query=vector(9)>8 HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    stream.write_all([&post, last].concat().as_bytes()).unwrap();
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).unwrap();
+    assert!(answers.contains(",\"7\"]") && answers.contains(",\"9\"]"), "{answers}");
 }
