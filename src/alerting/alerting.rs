@@ -218,6 +218,8 @@ impl Alerting {
         for then in self.commits.succeeded(id) {
             self.go_on(then);
         }
+        // The disk works: what it refused before does not wait any longer.
+        self.rewrite();
     }
 
     fn go_on(&mut self, then: Then) {

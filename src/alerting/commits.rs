@@ -36,7 +36,7 @@ pub(crate) enum Sealed {
 }
 
 const REWRITE_FIRST: Duration = Duration::from_secs(1);
-const REWRITE_LAST: Duration = Duration::from_secs(60);
+const REWRITE_LAST: Duration = Duration::from_secs(15);
 
 /// The batch of the current step, and the commits that nobody answered yet.
 #[derive(Debug)]

@@ -22,6 +22,8 @@ pub struct Life {
     lost_since: Option<u64>,
     /// `keep_firing_for` certainly keeps it.
     kept: bool,
+    /// It may have ended since it is no longer found: a restart or a clock that was set came between.
+    perhaps_over: bool,
     /// The last start of a server that did not know of it by then, or not for sure.
     unknown_at: u64,
     /// Since when it certainly is over.
@@ -108,9 +110,13 @@ impl Reference {
         let settled = self.interrupted_at + LINGERS;
         let life = self.lives.get_mut(&name).expect("every alert has a life");
         if found {
-            if life.held_since.is_none() && life.lost_since.is_none() {
+            if life.held_since.is_none() && life.lost_since.is_none() || life.perhaps_over {
                 life.counted_since = now;
             }
+            if life.perhaps_over {
+                life.firing_since = None;
+            }
+            life.perhaps_over = false;
             life.held_since.get_or_insert(now);
             (life.lost_since, life.ended_at, life.kept) = (None, None, false);
             if now >= life.counted_since + hold {
@@ -130,6 +136,7 @@ impl Reference {
         life.last_active = life.firing_since.map(|_| now).or(life.last_active);
         life.ended_at = life.ended_at.or(Some(now));
         (life.firing_since, life.lost_since, life.kept) = (None, None, false);
+        life.perhaps_over = false;
     }
 
     /// Another program posted an alert, and was told that it is taken.
@@ -155,7 +162,7 @@ impl Reference {
             life.counted_since = now;
         }
         for life in self.lives.values_mut().filter(|life| life.lost_since.is_some()) {
-            (life.lost_since, life.kept) = (Some(now), false);
+            (life.lost_since, life.kept, life.perhaps_over) = (Some(now), false, true);
         }
     }
 

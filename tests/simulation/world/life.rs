@@ -145,6 +145,8 @@ impl World {
                 self.reference.lives[&other].last_active.is_some_and(|at| at + 30 * MINUTE > self.now)
             };
             let fresh = fresh && !self.reference.explained_by(&name).any(ended_lately);
+            // A clock that was set starts the wait anew.
+            let fresh = fresh && (self.clock_set_at == 0 || self.clock_set_at < since);
             if alone && fresh && to_root && since + 1000 < self.now && !self.root_told.contains_key(&name) {
                 let due = (since + wait).max(self.now + pause) + self.slowest_write() + 2000;
                 let boot = self.boots + 1;
