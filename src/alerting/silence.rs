@@ -217,7 +217,8 @@ impl SilenceDraft {
                     escape_label_value(matcher.name())
                 ));
             }
-            if set.iter().all(Matcher::matches_empty) {
+            // What an exception leaves over is not everything: "all but" is meant so.
+            if set.iter().all(|matcher| matcher.op().is_positive() && matcher.matches_empty()) {
                 return invalid(
                     "at least one matcher must not match the empty string; as it is, it would mute everything"
                         .to_owned(),
@@ -528,6 +529,8 @@ mod tests {
             assert!(error.starts_with(expected), "{error}");
         }
         assert_eq!(silences.len(), 0);
+        // All but one.
+        assert!(put(&mut silences, draft("a!=b", 0, 10), "x", 0).is_ok());
     }
 
     #[test]

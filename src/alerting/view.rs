@@ -208,15 +208,16 @@ impl AlertFilter {
 
     /// Whether an alert is wanted, and one of its receivers.
     pub fn wants(&self, view: &AlertingView, alert: &AlertView) -> bool {
-        self.accepts(alert) && alert.receivers.iter().any(|name| self.accepts_receiver(view, name))
+        self.accepts(alert) && alert.receivers.iter().any(|name| self.wants_receiver(view, name))
     }
 
     /// Whether the alerts of a group are wanted that [`AlertFilter::accepts`].
     pub fn wants_group(&self, view: &AlertingView, group: &GroupView) -> bool {
-        self.accepts_receiver(view, &group.receiver) && (self.muted || group.muted_by.is_empty())
+        self.wants_receiver(view, &group.receiver) && (self.muted || group.muted_by.is_empty())
     }
 
-    fn accepts_receiver(&self, view: &AlertingView, name: &str) -> bool {
+    /// Whether a receiver of this name is wanted.
+    pub fn wants_receiver(&self, view: &AlertingView, name: &str) -> bool {
         let by_labels = || {
             let receiver = view.receivers.iter().find(|receiver| receiver.name == name);
             receiver.is_some_and(|receiver| receiver_matches(&receiver.labels, &self.receiver_matchers))

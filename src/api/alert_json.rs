@@ -69,7 +69,7 @@ impl Iterator for AlertPieces {
             self.next += 1;
             if self.filter.wants(&self.view, alert) {
                 comma(&mut out, &mut self.written);
-                write_alert(&mut out, alert, &[]);
+                write_alert(&mut out, alert, alert.receivers.iter().map(String::as_str), &[]);
             }
         }
         // What was too much room for little is given back.
@@ -119,7 +119,7 @@ impl Iterator for GroupPieces {
                 };
                 comma(&mut out, &mut self.written);
                 out.push_str("{\"alerts\":[");
-                write_alert(&mut out, &view.alerts[group.alerts[first]], &group.muted_by);
+                self.write_alert_of(&mut out, &view, group, group.alerts[first]);
                 self.alert = first + 1;
             }
             self.write_rest(&mut out, &view, group);
@@ -139,12 +139,20 @@ impl GroupPieces {
                 return;
             };
             self.alert += 1;
-            let alert = &view.alerts[*at];
-            if self.filter.accepts(alert) {
+            if self.filter.accepts(&view.alerts[*at]) {
                 out.push(',');
-                write_alert(out, alert, &group.muted_by);
+                self.write_alert_of(out, view, group, *at);
             }
         }
+    }
+
+    /// The alert at this place of the view, with those of its receivers that are wanted, by name.
+    fn write_alert_of(&self, out: &mut String, view: &AlertingView, group: &GroupView, at: usize) {
+        let alert = &view.alerts[at];
+        let mut receivers: Vec<&str> = alert.receivers.iter().map(String::as_str).collect();
+        receivers.retain(|name| self.filter.wants_receiver(view, name));
+        receivers.sort_unstable();
+        write_alert(out, alert, receivers.into_iter(), &group.muted_by);
     }
 }
 
@@ -167,7 +175,12 @@ fn write_group_end(out: &mut String, group: &GroupView) {
 
 /// Time intervals mute groups, not alerts: what is muted in one group may be told in another. So they are shown with groups
 /// only.
-fn write_alert(out: &mut String, view: &AlertView, muted_by: &[String]) {
+fn write_alert<'a>(
+    out: &mut String,
+    view: &AlertView,
+    receivers: impl Iterator<Item = &'a str>,
+    muted_by: &[String],
+) {
     let alert = &view.alert;
     out.push_str("{\"annotations\":");
     write_annotations(out, &alert.annotations);
@@ -184,7 +197,7 @@ fn write_alert(out: &mut String, view: &AlertView, muted_by: &[String]) {
     out.push_str(",\"labels\":");
     write_labels(out, &alert.labels);
     out.push_str(",\"receivers\":[");
-    for (index, name) in view.receivers.iter().enumerate() {
+    for (index, name) in receivers.enumerate() {
         out.push_str(if index > 0 { ",{\"name\":" } else { "{\"name\":" });
         write_string(out, name);
         out.push('}');

@@ -121,11 +121,11 @@ fn filter_of(api: &Api, params: &Params) -> Result<AlertFilter, Refused> {
         })
         .transpose()?;
     Ok(AlertFilter {
-        active: params.flag("active", true)?,
-        silenced: params.flag("silenced", true)?,
-        inhibited: params.flag("inhibited", true)?,
-        unprocessed: params.flag("unprocessed", true)?,
-        muted: params.flag("muted", true)?,
+        active: params.yes("active", true),
+        silenced: params.yes("silenced", true),
+        inhibited: params.yes("inhibited", true),
+        unprocessed: params.yes("unprocessed", true),
+        muted: params.yes("muted", true),
         matchers: matchers_of(api, params.all("filter"))?,
         receiver,
         receiver_matchers: matchers_of(api, params.all("receiver_matchers"))?,
@@ -150,16 +150,19 @@ fn json_body(body: Body) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-/// A time in a body. Go's zero time and an empty text mean that there is none.
+/// A time in a body. Go's zero time and an empty text mean that there is none; without a time it is midnight, and without
+/// a zone UTC.
 fn body_time(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, Refused> {
-    match text {
-        None | Some("") => Ok(None),
-        Some(text) if text.starts_with("0001-01-01T00:00:00") => Ok(None),
-        Some(text) if text.contains('T') => parse_time(text)
-            .map(Some)
-            .ok_or_else(|| bad(format!("parsing {name} failed: `{text}` is not a time; write RFC 3339"))),
-        Some(text) => Err(bad(format!("parsing {name} failed: `{text}` is not a time; write RFC 3339"))),
-    }
+    let Some(text) = text.filter(|text| !text.is_empty() && !text.starts_with("0001-01-01T00:00:00")) else {
+        return Ok(None);
+    };
+    let time = match (text.contains('T'), text.len()) {
+        (true, _) => parse_time(text).or_else(|| parse_time(&format!("{text}Z"))),
+        (false, 10) => parse_time(&format!("{text}T00:00:00Z")),
+        (false, _) => None,
+    };
+    let wrong = || bad(format!("parsing {name} failed: `{text}` is not a time; write RFC 3339"));
+    time.map(Some).ok_or_else(wrong)
 }
 
 /// Bodies are JSON. Browsers cannot send that from another site without asking first.
@@ -187,9 +190,10 @@ async fn post_alerts(
     body: Bytes,
 ) -> Result<Response, Refused> {
     check_json(&headers)?;
-    let posted: Vec<PostedAlert<'_>> = read_json(&body, "alerts")?;
+    let posted: Option<Vec<PostedAlert<'_>>> = read_json(&body, "alerts")?;
     let drafts = posted
         .into_iter()
+        .flatten()
         .map(|alert| {
             let starts_at = body_time("startsAt", alert.starts_at())?;
             let ends_at = body_time("endsAt", alert.ends_at())?;
@@ -288,9 +292,9 @@ fn silence_json(view: &SilenceView) -> Value {
 async fn silences(State(api): State<Arc<Api>>, params: Params) -> Result<Response, Refused> {
     let wanted = matchers_of(&api, params.all("filter"))?;
     let states = [
-        ("active", params.flag("active", true)?),
-        ("pending", params.flag("pending", true)?),
-        ("expired", params.flag("expired", true)?),
+        ("active", params.yes("active", true)),
+        ("pending", params.yes("pending", true)),
+        ("expired", params.yes("expired", true)),
     ];
     let view = view_of(&api).await?;
     let listed: Vec<Value> = view

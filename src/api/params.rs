@@ -130,16 +130,22 @@ impl Params {
         self.all("match[]").map(parse_selector).collect()
     }
 
-    /// `true` or `false`, with a default.
+    /// `true` or `false` as Go writes them, with a default.
     pub(crate) fn flag(&self, name: &str, missing: bool) -> Result<bool, ApiError> {
         match self.get(name) {
             None => Ok(missing),
-            Some("true" | "1") => Ok(true),
-            Some("false" | "0") => Ok(false),
+            Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
+            Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
             Some(other) => Err(ApiError::bad_data(format!(
                 "invalid parameter \"{name}\": \"{other}\" is neither true nor false"
             ))),
         }
+    }
+
+    /// A boolean of API v2, with a default: its clients know many words for `true`, and everything else is `false`.
+    pub(crate) fn yes(&self, name: &str, missing: bool) -> bool {
+        const YES: [&str; 10] = ["true", "1", "yes", "ok", "y", "on", "selected", "checked", "t", "enabled"];
+        self.get(name).map_or(missing, |text| YES.iter().any(|yes| text.eq_ignore_ascii_case(yes)))
     }
 }
 

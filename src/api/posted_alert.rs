@@ -40,8 +40,11 @@ impl PostedAlert<'_> {
     /// The draft, without its times.
     pub(crate) fn draft(self) -> AlertDraft {
         let annotations = self.annotations.unwrap_or_default();
+        let mut labels = self.labels.sorted();
+        // A label without a text is none; of an annotation even that says something.
+        labels.retain(|(_, text)| !text.is_empty());
         AlertDraft {
-            labels: Labels::from_sorted(&self.labels.sorted()),
+            labels: Labels::from_sorted(&labels),
             annotations: Annotations::from_sorted(&annotations.sorted()),
             starts_at: None,
             ends_at: None,
@@ -77,7 +80,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 struct Texts<'a>(Vec<(Text<'a>, Text<'a>)>);
 
 impl Texts<'_> {
-    /// By name, without empty texts; of equal names the last one counts.
+    /// By name; of equal names the last one counts.
     fn sorted(&self) -> Vec<(&str, &str)> {
         let mut all: Vec<(&str, &str)> = self.0.iter().map(|(name, text)| (&*name.0, &*text.0)).collect();
         // A stable sort keeps equal names in order of arrival.
@@ -89,7 +92,6 @@ impl Texts<'_> {
             }
             same
         });
-        all.retain(|(_, text)| !text.is_empty());
         all
     }
 }
@@ -131,7 +133,7 @@ mod tests {
         let drafts = read(text).unwrap();
         assert_eq!(drafts[0].labels, Labels::from([("a", "2"), ("b", "x\"y"), ("name", "z")]));
         assert_eq!((drafts[0].annotations.len(), drafts[0].generator_url.as_str()), (0, ""));
-        assert_eq!(drafts[1].annotations, Annotations::from([("s", "ü\n")]));
+        assert_eq!(drafts[1].annotations, Annotations::from([("e", ""), ("s", "ü\n")]));
         assert_eq!(drafts[1].generator_url, "http://g/?a=&");
     }
 

@@ -74,7 +74,7 @@ fn rule_json(rule: &RuleView, with_alerts: bool) -> Value {
             json["duration"] = json!(hold.as_secs_f64());
             json["keepFiringFor"] = json!(keep_firing.as_secs_f64());
             json["annotations"] = object(annotations.iter().map(|(n, v)| (n.as_str(), v.as_str())));
-            json["alerts"] = if with_alerts { alerts.iter().map(alert_json).collect() } else { json!([]) };
+            json["alerts"] = if with_alerts { alerts.iter().map(alert_json).collect() } else { Value::Null };
         }
     }
     json
