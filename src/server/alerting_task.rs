@@ -163,7 +163,8 @@ struct Seen {
     asked: Timestamp,
 }
 
-/// Starts the task. `core` was restored already; `first` is what the restoring asked for.
+/// Starts the task, which does nothing until it is woken once: with the configuration, when there are notifiers. `core`
+/// was restored already; `first` is what the restoring asked for.
 pub(crate) fn spawn_alerting(
     core: Alerting,
     first: Vec<Effect>,
@@ -248,7 +249,14 @@ impl AlertingTask {
         mut events: mpsc::Receiver<OutboxEvent>,
         mut answers: mpsc::UnboundedReceiver<Committed>,
     ) {
-        self.carry_out(first).await;
+        // Whom to tell with is known with the first configuration, and that is what the first wake brings.
+        match wakes.recv().await {
+            None | Some(Wake::Stop) => return,
+            Some(wake) => {
+                self.carry_out(first).await;
+                self.wake(wake).await;
+            }
+        }
         loop {
             let now = self.clock.now();
             let sleep = self.core.next_wakeup().map_or(LONGEST_SLEEP, |at| at.since(now).min(LONGEST_SLEEP));

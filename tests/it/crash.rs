@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::world::{Foghorn, Sink, Target, eventually};
+use crate::world::{Foghorn, Sink, Target, eventually, get, post_json};
 
 fn start(target: &Target, sink: &Sink) -> Foghorn {
     let config = format!(
@@ -90,4 +90,35 @@ fn two_servers_never_share_a_data_directory() {
     assert_eq!(second.wait(), Some(1));
     let log = second.log();
     assert!(log.contains("in use"), "{log}");
+}
+
+#[test]
+fn what_was_under_way_goes_out_again_when_there_are_notifiers() {
+    // Nobody listens here: the message is under way until the process dies.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let config = format!(
+        "route: {{ receiver: hook, group_wait: 0s }}\nreceivers:\n  - name: hook\n    webhook_configs: [{{ url: \"http://127.0.0.1:{nobody}/\" }}]\n"
+    );
+    let foghorn = Foghorn::start(&[("foghorn.yml", &config)]);
+    let alert = serde_json::json!([{"labels": {"alertname": "A"}}]);
+    assert_eq!(post_json(foghorn.port, "/api/v2/alerts", &alert).status, 200);
+    let asked = |foghorn: &Foghorn| {
+        eventually("an attempt", || {
+            let page = get(foghorn.port, "/metrics").body;
+            let line = |line: &&str| {
+                line.starts_with("alertmanager_notification_requests_total{integration=\"webhook\"")
+            };
+            let count: f64 = page.lines().find(line)?.rsplit(' ').next()?.parse().ok()?;
+            (count > 0.0).then_some(page)
+        })
+    };
+    asked(&foghorn);
+    let foghorn = foghorn.crash_and_restart();
+    let page = asked(&foghorn);
+    let log = foghorn.process.log();
+    assert!(!log.contains("no such integration"), "{log}");
+    let failed = page
+        .lines()
+        .find(|line| line.starts_with("alertmanager_notifications_failed_total") && !line.ends_with(" 0"));
+    assert_eq!(failed, None);
 }
