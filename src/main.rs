@@ -6,6 +6,7 @@ mod cli {
     pub(crate) mod namesakes;
     pub(crate) mod plugin;
     pub(crate) mod query;
+    pub(crate) mod say;
     pub(crate) mod serve;
     pub(crate) mod sink;
     pub(crate) mod test;

@@ -7,6 +7,7 @@ use config::{LoadOptions, Problems};
 use server::DiskFiles;
 
 use super::args;
+use super::say::say;
 use super::serve::{matcher_mode, parse_options};
 
 /// Checks all files: configurations are merged, rule files are checked each for itself.
@@ -31,7 +32,7 @@ pub(crate) fn run(args: &args::Check) -> anyhow::Result<()> {
                 }
                 let config = &loaded.config;
                 let rules: usize = config.rule_groups.iter().map(|group| group.rules.len()).sum();
-                println!(
+                say!(
                     "{}: {} jobs, {} rules, {} receivers",
                     names(&configs),
                     config.scrape_configs.len(),
@@ -49,7 +50,7 @@ pub(crate) fn run(args: &args::Check) -> anyhow::Result<()> {
                     eprintln!("{warning}");
                 }
                 let rules: usize = loaded.groups.iter().map(|group| group.rules.len()).sum();
-                println!("{}: {} groups, {rules} rules", file.display(), loaded.groups.len());
+                say!("{}: {} groups, {rules} rules", file.display(), loaded.groups.len());
             }
             Err(problems) => show(&problems),
         }

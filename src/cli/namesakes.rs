@@ -74,6 +74,12 @@ struct Files {
     /// Taken and passed over: everything is checked.
     #[arg(long, hide = true)]
     lint: Option<String>,
+    /// Taken and passed over: there is nothing that is only a matter of taste.
+    #[arg(long, hide = true)]
+    lint_fatal: bool,
+    /// Taken and passed over: there is one mode.
+    #[arg(long, hide = true)]
+    agent: bool,
 }
 
 #[derive(Debug, Args)]
@@ -101,6 +107,9 @@ enum Test {
         /// Taken and passed over: differences are always shown.
         #[arg(long, hide = true)]
         diff: bool,
+        /// Taken and passed over: what a test finds is always shown.
+        #[arg(long, hide = true)]
+        debug: bool,
         #[command(flatten)]
         features: Features,
     },
@@ -237,7 +246,7 @@ impl Verb {
     fn ours(self) -> Vec<String> {
         match self {
             Verb::Check(Check::Config(files) | Check::Rules(files)) => files.ours(),
-            Verb::Test(Test::Rules { files, run, junit, ignore_unknown, diff: _, features }) => {
+            Verb::Test(Test::Rules { files, run, junit, ignore_unknown, diff: _, debug: _, features }) => {
                 let mut words = Words::new("test rules").flags("run", run).flag("junit", junit);
                 words.0.extend(ignore_unknown.then(|| "--ignore-unknown-fields".to_owned()));
                 words.flags("enable-feature", features.features).words(files)
@@ -281,11 +290,14 @@ mod tests {
     #[test]
     fn command_lines_of_namesakes() {
         for (theirs, wanted) in [
-            ("promtool check config --lint=all a.yml b.yml", "foghorn check -- a.yml b.yml"),
+            (
+                "promtool check config --lint=all --lint-fatal --agent a.yml b.yml",
+                "foghorn check -- a.yml b.yml",
+            ),
             ("/usr/bin/promtool check rules r.yml", "foghorn check -- r.yml"),
             ("amtool check-config am.yml", "foghorn check -- am.yml"),
             (
-                "promtool test rules --run=up --junit x.xml --diff t.yml",
+                "promtool test rules --run=up --junit x.xml --diff --debug t.yml",
                 "foghorn test rules --run=up --junit=x.xml -- t.yml",
             ),
             (

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use server::{HttpOutgoing, SystemClock, SystemRandom};
 
 use super::args;
+use super::say::say;
 
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// An answer of another server.
@@ -51,17 +52,17 @@ async fn check(source: &Source) -> anyhow::Result<()> {
     let report =
         host(Arc::new(HttpOutgoing::new()))?.check(source).await.map_err(|error| anyhow!("{error}"))?;
     let manifest = &report.manifest;
-    println!("{}: {} in {}", manifest.name, report.kind, report.language.as_str());
+    say!("{}: {} in {}", manifest.name, report.kind, report.language.as_str());
     if !manifest.about.is_empty() {
-        println!("  {}", manifest.about);
+        say!("  {}", manifest.about);
     }
-    println!("  sha256 {}", report.digest);
+    say!("  sha256 {}", report.digest);
     for warning in &report.warnings {
-        println!("warning: {warning}");
+        say!("warning: {warning}");
     }
     match &report.grant {
-        Some(yaml) => println!("it asks for grants; write into the configuration:\n\n{yaml}"),
-        None => println!("it asks for no grants"),
+        Some(yaml) => say!("it asks for grants; write into the configuration:\n\n{yaml}"),
+        None => say!("it asks for no grants"),
     }
     Ok(())
 }
@@ -87,18 +88,18 @@ async fn call(source: &Source, server: String, target: &str) -> anyhow::Result<(
     if let Some((meta, rule)) = plugin.rule() {
         let query = RemoteQuery { server, outgoing: HttpOutgoing::new() };
         let findings = rule.evaluate(SystemClock.now(), &query).await?;
-        println!("{}: {} findings", meta.name, findings.len());
+        say!("{}: {} findings", meta.name, findings.len());
         for finding in findings {
-            println!("  {} value {}", finding.labels, model::format_float(finding.value));
+            say!("  {} value {}", finding.labels, model::format_float(finding.value));
             for (name, text) in &finding.annotations {
-                println!("    {name}: {text}");
+                say!("    {name}: {text}");
             }
         }
         return Ok(());
     }
     let notifier = plugin.notifier().context("the plugin is neither exporter, rule nor notifier")?;
     let receipt = notifier.notify(&example(), 1, Deadline::after(TIMEOUT)).await?;
-    println!("accepted{}", receipt.remember.map(|r| format!(", remembers `{r}`")).unwrap_or_default());
+    say!("accepted{}", receipt.remember.map(|r| format!(", remembers `{r}`")).unwrap_or_default());
     Ok(())
 }
 
@@ -162,8 +163,8 @@ struct Shown;
 
 impl Outgoing for Shown {
     fn send<'a>(&'a self, request: HttpRequest) -> BoxFuture<'a, Result<HttpResponse, OutgoingError>> {
-        println!("{} {}", request.method, request.url.expose());
-        println!("{}", String::from_utf8_lossy(&request.body));
+        say!("{} {}", request.method, request.url.expose());
+        say!("{}", String::from_utf8_lossy(&request.body));
         let body = json!({"id": "example"}).to_string();
         Box::pin(
             async move { Ok(HttpResponse { status: 200, body: body.into(), ..HttpResponse::default() }) },
@@ -175,7 +176,7 @@ impl Outgoing for Shown {
         server: &'a SmtpServer,
         mail: Mail,
     ) -> BoxFuture<'a, Result<String, OutgoingError>> {
-        println!("mail through {}: {mail:?}", server.smarthost);
+        say!("mail through {}: {mail:?}", server.smarthost);
         Box::pin(async { Ok("<example@localhost>".to_owned()) })
     }
 }

@@ -11,6 +11,8 @@ use promql::ParseOptions;
 use serde_json::Value;
 use server::{HttpOutgoing, SystemClock};
 
+use super::say::say;
+
 /// Longer than a server lets a query run.
 const TIMEOUT: Duration = Duration::from_secs(600);
 const ANSWER_BYTES_MAX: usize = 1 << 30;
@@ -262,7 +264,7 @@ impl Server {
     /// The answer on standard output, what is worth knowing on standard error.
     fn print(&self, answer: &Value, text: String) {
         if self.output == Output::Json {
-            println!("{answer}");
+            say!("{answer}");
             return;
         }
         print!("{text}");

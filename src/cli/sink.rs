@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 
 use super::args;
+use super::say::say;
 
 /// Messages that are kept; older ones are forgotten.
 const KEPT: usize = 10_000;
@@ -71,7 +72,7 @@ pub(crate) async fn run(args: args::Sink) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", args.listen))?;
     let address: SocketAddr = listener.local_addr()?;
-    println!("foghorn sink listens on http://{address}; messages are at http://{address}/messages");
+    say!("foghorn sink listens on http://{address}; messages are at http://{address}/messages");
     axum::serve(listener, router)
         .with_graceful_shutdown(async {
             // Without a handler for the signal the process ends the hard way, which is fine here.
@@ -99,7 +100,7 @@ async fn receive(
     body: Bytes,
 ) -> Response {
     if let Some(wait) = sink.limit.as_ref().and_then(Limit::wait) {
-        println!("429: asked to wait {} ms", wait.as_millis());
+        say!("429: asked to wait {} ms", wait.as_millis());
         let body = json!({"message": "You are being rate limited.", "retry_after": wait.as_secs_f64(), "global": false});
         let retry = format!("{}", wait.as_secs_f64().ceil());
         return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, retry)], Json(body)).into_response();
@@ -112,7 +113,7 @@ async fn receive(
     let content: Value =
         serde_json::from_slice(&body).unwrap_or_else(|_| json!(String::from_utf8_lossy(&body)));
     let at = server::SystemClock.now().to_string();
-    println!("{at} {} {}", uri.path(), summary(&content));
+    say!("{at} {} {}", uri.path(), summary(&content));
     let key = headers.get("idempotency-key").and_then(|value| value.to_str().ok());
     let message = json!({"id": id, "at": at, "path": uri.path(), "idempotencyKey": key, "body": content});
     {

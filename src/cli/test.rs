@@ -7,6 +7,7 @@ use config::LoadOptions;
 use server::{TestOutcome, test_rules};
 
 use super::args;
+use super::say::say;
 use super::serve::{matcher_mode, parse_options};
 
 pub(crate) async fn run(verb: args::Test) -> anyhow::Result<()> {
@@ -30,11 +31,11 @@ async fn rules(args: args::TestRules) -> anyhow::Result<()> {
     let chosen = |name: &str| patterns.is_empty() || patterns.iter().any(|pattern| pattern.is_match(name));
     let mut suites = Vec::new();
     for file in &args.files {
-        println!("{}", file.display());
+        say!("{}", file.display());
         let outcome = test_rules(file, &options, &chosen).await;
         match &outcome {
             Ok(tests) => tests.iter().for_each(show),
-            Err(problems) => println!("  FAILED: it cannot be used\n{}", indented(problems, "    ")),
+            Err(problems) => say!("  FAILED: it cannot be used\n{}", indented(problems, "    ")),
         }
         suites.push((file.display().to_string(), outcome));
     }
@@ -47,7 +48,7 @@ async fn rules(args: args::TestRules) -> anyhow::Result<()> {
     let failed = tests().filter(|test| !test.failures.is_empty()).count();
     match (failed, unusable) {
         (0, 0) => {
-            println!("{} passed", counted(tests().count()));
+            say!("{} passed", counted(tests().count()));
             Ok(())
         }
         (failed, 0) => bail!("{failed} of {} failed", counted(tests().count())),
@@ -64,12 +65,12 @@ fn counted(tests: usize) -> String {
 
 fn show(test: &TestOutcome) {
     if test.failures.is_empty() {
-        println!("  ok: {}", test.name);
+        say!("  ok: {}", test.name);
         return;
     }
-    println!("  FAILED: {}", test.name);
+    say!("  FAILED: {}", test.name);
     for failure in &test.failures {
-        println!("{}", indented(failure, "    "));
+        say!("{}", indented(failure, "    "));
     }
 }
 

@@ -94,6 +94,9 @@ pub(crate) fn read_file(
         .filter(|interval| !interval.is_zero())
         .unwrap_or(EVALUATION_INTERVAL);
     let group_order = fields.texts("group_eval_order");
+    if let (Some(twice), Some(at)) = (named_twice(&group_order), fields.get("group_eval_order")) {
+        at.error(format!("group `{twice}` is named twice in the order of evaluation"), None);
+    }
     let fuzzy_compare = fields.boolean_or("fuzzy_compare", false);
     let tests = fields.each("tests", |at| Some((read_test(&at, evaluation_interval)?, Shown::Null)));
     fields.finish();
@@ -106,6 +109,10 @@ pub(crate) fn read_file(
         rule_groups,
         script_rules,
     })
+}
+
+fn named_twice(names: &[String]) -> Option<&String> {
+    names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)).map(|(_, name)| name)
 }
 
 fn read_test(at: &At<'_>, evaluation_interval: Duration) -> Option<RuleTest> {

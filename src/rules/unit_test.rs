@@ -130,7 +130,10 @@ pub async fn run(test: &TestGroup, groups: &[RuleGroup]) -> Vec<Failure> {
     let mut at = test.start;
     loop {
         run.feed(at);
-        run.evaluate(at).await;
+        if !run.evaluate(at).await {
+            // A rule that cannot be evaluated now cannot be later, and nothing that follows from it is worth a look.
+            return run.failures;
+        }
         run.check_alerts(at);
         let next = at + test.evaluation_interval.max(Duration::from_millis(1));
         if next > end || next <= at {
@@ -201,8 +204,8 @@ impl<'t> Run<'t> {
         }
     }
 
-    /// Every rule of every group, in order.
-    async fn evaluate(&mut self, at: Timestamp) {
+    /// Every rule of every group, in order. Whether all could be evaluated.
+    async fn evaluate(&mut self, at: Timestamp) -> bool {
         let mut problems = Vec::new();
         for state in &mut self.groups {
             let group = Arc::clone(state.group());
@@ -221,10 +224,11 @@ impl<'t> Run<'t> {
                 }
             }
         }
-        let from_start = at.since(self.test.start);
+        let (from_start, sound) = (at.since(self.test.start), problems.is_empty());
         for problem in problems {
             self.fail(Some(from_start), problem);
         }
+        sound
     }
 
     /// The alert tests whose time falls between this evaluation and the next.
