@@ -21,8 +21,8 @@ use ports::{
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Url};
 
-use client::build_client;
 pub(crate) use client::install_provider;
+use client::{build_client, files_of};
 use credentials::{Kept, Style, read_credential};
 
 /// Redirects of one request.
@@ -37,7 +37,8 @@ const USER_AGENT: &str = concat!("Foghorn/", env!("CARGO_PKG_VERSION"));
 /// Sends requests with reqwest.
 #[derive(Default)]
 pub struct HttpOutgoing {
-    clients: Mutex<HashMap<(Arc<HttpOptions>, Reach), Client>>,
+    /// With what the files held that they are made of.
+    clients: Mutex<HashMap<(Arc<HttpOptions>, Reach), (Vec<Option<String>>, Client)>>,
     tokens: Mutex<HashMap<Arc<HttpOptions>, Kept>>,
     /// What token servers take from which client: by address and client.
     styles: Mutex<HashMap<(String, String), Style>>,
@@ -51,19 +52,17 @@ impl HttpOutgoing {
 
     fn client(&self, options: &Arc<HttpOptions>, reach: &Reach) -> Result<Client, OutgoingError> {
         let key = (Arc::clone(options), reach.clone());
+        let files = files_of(options)?;
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        // Certificates in files may have changed: such clients are not kept.
-        let keep = options.tls.ca_file.is_none() && options.tls.cert_file.is_none();
-        if let Some(client) = clients.get(&key).filter(|_| keep) {
+        // Certificates in files may have changed.
+        if let Some((_, client)) = clients.get(&key).filter(|(known, _)| *known == files) {
             return Ok(client.clone());
         }
         let client = build_client(options, reach)?;
-        if keep {
-            if clients.len() >= CLIENTS_MAX {
-                clients.clear();
-            }
-            clients.insert(key, client.clone());
+        if clients.len() >= CLIENTS_MAX {
+            clients.clear();
         }
+        clients.insert(key, (files, client.clone()));
         Ok(client)
     }
 

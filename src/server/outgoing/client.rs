@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use ports::{HttpOptions, OutgoingError, Reach, TlsOptions};
 use reqwest::Client;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use super::reach::CheckedResolver;
 
@@ -32,14 +34,24 @@ pub(super) fn build_client(options: &HttpOptions, reach: &Reach) -> Result<Clien
             let proxy = reqwest::Proxy::all(proxy.expose()).map_err(invalid)?;
             builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_string(&options.no_proxy)))
         }
-        (None, true) if *reach == Reach::Operator => builder,
-        // The environment's proxy is never used for plugins: it would hide where a request goes.
-        _ => builder.no_proxy(),
+        // The operator asked for it, in the same place as for a proxy by address.
+        (None, true) => builder,
+        // Unasked the environment's proxy is never used: it would hide where a request goes.
+        (None, false) => builder.no_proxy(),
     };
     if let Reach::Hosts(granted) = reach {
         builder = builder.dns_resolver(Arc::new(CheckedResolver { granted: granted.clone() }));
     }
     builder.build().map_err(|error| OutgoingError::Invalid(format!("no client can be made: {error}")))
+}
+
+/// What the files hold that a client is made of: when one changes, so must the client.
+pub(super) fn files_of(options: &HttpOptions) -> Result<Vec<Option<String>>, OutgoingError> {
+    let tls = &options.tls;
+    [&tls.ca_file, &tls.cert_file, &tls.key_file]
+        .into_iter()
+        .map(|file| inline_or_file(None, file.as_deref()))
+        .collect()
 }
 
 /// The provider of TLS' algorithms, installed once a process.
@@ -56,6 +68,8 @@ fn tls_config(options: &TlsOptions) -> Result<ClientConfig, OutgoingError> {
     let builder = ClientConfig::builder_with_protocol_versions(&versions);
     let builder = if options.insecure_skip_verify {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate))
+    } else if let Some(name) = options.server_name.as_deref().filter(|name| !name.is_empty()) {
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(NamedServer::new(name, options)?))
     } else {
         builder.with_root_certificates(roots(options)?)
     };
@@ -131,41 +145,95 @@ fn inline_or_file(inline: Option<&str>, file: Option<&str>) -> Result<Option<Str
     }
 }
 
+/// `server_name`: the certificate must be for this name, whatever the address says. The address is still what the server
+/// is told (SNI): a server that chooses its certificate by that chooses by the address.
+#[derive(Debug)]
+struct NamedServer {
+    name: ServerName<'static>,
+    checks: Arc<WebPkiServerVerifier>,
+}
+
+impl NamedServer {
+    fn new(name: &str, options: &TlsOptions) -> Result<Self, OutgoingError> {
+        let invalid = |error: &dyn std::fmt::Display| {
+            OutgoingError::Invalid(format!("`server_name` cannot be checked: {error}"))
+        };
+        let name = ServerName::try_from(name.to_owned()).map_err(|error| invalid(&error))?;
+        let checks = WebPkiServerVerifier::builder(Arc::new(roots(options)?)).build();
+        Ok(NamedServer { name, checks: checks.map_err(|error| invalid(&error))? })
+    }
+}
+
+impl ServerCertVerifier for NamedServer {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        self.checks.verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.checks.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.checks.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.checks.supported_verify_schemes()
+    }
+}
+
 /// `insecure_skip_verify`: the operator wants any certificate accepted.
 #[derive(Debug)]
 struct AnyCertificate;
 
-impl rustls::client::danger::ServerCertVerifier for AnyCertificate {
+impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,
         _intermediates: &[CertificateDer<'_>],
-        _server_name: &rustls::pki_types::ServerName<'_>,
+        _server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
-        _now: rustls::pki_types::UnixTime,
-    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
-        Ok(rustls::client::danger::ServerCertVerified::assertion())
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
         &self,
         _message: &[u8],
         _cert: &CertificateDer<'_>,
-        _dss: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
     }
 
     fn verify_tls13_signature(
         &self,
         _message: &[u8],
         _cert: &CertificateDer<'_>,
-        _dss: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
     }
 
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
     }
 }

@@ -1,6 +1,8 @@
 //! Requests against a server in the same process, and the table of addresses that plugins must not reach.
 
 use model::Secret;
+use ports::TlsOptions;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -305,4 +307,66 @@ fn internal_addresses_in_every_disguise() {
         let got = check_name(&Reach::Hosts(vec!["example.org".into()]), &Url::parse(url).unwrap());
         assert!(got.is_err(), "{url}");
     }
+}
+
+/// Speaks TLS for as long as it is asked, as a server with this certificate.
+async fn serve_tls(certificate: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> u16 {
+    client::install_provider();
+    let config = rustls::ServerConfig::builder().with_no_client_auth();
+    let config = config.with_single_cert(vec![certificate], key).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            // A client that does not like the certificate goes away.
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut buffer = vec![0; 4096];
+            let _ = stream.read(&mut buffer).await.unwrap();
+            stream.write_all(answer("200 OK", "", "hello").as_bytes()).await.unwrap();
+            let _ = stream.shutdown().await;
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_certificate_is_for_the_name_that_the_operator_gave() {
+    let made = rcgen::generate_simple_self_signed(vec!["srv.example".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let port = serve_tls(made.cert.der().clone(), key).await;
+    let directory = tempfile::TempDir::new().unwrap();
+    let (authority, outgoing) = (file(&directory, "ca.pem", &made.cert.pem()), HttpOutgoing::new());
+    for (name, expected) in [
+        (Some("srv.example"), None),
+        (Some("other.example"), Some("not valid for name \"other.example\"")),
+        (Some("no name"), Some("`server_name` cannot be checked")),
+        // Without a name the address counts.
+        (None, Some("not valid for name \"127.0.0.1\"")),
+        (Some(""), Some("not valid for name \"127.0.0.1\"")),
+    ] {
+        let tls = TlsOptions {
+            ca_file: Some(authority.clone()),
+            server_name: name.map(str::to_owned),
+            ..TlsOptions::default()
+        };
+        let mut request = get(&format!("https://127.0.0.1:{port}/"), Reach::Operator);
+        request.options = Arc::new(HttpOptions { tls, ..HttpOptions::default() });
+        match (outgoing.send(request).await, expected) {
+            (Ok(got), None) => assert_eq!(&got.body[..], b"hello"),
+            (Err(error), Some(text)) => assert!(error.to_string().contains(text), "{name:?}: {error}"),
+            (got, _) => panic!("{name:?}: {got:?}"),
+        }
+    }
+    // The authority goes, and with it the client that knew it.
+    std::fs::write(&authority, "").unwrap();
+    let tls = TlsOptions {
+        ca_file: Some(authority),
+        server_name: Some("srv.example".to_owned()),
+        ..TlsOptions::default()
+    };
+    let mut request = get(&format!("https://127.0.0.1:{port}/"), Reach::Operator);
+    request.options = Arc::new(HttpOptions { tls, ..HttpOptions::default() });
+    assert!(outgoing.send(request).await.is_err());
 }
