@@ -1,12 +1,13 @@
 //! Who may do what.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use model::Secret;
+use model::{Secret, Timestamp};
 
 use crate::state::Api;
 
@@ -37,9 +38,21 @@ pub struct Access {
     pub token: Secret<String>,
     /// What needs none.
     pub open: Open,
+    /// When it was last said that somebody was refused, in milliseconds since 1970.
+    pub said: Arc<AtomicI64>,
 }
 
+/// That somebody is refused is said no more often, in milliseconds.
+const SAY_EVERY: i64 = 60_000;
+
 impl Access {
+    /// Whether it is time to say that somebody was refused.
+    fn is_news(&self, now: Timestamp) -> bool {
+        let (now, said) = (now.as_millis(), self.said.load(Ordering::Relaxed));
+        let due = said == 0 || now < said || now - said >= SAY_EVERY;
+        due && self.said.compare_exchange(said, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
     /// Whether a request may go on; if not, why.
     fn check(
         &self,
@@ -71,9 +84,11 @@ impl Access {
         if equal(given.trim().as_bytes(), self.token.expose().as_bytes()) && !given.is_empty() {
             return Ok(());
         }
-        Err(
-            "on an address that others can reach, changes need the token: send `Authorization: Bearer …` with the content of DATA/admin-token, or start with --web.open=all in a lab",
-        )
+        Err(if ingest {
+            "on an address that others can reach, alerts and samples need the token: send `Authorization: Bearer …` with the content of DATA/admin-token, or start with --web.open=ingest"
+        } else {
+            "on an address that others can reach, changes need the token: send `Authorization: Bearer …` with the content of DATA/admin-token, or start with --web.open=all in a lab"
+        })
     }
 }
 
@@ -106,6 +121,10 @@ pub(crate) async fn guard(State(api): State<Arc<Api>>, request: Request, next: N
     let mut response = match checked {
         Ok(()) => next.run(request).await,
         Err(why) => {
+            // Who is refused is a program more often than a person, and nobody reads what it was told.
+            if api.access.is_news(api.clock.now()) {
+                tracing::warn!(method = %request.method(), path = %request.uri().path(), "Refused: {why}");
+            }
             let status = if why.contains("token") { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
             (status, format!("{why}\n")).into_response()
         }
@@ -163,10 +182,19 @@ mod tests {
             ),
             ("POST", "/-/reload", inside, Open::Nothing, &[("sec-fetch-site", "cross-site")], false),
         ] {
-            let access = Access { token: Secret::new("abc".into()), open };
+            let access = Access { token: Secret::new("abc".into()), open, ..Access::default() };
             let got = access.check(&method.parse().unwrap(), path, listener, &headers(given));
             assert_eq!(got.is_ok(), allowed, "{method} {path} on {listener:?} {given:?}: {got:?}");
         }
+    }
+
+    #[test]
+    fn refusals_are_said_once_a_minute() {
+        let access = Access::default();
+        let said: Vec<bool> =
+            [1, 2, 61, 62, 5, 6].iter().map(|at| access.is_news(Timestamp::from_secs(*at))).collect();
+        // The last clock but one was set back.
+        assert_eq!(said, [true, false, true, false, true, false]);
     }
 
     #[test]

@@ -370,7 +370,7 @@ impl Server {
             store: store.clone(),
             views: running.clone(),
             control: running.clone(),
-            access: Access { token: admin_token(&options.data)?, open: options.open },
+            access: Access { token: admin_token(&options.data)?, open: options.open, ..Access::default() },
             assets: options.assets.clone(),
             external_url: external_url.clone(),
             route_prefix: options.route_prefix.clone().unwrap_or_default(),
