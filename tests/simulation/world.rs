@@ -537,8 +537,8 @@ impl World {
             (Some(Asked::Expire(id)), Answer::Expired(Ok(()))) => {
                 let wall = self.wall_millis();
                 if let Some(silence) = self.reference.silences.get_mut(&id) {
+                    silence.by_hand |= wall < silence.ends_first && silence.over.is_none();
                     silence.over.get_or_insert(now);
-                    silence.by_hand |= wall < silence.ends_first;
                 }
             }
             (Some(Asked::Posted(names)), Answer::Alerts(_)) => {

@@ -157,7 +157,10 @@ impl World {
 
     pub(super) fn overdue(&mut self, name: &Name, since: u64) -> Result<(), String> {
         let life = &self.reference.lives[name];
-        let goes_on = life.firing_since.is_some_and(|at| at <= since) && life.held_since.is_some();
+        // Of two senders the one may say by now that it is over.
+        let goes_on = life.firing_since.is_some_and(|at| at <= since)
+            && life.held_since.is_some()
+            && !self.given_ends.contains(name);
         let unmuted = life.last_muted.is_none_or(|at| at < since);
         let calm =
             self.reference.plan_since < since && self.excused_at <= self.broken_until && self.disk_works;

@@ -76,6 +76,7 @@ impl World {
         }
         self.ordinal += 1;
         let reply = ReplyTo(self.ordinal);
+        self.note(|| format!("posted {names:?}"));
         self.asked.insert(reply, Asked::Posted(names.clone()));
         self.step(Event::PostAlerts { alerts, reply })?;
         self.note_given(&names);
