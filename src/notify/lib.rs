@@ -11,6 +11,7 @@ mod lineup;
 mod outbox;
 mod pace;
 mod queue;
+mod trouble;
 
 pub use endpoint::Endpoint;
 pub use lineup::{Attempt, AttemptId, Failure, Lineup, Report, Start, Step, Turn};

@@ -91,6 +91,10 @@ pub enum Step {
     Done(Report),
     /// It is tried again after this time.
     Again {
+        /// What was tried.
+        notification: Arc<Notification>,
+        /// The number of the attempt, from 1.
+        attempt: u32,
         /// Counted from now.
         wait: Duration,
         /// What the attempt said.
@@ -255,6 +259,7 @@ impl Lineup {
             }
         };
         item.may_have_arrived |= may_have_arrived;
+        let (tried, attempt) = (Arc::clone(&item.notification), item.attempts);
         if let Some(newer) = item.next.take() {
             item.replace(newer, now);
         }
@@ -288,7 +293,7 @@ impl Lineup {
             }
         }
         self.later.insert((now + wait, id.0));
-        Step::Again { wait, message, reason }
+        Step::Again { notification: tried, attempt, wait, message, reason }
     }
 
     /// Nobody can be asked any more whether a notification still holds: those of which it was asked are given up.

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::endpoint::{Endpoint, SharedPace};
 use crate::lineup::{Report, Turn};
 use crate::queue::{Counters, Incoming, LATENCY_BOUNDS, Line, Phase, Queue};
+use crate::trouble::Trouble;
 
 /// Notifications that may wait for one integration. A full queue makes the alerting task wait, and with it nobody
 /// else: at most one notification of a group is under way.
@@ -52,9 +53,16 @@ impl IntegrationKey {
     }
 }
 
+impl IntegrationKey {
+    /// Which one of its receiver's: `discord[0]`.
+    pub fn within_receiver(&self) -> String {
+        format!("{}[{}]", self.kind, self.index)
+    }
+}
+
 impl fmt::Display for IntegrationKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}[{}]", self.receiver, self.kind, self.index)
+        write!(f, "{}/{}", self.receiver, self.within_receiver())
     }
 }
 
@@ -193,6 +201,7 @@ impl Outbox {
             counters: Arc::clone(&counters),
             phase: self.phase.subscribe(),
             began: self.began,
+            trouble: Trouble::default(),
         };
         Running { incoming: incoming_tx, line: line_tx, counters, task: Some(tokio::spawn(queue.run())) }
     }

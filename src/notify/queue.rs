@@ -13,7 +13,8 @@ use tokio::time::Instant;
 
 use crate::endpoint::{Endpoint, SharedPace};
 use crate::lineup::{Attempt, AttemptId, Lineup, Start, Step};
-use crate::outbox::OutboxEvent;
+use crate::outbox::{IntegrationKey, OutboxEvent};
+use crate::trouble::Trouble;
 
 /// Counters of one queue.
 #[derive(Debug, Default)]
@@ -82,6 +83,7 @@ pub(crate) struct Queue {
     pub(crate) phase: watch::Receiver<Phase>,
     /// The same for all queues, since they share paces.
     pub(crate) began: Instant,
+    pub(crate) trouble: Trouble,
 }
 
 /// Attempts that run, each with the lineup's name for it and the pace it counts for.
@@ -133,7 +135,8 @@ impl Queue {
         // What those who decide were not told yet. They may be waiting for us meanwhile, so nothing here waits for them.
         let mut untold: VecDeque<OutboxEvent> = VecDeque::new();
         let mut open = true;
-        let (mut phase, mut changed_line) = (self.phase.clone(), self.line.clone());
+        let (mut phase, mut changed_line, events) =
+            (self.phase.clone(), self.line.clone(), self.events.clone());
         loop {
             self.counters.waiting.store(lineup.len(), Ordering::Relaxed);
             let now_phase = *phase.borrow_and_update();
@@ -170,7 +173,7 @@ impl Queue {
                         untold.extend(self.give_up_asked(&mut lineup, self.began.elapsed()));
                     }
                 },
-                permit = self.events.reserve(), if !untold.is_empty() => match (permit, untold.pop_front()) {
+                permit = events.reserve(), if !untold.is_empty() => match (permit, untold.pop_front()) {
                     (Ok(permit), Some(event)) => permit.send(event),
                     // Nobody listens any more only at shutdown; the log then says that the outcome is unknown.
                     _ => untold.clear(),
@@ -180,7 +183,7 @@ impl Queue {
                     let (now, chance) = (self.began.elapsed(), self.random.next_u64());
                     let step = lineup.finish(id, outcome, now, chance, &mut pace.lock());
                     pace.changed.notify_waiters();
-                    untold.extend(self.conclude(step));
+                    untold.extend(self.conclude(step, now));
                 }
                 () = tokio::time::sleep_until(self.began + next.unwrap_or_default()), if next.is_some() => {}
                 () = &mut room => {}
@@ -210,29 +213,53 @@ impl Queue {
         running.ids.insert(task.id(), (id, Arc::clone(&line.pace), Instant::now()));
     }
 
-    fn give_up_asked(&self, lineup: &mut Lineup, now: Duration) -> Vec<OutboxEvent> {
+    fn give_up_asked(&mut self, lineup: &mut Lineup, now: Duration) -> Vec<OutboxEvent> {
         let reports = lineup.give_up_asked("its integration is gone", now);
-        reports.into_iter().filter_map(|report| self.conclude(Step::Done(report))).collect()
+        reports.into_iter().filter_map(|report| self.conclude(Step::Done(report), now)).collect()
     }
 
     /// Counts what an attempt led to; what those who decide hear of it.
-    fn conclude(&self, step: Step) -> Option<OutboxEvent> {
+    fn conclude(&mut self, step: Step, now: Duration) -> Option<OutboxEvent> {
         let counters = &self.counters;
         match step {
-            Step::Again { wait, message, reason } => {
+            Step::Again { notification, attempt, wait, message, reason } => {
                 counters.failed_attempts.fetch_add(1, Ordering::Relaxed);
                 let rate_limited = reason == FailureReason::RateLimited;
                 if rate_limited {
                     counters.rate_limited.fetch_add(1, Ordering::Relaxed);
                     counters.failed(reason);
                 }
-                tracing::debug!(%message, ?wait, %reason, "Not delivered; trying again.");
+                let line = self.trouble.failed(&notification.dedup_key, now);
+                let key = IntegrationKey::of(&notification);
+                let (integration, again_in) = (key.within_receiver(), model::format_duration(wait));
+                let group = &notification.group_key;
+                match line {
+                    Some(line) => tracing::warn!(
+                        receiver = %key.receiver, %integration, %group, attempt, error = %message, %reason, %again_in,
+                        failing_for = %model::format_duration(line.for_long), other_failures = line.others,
+                        "Notification not delivered; trying again."
+                    ),
+                    None => tracing::debug!(
+                        receiver = %key.receiver, %integration, %group, attempt, error = %message, %reason, %again_in,
+                        "Notification not delivered; trying again."
+                    ),
+                }
                 None
             }
             Step::Done(report) => {
                 match &report.outcome {
                     Ok(_) => {
                         counters.delivered.fetch_add(1, Ordering::Relaxed);
+                        if let Some(failed_for) = self.trouble.delivered(&report.notification.dedup_key, now)
+                        {
+                            let key = IntegrationKey::of(&report.notification);
+                            tracing::info!(
+                                receiver = %key.receiver, integration = %key.within_receiver(),
+                                group = %report.notification.group_key, attempts = report.attempts,
+                                failed_for = %model::format_duration(failed_for),
+                                "Notification delivered after failed attempts."
+                            );
+                        }
                     }
                     Err(failure) => {
                         counters.failed_attempts.fetch_add(1, Ordering::Relaxed);
