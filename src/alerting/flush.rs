@@ -20,6 +20,7 @@ use crate::inhibition::Inhibitor;
 use crate::notification_log::{Attempt, Destination, LogEntry, Verdict, contains, plan_flush};
 use crate::record::{self, Key};
 use crate::silence::Silences;
+use crate::stats::Suppressed;
 use crate::timers::Timer;
 use crate::{
     AlertingConfig, Decision, DecisionRecord, Integration, MuteReason, NotificationOrder, Receiver, Route,
@@ -36,6 +37,8 @@ const KEEP_MIN: Duration = Duration::from_secs(3600);
 pub(crate) struct Visible {
     firing: Vec<(Fingerprint, AlertId)>,
     resolved: Vec<(Fingerprint, AlertId)>,
+    /// What was left out.
+    suppressed: Suppressed,
 }
 
 impl Visible {
@@ -125,6 +128,8 @@ impl Alerting {
         self.set_flush(id, next_flush);
         self.stats.flushes += 1;
         let visible = self.observe(id, &config, route);
+        // Looks between flushes do not count: nobody was to be told then.
+        self.stats.suppressed.add(visible.suppressed);
         if let Some(receiver) = config.receiver(&route.receiver) {
             for integration in &receiver.integrations {
                 self.plan(id, route, receiver, integration, &visible);
@@ -167,15 +172,14 @@ impl Alerting {
                     Some(MuteReason::Inhibited { by: self.alerts.get(by).fingerprint, rule })
                 }
             };
+            let suppressed = &mut visible.suppressed;
             match &reason {
                 None if ended => visible.resolved.push((fingerprint, alert)),
                 None => visible.firing.push((fingerprint, alert)),
-                Some(MuteReason::Inhibited { .. }) => self.stats.muted_by_inhibition += 1,
-                Some(MuteReason::Silenced(_)) => self.stats.muted_by_silence += 1,
-                Some(MuteReason::TimeInterval(_)) if outside => {
-                    self.stats.muted_by_active_time_interval += 1;
-                }
-                Some(MuteReason::TimeInterval(_)) => self.stats.muted_by_mute_time_interval += 1,
+                Some(MuteReason::Inhibited { .. }) => suppressed.by_inhibition += 1,
+                Some(MuteReason::Silenced(_)) => suppressed.by_silence += 1,
+                Some(MuteReason::TimeInterval(_)) if outside => suppressed.by_active_time_interval += 1,
+                Some(MuteReason::TimeInterval(_)) => suppressed.by_mute_time_interval += 1,
             }
             self.note_mute(id, route, alert, reason);
         }

@@ -52,7 +52,7 @@ pub use record::RecordError;
 pub use restore::Restored;
 pub use route::{GroupBy, Route, RouteId, RouteProblem, RouteSpec, RouteTree};
 pub use silence::{Silence, SilenceDraft, SilenceError, SilenceId, SilenceState};
-pub use stats::{NotificationCount, Sizes, Stats};
+pub use stats::{Census, NotificationCount, Sizes, Stats, Suppressed};
 pub use time_interval::{
     MinuteRange, Span, TimeInterval, TimeIntervalError, Zone, parse_days_of_month, parse_months,
     parse_weekdays, parse_years,

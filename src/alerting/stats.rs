@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use model::Timestamp;
+
+use crate::AlertState;
+
 /// What happened since the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -13,20 +17,36 @@ pub struct Stats {
     pub received_invalid: u64,
     /// Alerts refused because too many of their name fire.
     pub refused_by_limit: u64,
-    /// Alerts left out at a flush because another alert mutes them.
-    pub muted_by_inhibition: u64,
-    /// Alerts left out at a flush because of a silence.
-    pub muted_by_silence: u64,
-    /// Alerts left out at a flush because it is no time at which their route is active.
-    pub muted_by_active_time_interval: u64,
-    /// Alerts left out at a flush because of a time interval that mutes their route.
-    pub muted_by_mute_time_interval: u64,
+    /// Alerts left out of flushes, at each one again.
+    pub suppressed: Suppressed,
     /// Flushes of groups.
     pub flushes: u64,
     /// By integration kind: notifications decided on, and given up.
     pub notifications: BTreeMap<String, NotificationCount>,
     /// Commits that failed.
     pub commits_failed: u64,
+}
+
+/// Alerts that were not told of, by the first reason that was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Suppressed {
+    /// Another alert mutes them.
+    pub by_inhibition: u64,
+    /// A silence mutes them.
+    pub by_silence: u64,
+    /// It is no time at which their route is active.
+    pub by_active_time_interval: u64,
+    /// A time interval mutes their route.
+    pub by_mute_time_interval: u64,
+}
+
+impl Suppressed {
+    pub(crate) fn add(&mut self, more: Suppressed) {
+        self.by_inhibition += more.by_inhibition;
+        self.by_silence += more.by_silence;
+        self.by_active_time_interval += more.by_active_time_interval;
+        self.by_mute_time_interval += more.by_mute_time_interval;
+    }
 }
 
 /// Notifications of one integration kind.
@@ -51,4 +71,36 @@ pub struct Sizes {
     pub in_flight: usize,
     /// Whether something is not durable that should be.
     pub behind: bool,
+}
+
+/// How many there are of what [`Alerting::view`](crate::Alerting::view) lists, without the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Census {
+    /// The time for which it was taken.
+    pub at: Timestamp,
+    /// When it may begin to differ though nothing happened.
+    pub holds_until: Timestamp,
+    /// [`Alerting::version`](crate::Alerting::version) of what was counted.
+    pub version: u64,
+    /// Firing alerts that are told of.
+    pub active: u64,
+    /// Firing alerts that are silenced or inhibited.
+    pub suppressed: u64,
+    /// Firing alerts that no group looked at yet.
+    pub unprocessed: u64,
+    /// Aggregation groups, those without firing alerts too.
+    pub groups: u64,
+    /// Silences by their state: active, pending, expired.
+    pub silences: [u64; 3],
+}
+
+impl Census {
+    /// Firing alerts by state.
+    pub fn alerts(&self) -> [(AlertState, u64); 3] {
+        [
+            (AlertState::Active, self.active),
+            (AlertState::Suppressed, self.suppressed),
+            (AlertState::Unprocessed, self.unprocessed),
+        ]
+    }
 }

@@ -15,7 +15,7 @@ use crate::flush::muting_intervals;
 use crate::group::{AggregationGroup, group_key_text};
 use crate::notification_log::{Destination, LogEntry};
 use crate::route::RouteId;
-use crate::{Silence, SilenceId, SilenceState};
+use crate::{Census, Silence, SilenceId, SilenceState};
 
 /// How an alert stands, as API v2 says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -304,7 +304,7 @@ impl Alerting {
         let receivers = self.config.receivers.iter();
         AlertingView {
             at: now,
-            holds_until: self.holds_until(&alerts, now),
+            holds_until: self.holds_until(alerts.iter().map(|view| view.alert.ends_at), now),
             version: self.version,
             alerts,
             groups,
@@ -315,9 +315,45 @@ impl Alerting {
         }
     }
 
-    /// When a view with these alerts, made at `now`, may begin to differ by the passing of time alone.
-    fn holds_until(&self, alerts: &[AlertView], now: Timestamp) -> Timestamp {
-        let ends = alerts.iter().map(|view| view.alert.ends_at);
+    /// What [`Alerting::view`] lists, counted. Cheaper by far, as nothing is copied or sorted.
+    pub fn census(&self, now: Timestamp) -> Census {
+        let firing = || {
+            let entries = self.alerts.iter().map(|(_, entry)| entry);
+            entries.filter(|entry| entry.status(now) == model::AlertStatus::Firing)
+        };
+        let mut census = Census {
+            at: now,
+            holds_until: self.holds_until(firing().map(|entry| entry.alert.ends_at), now),
+            version: self.version,
+            active: 0,
+            suppressed: 0,
+            unprocessed: 0,
+            groups: self.groups.len() as u64,
+            silences: [0; 3],
+        };
+        for entry in firing() {
+            let labels = &entry.alert.labels;
+            let muted = !self.silences.muting_uncached(labels, &entry.silences, now).is_empty()
+                || self.inhibitor.muted_by(labels, &entry.sides, now).is_some();
+            match self.state_of(entry, muted, now) {
+                AlertState::Active => census.active += 1,
+                AlertState::Suppressed => census.suppressed += 1,
+                AlertState::Unprocessed => census.unprocessed += 1,
+            }
+        }
+        for silence in self.silences.iter() {
+            let state = match silence.state(now) {
+                SilenceState::Active => 0,
+                SilenceState::Pending => 1,
+                SilenceState::Expired => 2,
+            };
+            census.silences[state] += 1;
+        }
+        census
+    }
+
+    /// When a view with alerts that end at `ends`, made at `now`, may begin to differ by the passing of time alone.
+    fn holds_until(&self, ends: impl Iterator<Item = Timestamp>, now: Timestamp) -> Timestamp {
         let silences = self.silences.iter().flat_map(|silence| [silence.starts_at, silence.ends_at]);
         // Time intervals begin and end with a minute.
         let minute = Timestamp::from_millis((now.as_millis().div_euclid(60_000) + 1).saturating_mul(60_000));
@@ -333,22 +369,24 @@ impl Alerting {
         let by = self.inhibitor.muted_by(labels, &entry.sides, now);
         let inhibited_by: Vec<Fingerprint> =
             by.into_iter().map(|(id, _)| self.alerts.get(id).fingerprint).collect();
-        let looked_at = || entry.groups.iter().any(|group| self.groups.get(*group).flushed);
-        let state = if !silenced_by.is_empty() || !inhibited_by.is_empty() {
-            AlertState::Suppressed
-        } else if now < self.quiet_until && !looked_at() {
-            AlertState::Unprocessed
-        } else {
-            AlertState::Active
-        };
+        let muted = !silenced_by.is_empty() || !inhibited_by.is_empty();
         AlertView {
             alert: entry.alert.clone(),
             fingerprint: entry.fingerprint,
-            state,
+            state: self.state_of(entry, muted, now),
             silenced_by,
             inhibited_by,
             receivers,
             told: Vec::new(),
+        }
+    }
+
+    fn state_of(&self, entry: &AlertEntry, muted: bool, now: Timestamp) -> AlertState {
+        let looked_at = || entry.groups.iter().any(|group| self.groups.get(*group).flushed);
+        match muted {
+            true => AlertState::Suppressed,
+            false if now < self.quiet_until && !looked_at() => AlertState::Unprocessed,
+            false => AlertState::Active,
         }
     }
 

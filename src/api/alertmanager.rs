@@ -33,7 +33,7 @@ pub(crate) fn routes() -> Router<Arc<Api>> {
         .route("/api/v2/alerts", get(alerts).post(post_alerts))
         .route("/api/v2/alerts/groups", get(groups))
         .route("/api/v2/silences", get(silences).post(put_silence))
-        .route("/api/v2/silence/{id}", get(silence).delete(expire_silence))
+        .route("/api/v2/silence/{silenceID}", get(silence).delete(expire_silence))
 }
 
 /// An error of API v2: a JSON string.

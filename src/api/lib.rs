@@ -26,6 +26,7 @@ mod state;
 mod stats;
 mod status;
 mod target;
+mod traffic;
 mod tree;
 mod views;
 mod write;
@@ -47,6 +48,7 @@ pub use state::{
     Api, Control, ControlError, Origin, Queries, QueryAnswer, QueryRequest, QueryTimings, Views,
 };
 pub use stats::stats_json;
+pub use traffic::{DURATION_BOUNDS, RequestCounts, RequestKind, SIZE_BOUNDS, Side, Traffic};
 pub use views::{
     AlertView, AlertmanagersView, BeatView, DeliveryView, DroppedTargetView, FamilyView, GroupView,
     HealthView, PluginCallView, PluginView, RuleKindView, RuleView, RuntimeView, StoreView, TargetView,
@@ -90,6 +92,7 @@ fn finish(routes: Router<Arc<Api>>, api: Arc<Api>) -> Router {
         .layer(from_fn(compress::compress))
         .layer(from_fn_with_state(Arc::clone(&api), cors::cors))
         .layer(from_fn_with_state(Arc::clone(&api), guard::guard))
+        .layer(from_fn_with_state(Arc::clone(&api), traffic::count))
         .with_state(api);
     if prefix.is_empty() { routes } else { Router::new().nest(&prefix, routes).fallback(envelope::not_found) }
 }

@@ -13,6 +13,7 @@ use remote::Receiver;
 use crate::cors::CorsOrigin;
 use crate::guard::Access;
 use crate::page::Assets;
+use crate::traffic::Traffic;
 use crate::views::{
     AlertmanagersView, DeliveryView, DroppedTargetView, FamilyView, GroupView, HealthView, PluginView,
     RuntimeView, StoreView, TargetView,
@@ -46,6 +47,8 @@ pub struct Api {
     pub per_step_stats: bool,
     /// Takes samples of other servers; `None` if that is off.
     pub receiver: Option<Arc<Receiver>>,
+    /// Requests, counted.
+    pub traffic: Arc<Traffic>,
     /// Which matchers and label names Alertmanager's part takes.
     pub matcher_mode: MatcherMode,
 }

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use alerting::{
-    AlertDraft, Alerting, AlertingConfig, AlertingView, AlertsAnswer, Answer, CommitFailure, CommitId,
-    Decision, DecisionRecord, Destination, Effect, Event, ReplyTo, SilenceDraft, SilenceError, SilenceId,
-    Stats, Turn,
+    AlertDraft, Alerting, AlertingConfig, AlertingView, AlertsAnswer, Answer, Census, CommitFailure,
+    CommitId, Decision, DecisionRecord, Destination, Effect, Event, ReplyTo, SilenceDraft, SilenceError,
+    SilenceId, Stats, Turn,
 };
 use api::DeliveryView;
 use model::{Alert, AlertStatus, Timestamp};
@@ -18,6 +18,7 @@ use notify::{IntegrationKey, Outbox, OutboxEvent, Report};
 use ports::{Clock, Coord, CoordError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// Wake-ups that may wait. When it is full, rule groups and senders wait, and nothing is lost.
 const WAKES: usize = 1024;
@@ -40,9 +41,20 @@ pub(crate) enum Wake {
     PutSilence(SilenceDraft, oneshot::Sender<Result<SilenceId, SilenceError>>),
     ExpireSilence(SilenceId, oneshot::Sender<Result<(), SilenceError>>),
     View(oneshot::Sender<Arc<AlertingView>>),
-    Numbers(oneshot::Sender<(Arc<AlertingView>, Stats)>),
+    Numbers(oneshot::Sender<Numbers>),
     Reload(Arc<AlertingConfig>),
     Stop,
+}
+
+/// What metrics show of the state machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Numbers {
+    /// What there is.
+    pub(crate) census: Census,
+    /// What happened.
+    pub(crate) stats: Stats,
+    /// Alerts that were taken in, and how long that took.
+    pub(crate) taken_in: (u64, Duration),
 }
 
 /// What became of notifications, newest first.
@@ -135,7 +147,7 @@ impl AlertingHandle {
     }
 
     /// What there is, and what was counted.
-    pub(crate) async fn numbers(&self) -> Option<(Arc<AlertingView>, Stats)> {
+    pub(crate) async fn numbers(&self) -> Option<Numbers> {
         self.ask(Wake::Numbers).await
     }
 }
@@ -155,6 +167,9 @@ pub(crate) struct AlertingTask {
     waiting: HashMap<ReplyTo, Waiting>,
     next_reply: u64,
     view: Option<Seen>,
+    /// Kept while it holds: a scrape asks for it again and again.
+    census: Option<Census>,
+    taken_in: (u64, Duration),
 }
 
 /// The last view, and when it was asked for.
@@ -188,6 +203,8 @@ pub(crate) fn spawn_alerting(
         waiting: HashMap::new(),
         next_reply: 0,
         view: None,
+        census: None,
+        taken_in: (0, Duration::ZERO),
     };
     let handle = AlertingHandle { wakes: wakes_tx };
     let join = tokio::spawn(async move {
@@ -299,8 +316,8 @@ impl AlertingTask {
                 return;
             }
             Wake::Numbers(reply) => {
-                let view = self.look();
-                let _ = reply.send((view, self.core.stats().clone()));
+                let (census, stats) = (self.count(), self.core.stats().clone());
+                let _ = reply.send(Numbers { census, stats, taken_in: self.taken_in });
                 return;
             }
             Wake::Stop => return,
@@ -341,6 +358,16 @@ impl AlertingTask {
         let view = Arc::new(self.core.view(now));
         self.view = Some(Seen { view: Arc::clone(&view), asked: now });
         view
+    }
+
+    /// How many there are as of now; counted again only when that may have changed.
+    fn count(&mut self) -> Census {
+        let now = self.clock.now();
+        let version = self.core.version();
+        let holds =
+            |known: &&Census| known.version == version && (known.at..known.holds_until).contains(&now);
+        let census = self.census.as_ref().filter(holds).copied();
+        *self.census.insert(census.unwrap_or_else(|| self.core.census(now)))
     }
 
     /// A view that nobody asks for any more is not kept: it is as large as the alerts are many.
@@ -385,7 +412,17 @@ impl AlertingTask {
     }
 
     async fn step(&mut self, event: Event) {
+        let alerts = match &event {
+            Event::Evaluated(alerts) => alerts.len(),
+            Event::PostAlerts { alerts, .. } => alerts.len(),
+            _ => 0,
+        };
+        let began = Instant::now();
         let effects = self.core.step(self.clock.now(), event);
+        if alerts > 0 {
+            self.taken_in.0 += alerts as u64;
+            self.taken_in.1 += began.elapsed();
+        }
         self.carry_out(effects).await;
         let (decisions, dropped) = self.core.take_decisions();
         for decision in &decisions {

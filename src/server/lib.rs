@@ -22,6 +22,8 @@ mod rule_tests;
 mod run;
 mod running;
 mod scripts;
+mod summary;
+mod traffic_points;
 
 pub use alerting::AlertingLimits;
 pub use clock::{SystemClock, SystemRandom};

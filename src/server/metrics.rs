@@ -6,65 +6,116 @@ use model::{Labels, METRIC_NAME, Metadata, MetricType, Timestamp};
 use ports::Point;
 
 /// Names that need a type other than what their ending says, and a help text.
-const DESCRIBED: [(&str, MetricType, &str); 25] = [
-    ("prometheus_build_info", MetricType::Gauge, "A constant 1 with the version in its labels."),
-    ("alertmanager_build_info", MetricType::Gauge, "A constant 1 with the version in its labels."),
-    ("foghorn_build_info", MetricType::Gauge, "A constant 1 with the version in its labels."),
-    ("prometheus_ready", MetricType::Gauge, "Whether the server answers."),
-    (
-        "prometheus_config_last_reload_successful",
-        MetricType::Gauge,
-        "Whether the last reload of the configuration worked.",
-    ),
-    (
-        "prometheus_config_last_reload_success_timestamp_seconds",
-        MetricType::Gauge,
-        "When the configuration was last read.",
-    ),
-    (
-        "alertmanager_config_last_reload_successful",
-        MetricType::Gauge,
-        "Whether the last reload of the configuration worked.",
-    ),
-    (
-        "alertmanager_config_last_reload_success_timestamp_seconds",
-        MetricType::Gauge,
-        "When the configuration was last read.",
-    ),
-    ("process_start_time_seconds", MetricType::Gauge, "When the process started."),
-    ("process_resident_memory_bytes", MetricType::Gauge, "Memory in use."),
-    ("process_virtual_memory_bytes", MetricType::Gauge, "Address space in use."),
-    ("process_open_fds", MetricType::Gauge, "Open files."),
-    ("process_max_fds", MetricType::Gauge, "Files that may be open."),
-    ("process_cpu_seconds_total", MetricType::Counter, "Processor time used."),
-    ("prometheus_tsdb_head_series", MetricType::Gauge, "Series in the store."),
-    ("prometheus_tsdb_head_samples_appended_total", MetricType::Counter, "Samples stored since the start."),
-    ("prometheus_rule_evaluations_total", MetricType::Counter, "Evaluations of rules."),
-    ("prometheus_rule_evaluation_failures_total", MetricType::Counter, "Evaluations of rules that failed."),
-    (
-        "prometheus_rule_group_iterations_missed_total",
-        MetricType::Counter,
-        "Evaluations of groups that were due and did not take place.",
-    ),
-    (
-        "alertmanager_notifications_total",
-        MetricType::Counter,
-        "Notifications that came to an end: delivered, given up, or asked to wait.",
-    ),
-    (
-        "alertmanager_notifications_failed_total",
-        MetricType::Counter,
-        "Notifications given up, and those asked to wait, by whose fault it was.",
-    ),
-    ("alertmanager_notification_latency_seconds", MetricType::Histogram, "How long attempts took."),
-    ("alertmanager_alerts", MetricType::Gauge, "Alerts that are known, by state."),
-    ("alertmanager_silences", MetricType::Gauge, "Silences, by state."),
-    (
-        "foghorn_notify_waiting",
-        MetricType::Gauge,
-        "Notifications that wait for an integration, or are under way.",
-    ),
-];
+const DESCRIBED: &[(&str, MetricType, &str)] = {
+    use MetricType::{Counter, Gauge, Histogram, Summary};
+    &[
+        ("prometheus_build_info", Gauge, "A constant 1 with the version in its labels."),
+        ("alertmanager_build_info", Gauge, "A constant 1 with the version in its labels."),
+        ("foghorn_build_info", Gauge, "A constant 1 with the version in its labels."),
+        ("prometheus_ready", Gauge, "Whether the server answers."),
+        (
+            "prometheus_config_last_reload_successful",
+            Gauge,
+            "Whether the last reload of the configuration worked.",
+        ),
+        (
+            "prometheus_config_last_reload_success_timestamp_seconds",
+            Gauge,
+            "When the configuration was last read.",
+        ),
+        (
+            "alertmanager_config_last_reload_successful",
+            Gauge,
+            "Whether the last reload of the configuration worked.",
+        ),
+        (
+            "alertmanager_config_last_reload_success_timestamp_seconds",
+            Gauge,
+            "When the configuration was last read.",
+        ),
+        ("process_start_time_seconds", Gauge, "When the process started."),
+        ("process_resident_memory_bytes", Gauge, "Memory in use."),
+        ("process_virtual_memory_bytes", Gauge, "Address space in use."),
+        ("process_virtual_memory_max_bytes", Gauge, "Address space that may be in use."),
+        ("process_open_fds", Gauge, "Open files."),
+        ("process_max_fds", Gauge, "Files that may be open."),
+        ("process_cpu_seconds_total", Counter, "Processor time used."),
+        ("prometheus_tsdb_head_series", Gauge, "Series in the store."),
+        ("prometheus_tsdb_head_samples_appended_total", Counter, "Samples stored since the start."),
+        ("prometheus_tsdb_storage_blocks_bytes", Gauge, "Bytes of the closed chunks on disk."),
+        (
+            "prometheus_tsdb_clean_start",
+            Gauge,
+            "Whether the stop before this start was clean, or there was none.",
+        ),
+        ("prometheus_tsdb_retention_limit_seconds", Gauge, "How long samples are kept."),
+        ("prometheus_engine_queries", Gauge, "Queries under way."),
+        ("prometheus_engine_queries_concurrent_max", Gauge, "Queries from outside that may be under way."),
+        (
+            "prometheus_engine_query_duration_seconds",
+            Summary,
+            "Where the time of queries went: waiting, preparing, evaluating.",
+        ),
+        ("prometheus_engine_query_samples_total", Counter, "Samples that answers were computed from."),
+        ("prometheus_engine_query_log_enabled", Gauge, "Whether queries are written down."),
+        ("prometheus_engine_query_log_failures_total", Counter, "Queries that could not be written down."),
+        ("prometheus_http_requests_total", Counter, "Requests, by route and status."),
+        ("prometheus_http_request_duration_seconds", Histogram, "How long requests took, by route."),
+        ("prometheus_http_response_size_bytes", Histogram, "How long answers were, by route."),
+        ("prometheus_rule_evaluations_total", Counter, "Evaluations of rules."),
+        ("prometheus_rule_evaluation_failures_total", Counter, "Evaluations of rules that failed."),
+        ("prometheus_rule_evaluation_duration_seconds", Summary, "How long evaluations of rules took."),
+        ("prometheus_rule_group_duration_seconds", Summary, "How long evaluations of groups took."),
+        (
+            "prometheus_rule_group_iterations_missed_total",
+            Counter,
+            "Evaluations of groups that were due and did not take place.",
+        ),
+        (
+            "prometheus_notifications_alertmanagers_discovered",
+            Gauge,
+            "Alertmanagers that alerts are handed to, this server among them.",
+        ),
+        (
+            "prometheus_notifications_latency_seconds",
+            Summary,
+            "How long other Alertmanagers took to take alerts.",
+        ),
+        (
+            "alertmanager_notifications_total",
+            Counter,
+            "Notifications that came to an end: delivered, given up, or asked to wait.",
+        ),
+        (
+            "alertmanager_notifications_failed_total",
+            Counter,
+            "Notifications given up, and those asked to wait, by whose fault it was.",
+        ),
+        (
+            "alertmanager_notifications_suppressed_total",
+            Counter,
+            "Alerts left out of flushes, at each one again, by what muted them.",
+        ),
+        ("alertmanager_notification_latency_seconds", Histogram, "How long attempts took."),
+        ("alertmanager_alerts", Gauge, "Alerts that are known, by state."),
+        (
+            "alertmanager_alerts_per_alert_limit",
+            Gauge,
+            "Alerts that may have the same name; 0 is any number.",
+        ),
+        ("alertmanager_silences", Gauge, "Silences, by state."),
+        ("alertmanager_dispatcher_aggregation_groups", Gauge, "Groups of alerts."),
+        (
+            "alertmanager_dispatcher_alert_processing_duration_seconds",
+            Summary,
+            "How long it took to take alerts in and to group them.",
+        ),
+        ("alertmanager_http_request_duration_seconds", Histogram, "How long requests to API v2 took."),
+        ("alertmanager_http_response_size_bytes", Histogram, "How long answers of API v2 were."),
+        ("alertmanager_http_requests_in_flight", Gauge, "Requests to read from API v2 under way."),
+        ("foghorn_notify_waiting", Gauge, "Notifications that wait for an integration, or are under way."),
+    ]
+};
 
 /// What is known about a metric of ours by its name.
 pub(crate) fn metadata(name: &str) -> Metadata {
@@ -132,6 +183,9 @@ impl ReloadState {
     }
 }
 
+/// How the kernel counts a limit that is none.
+const NO_LIMIT: f64 = u64::MAX as f64;
+
 /// `process_*`, from the kernel's own accounts; nothing where there are none.
 pub(crate) fn process(points: &mut Points, started: Timestamp) {
     points.add("process_start_time_seconds", &[], started.as_secs_f64());
@@ -155,11 +209,22 @@ pub(crate) fn process(points: &mut Points, started: Timestamp) {
         points.count("process_open_fds", &[], open.count() as u64);
     }
     if let Ok(limits) = std::fs::read_to_string("/proc/self/limits") {
-        let line = limits.lines().find(|line| line.starts_with("Max open files"));
-        if let Some(max) =
-            line.and_then(|line| line.split_whitespace().nth(3)).and_then(|text| text.parse().ok())
-        {
+        // The soft limit comes first after the name, which is padded.
+        let limit = |name: &str| {
+            let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
+            line.split_whitespace().next().map(str::to_owned)
+        };
+        if let Some(max) = limit("Max open files").and_then(|text| text.parse().ok()) {
             points.add("process_max_fds", &[], max);
+        }
+        match limit("Max address space").as_deref() {
+            Some("unlimited") => points.add("process_virtual_memory_max_bytes", &[], NO_LIMIT),
+            Some(text) => {
+                text.parse()
+                    .into_iter()
+                    .for_each(|max| points.add("process_virtual_memory_max_bytes", &[], max));
+            }
+            None => {}
         }
     }
 }

@@ -225,7 +225,6 @@ impl OtherAlertmanagers {
         let senders: Vec<(&String, &Sender)> = sets.iter().flat_map(|set| &set.senders).collect();
         // Ourselves and those that were found.
         points.count("prometheus_notifications_alertmanagers_discovered", &[], 1 + senders.len() as u64);
-        points.count("prometheus_notifications_queue_capacity", &[], QUEUE_MAX as u64);
         for (url, sender) in senders {
             let queue = &sender.queue;
             let labels = [("alertmanager", url.as_str())];
@@ -234,6 +233,8 @@ impl OtherAlertmanagers {
             points.count("prometheus_notifications_errors_total", &labels, of(&queue.failed));
             points.count("prometheus_notifications_dropped_total", &labels, of(&queue.dropped));
             points.count("prometheus_notifications_queue_length", &labels, queue.len() as u64);
+            // With the same labels as the length, so that the two can be compared.
+            points.count("prometheus_notifications_queue_capacity", &labels, QUEUE_MAX as u64);
             let seconds = Duration::from_micros(of(&queue.micros)).as_secs_f64();
             points.add("prometheus_notifications_latency_seconds_sum", &labels, seconds);
             points.count("prometheus_notifications_latency_seconds_count", &labels, of(&queue.requests));

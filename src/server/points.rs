@@ -7,9 +7,11 @@ use std::time::Duration;
 use notify::QueueStatus;
 use ports::FailureReason;
 
+use crate::alerting_task::Numbers;
 use crate::map;
 use crate::metrics::{self, Points};
 use crate::running::Running;
+use crate::traffic_points::traffic_points;
 
 impl Running {
     /// Everything that `/metrics` shows, as points.
@@ -32,12 +34,8 @@ impl Running {
         self.notify_points(&mut points);
         self.others.points(&mut points);
         self.alerting_points(&mut points).await;
-        let stats = &self.engine.stats;
-        points.count("prometheus_engine_queries", &[], stats.running.load(Ordering::Relaxed));
-        points.count("foghorn_query_done_total", &[], stats.done.load(Ordering::Relaxed));
-        points.count("foghorn_query_failed_total", &[], stats.failed.load(Ordering::Relaxed));
-        let seconds = Duration::from_micros(stats.micros.load(Ordering::Relaxed)).as_secs_f64();
-        points.add("foghorn_query_seconds_total", &[], seconds);
+        self.engine.points(&mut points);
+        traffic_points(&self.traffic, &mut points);
         points.0.extend(self.scrape.points());
         points.0.extend(self.host.points());
         points.0
@@ -57,6 +55,11 @@ impl Running {
         points.count("prometheus_tsdb_wal_writes_failed_total", &[], stats.wal_failures);
         points.count("prometheus_tsdb_wal_storage_size_bytes", &[], stats.wal_bytes);
         points.count("foghorn_tsdb_chunk_log_bytes", &[], stats.chunk_log_bytes);
+        // What Prometheus keeps in blocks is in the chunk log here.
+        points.count("prometheus_tsdb_storage_blocks_bytes", &[], stats.chunk_log_bytes);
+        points.count("foghorn_tsdb_chunk_saves_failed_total", &[], stats.save_failures);
+        points.add("prometheus_tsdb_retention_limit_seconds", &[], self.retention.as_secs_f64());
+        points.count("prometheus_tsdb_clean_start", &[], u64::from(self.clean_start));
         if let Some(newest) = stats.newest {
             points.add("prometheus_tsdb_head_max_time_seconds", &[], newest.as_secs_f64());
         }
@@ -138,20 +141,19 @@ impl Running {
         ] {
             points.count(name, &[], value);
         }
-        let Some((view, stats)) = self.alerting.numbers().await else { return };
-        for state in [
-            alerting::AlertState::Active,
-            alerting::AlertState::Suppressed,
-            alerting::AlertState::Unprocessed,
-        ] {
-            let count = view.alerts.iter().filter(|alert| alert.state == state).count();
-            points.count("alertmanager_alerts", &[("state", state.as_str())], count as u64);
+        let limit = self.alerting_options.limits.alerts_per_name_max.unwrap_or(0);
+        points.count("alertmanager_alerts_per_alert_limit", &[], limit as u64);
+        let Some(Numbers { census, stats, taken_in }) = self.alerting.numbers().await else { return };
+        for (state, count) in census.alerts() {
+            points.count("alertmanager_alerts", &[("state", state.as_str())], count);
         }
-        for state in ["active", "pending", "expired"] {
-            let count = view.silences.iter().filter(|silence| silence.state.as_str() == state).count();
-            points.count("alertmanager_silences", &[("state", state)], count as u64);
+        for (state, count) in ["active", "pending", "expired"].into_iter().zip(census.silences) {
+            points.count("alertmanager_silences", &[("state", state)], count);
         }
-        points.count("alertmanager_dispatcher_aggregation_groups", &[], view.groups.len() as u64);
+        points.count("alertmanager_dispatcher_aggregation_groups", &[], census.groups);
+        let name = "alertmanager_dispatcher_alert_processing_duration_seconds";
+        points.add(&format!("{name}_sum"), &[], taken_in.1.as_secs_f64());
+        points.count(&format!("{name}_count"), &[], taken_in.0);
         for (status, count) in [("firing", stats.received_firing), ("resolved", stats.received_resolved)] {
             let labels = [("status", status), ("version", "v2")];
             points.count("alertmanager_alerts_received_total", &labels, count);
@@ -160,10 +162,10 @@ impl Running {
         points.count("alertmanager_alerts_invalid_total", &version, stats.received_invalid);
         points.count("alertmanager_alerts_limited_total", &[], stats.refused_by_limit);
         for (reason, count) in [
-            ("silence", stats.muted_by_silence),
-            ("inhibition", stats.muted_by_inhibition),
-            ("active_time_interval", stats.muted_by_active_time_interval),
-            ("mute_time_interval", stats.muted_by_mute_time_interval),
+            ("silence", stats.suppressed.by_silence),
+            ("inhibition", stats.suppressed.by_inhibition),
+            ("active_time_interval", stats.suppressed.by_active_time_interval),
+            ("mute_time_interval", stats.suppressed.by_mute_time_interval),
         ] {
             points.count("alertmanager_notifications_suppressed_total", &[("reason", reason)], count);
         }

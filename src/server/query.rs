@@ -17,7 +17,9 @@ use promql::{
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::metrics::Points;
 use crate::query_log::{AskedBy, LoggedQuery, QueryLog};
+use crate::summary::Summary;
 
 /// Parsed expressions that are kept; rules and dashboards ask the same ones again and again.
 const PARSED_MAX: usize = 20_000;
@@ -64,6 +66,36 @@ pub struct QueryStats {
     pub failed: AtomicU64,
     /// Microseconds spent, in all.
     pub micros: AtomicU64,
+    /// Samples that answers were computed from.
+    pub samples: AtomicU64,
+    pub(crate) queued: Summary,
+    pub(crate) prepared: Summary,
+    pub(crate) evaluated: Summary,
+}
+
+impl QueryStats {
+    fn note(&self, answer: &QueryAnswer) {
+        self.samples.fetch_add(answer.answer.samples.total, Ordering::Relaxed);
+        self.queued.observe(answer.timings.queued);
+        self.prepared.observe(answer.timings.prepared);
+        self.evaluated.observe(answer.timings.evaluated);
+    }
+
+    /// Under Prometheus' names.
+    pub(crate) fn points(&self, points: &mut Points) {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        points.count("prometheus_engine_queries", &[], of(&self.running));
+        points.count("prometheus_engine_query_samples_total", &[], of(&self.samples));
+        for (slice, summary) in
+            [("queue_time", &self.queued), ("prepare_time", &self.prepared), ("inner_eval", &self.evaluated)]
+        {
+            summary.points("prometheus_engine_query_duration_seconds", &[("slice", slice)], points);
+        }
+        points.count("foghorn_query_done_total", &[], of(&self.done));
+        points.count("foghorn_query_failed_total", &[], of(&self.failed));
+        let seconds = Duration::from_micros(of(&self.micros)).as_secs_f64();
+        points.add("foghorn_query_seconds_total", &[], seconds);
+    }
 }
 
 /// Answers PromQL over a store.
@@ -218,6 +250,14 @@ impl QueryEngine {
         RuleQuery { engine: self, by: AskedBy::Rule { file, group }, memo: Memo::default() }
     }
 
+    /// What it does and did, and its limits, as metrics.
+    pub(crate) fn points(&self, points: &mut Points) {
+        self.stats.points(points);
+        points.count("prometheus_engine_queries_concurrent_max", &[], self.limits.concurrency as u64);
+        points.count("prometheus_engine_query_log_enabled", &[], u64::from(self.log.is_on()));
+        points.count("prometheus_engine_query_log_failures_total", &[], self.log.failures());
+    }
+
     /// The step of subqueries that name none: the global evaluation interval.
     pub fn set_default_step(&self, step: Duration) {
         *self.default_step.write().unwrap_or_else(PoisonError::into_inner) = step;
@@ -261,7 +301,10 @@ impl QueryEngine {
     async fn run(&self, asked: Asked<'_>) -> Result<QueryAnswer, QueryError> {
         let mut outcome = self.bounded(&asked).await;
         match &mut outcome {
-            Ok(answer) => answer.timings.queued = asked.queued,
+            Ok(answer) => {
+                answer.timings.queued = asked.queued;
+                self.stats.note(answer);
+            }
             Err(_) => {
                 self.stats.failed.fetch_add(1, Ordering::Relaxed);
             }

@@ -6,7 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use api::{Origin, QueryAnswer, stats_json};
@@ -41,6 +41,7 @@ pub(crate) struct LoggedQuery<'a> {
 pub(crate) struct QueryLog {
     on: AtomicBool,
     file: Mutex<Option<(PathBuf, File)>>,
+    failures: AtomicU64,
 }
 
 impl QueryLog {
@@ -64,12 +65,18 @@ impl QueryLog {
         self.on.load(Ordering::Relaxed)
     }
 
+    /// Lines that could not be written.
+    pub(crate) fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
     /// Writes one line.
     pub(crate) fn write(&self, query: &LoggedQuery<'_>) {
         let line = format!("{}\n", record(query));
         let mut open = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((path, file)) = open.as_mut() else { return };
         if let Err(error) = file.write_all(line.as_bytes()) {
+            self.failures.fetch_add(1, Ordering::Relaxed);
             tracing::error!(path = %path.display(), %error, "The query log cannot be written; it is off until the next reload.");
             self.on.store(false, Ordering::Relaxed);
             *open = None;

@@ -13,6 +13,7 @@ mod grading;
 mod kills;
 mod lab;
 mod limits;
+mod mixins;
 mod openapi;
 mod others;
 mod page;

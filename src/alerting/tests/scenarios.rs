@@ -41,8 +41,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alerting::{
-    AlertDraft, AlertState, AlertingConfig, Answer, Event, GroupBy, InhibitRule, MatcherMode, MinuteRange,
-    RouteSpec, RouteTree, SilenceDraft, SilenceId, TimeInterval, Zone, parse_matchers, parse_weekdays,
+    AlertDraft, AlertState, AlertingConfig, AlertingView, Answer, Census, Event, GroupBy, InhibitRule,
+    MatcherMode, MinuteRange, RouteSpec, RouteTree, SilenceDraft, SilenceId, TimeInterval, Zone,
+    parse_matchers, parse_weekdays,
 };
 use model::{AlertStatus, Annotations, Labels, MatchOp, Matcher, Notification, Timestamp, parse_duration};
 use world::{DiskManner, Manner, START, World};
@@ -488,6 +489,7 @@ impl Run {
         let (short, expected) = rest.split_once(" is ").ok_or("alert SHORT is STATE")?;
         let now = self.world().now;
         let view = self.world().alerting.view(now);
+        check_census(&self.world().alerting.census(now), &view)?;
         let labels = self.shorts.iter().find(|(_, name)| *name == short).map(|(labels, _)| labels);
         let position =
             labels.and_then(|labels| view.alerts.iter().position(|alert| alert.alert.labels == *labels));
@@ -503,6 +505,24 @@ impl Run {
         };
         if state == expected.trim() { Ok(()) } else { Err(format!("it is {state}")) }
     }
+}
+
+/// What is counted is what is listed.
+fn check_census(census: &Census, view: &AlertingView) -> Outcome {
+    let listed = |state| view.alerts.iter().filter(|alert| alert.state == state).count() as u64;
+    for (state, count) in census.alerts() {
+        if listed(state) != count {
+            return Err(format!(
+                "{count} alerts are counted as {}, {} are listed",
+                state.as_str(),
+                listed(state)
+            ));
+        }
+    }
+    if (census.version, census.holds_until) != (view.version, view.holds_until) {
+        return Err("what is counted holds for another time than what is listed".to_owned());
+    }
+    Ok(())
 }
 
 fn reason(message: &Notification) -> &'static str {

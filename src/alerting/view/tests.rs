@@ -273,3 +273,36 @@ fn does_not_go_out_when_somebody_else_was_first() {
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::Deliver(_))));
     assert_eq!(alerting.sizes().in_flight, 0);
 }
+
+#[test]
+fn counts_what_is_left_out_at_each_flush_and_at_no_other_look() {
+    let mut alerting = machine();
+    post(&mut alerting, 0, Labels::from([("alertname", "A"), ("team", "web")]));
+    post(&mut alerting, 0, Labels::from([("alertname", "A"), ("team", "night")]));
+    silence(&mut alerting, 1, "s1", "team=night");
+    assert_eq!((alerting.census(secs(2)).active, alerting.census(secs(2)).suppressed), (1, 1));
+    let left_out = |alerting: &Alerting| alerting.stats().suppressed.by_silence;
+    let mut messages = Vec::new();
+    let mut carry = |alerting: &mut Alerting, now: i64, event: Event| {
+        let mut events = vec![event];
+        while let Some(event) = events.pop() {
+            for effect in alerting.step(secs(now), event) {
+                match effect {
+                    Effect::Commit { id, .. } => events.push(Event::Committed(id)),
+                    Effect::Deliver(message) => messages.push(message.id.clone()),
+                    Effect::Reply { .. } | Effect::Withdraw { .. } => {}
+                }
+            }
+        }
+        messages.last().cloned()
+    };
+    let first = carry(&mut alerting, 30, Event::Tick).expect("one of the two is told");
+    assert_eq!(left_out(&alerting), 1);
+    // The message is under way still when the next flush comes; what that one missed follows its end.
+    carry(&mut alerting, 330, Event::Tick);
+    assert_eq!(left_out(&alerting), 2);
+    carry(&mut alerting, 330, Event::Delivered { notification: first, outcome: Ok(Default::default()) });
+    assert_eq!(left_out(&alerting), 2, "nobody flushed since");
+    carry(&mut alerting, 630, Event::Tick);
+    assert_eq!(left_out(&alerting), 3);
+}
