@@ -22,6 +22,8 @@ pub struct Re2 {
     translated: String,
     /// Compiled, once it is needed.
     regex: Arc<OnceLock<Regex>>,
+    /// Whether it matches the empty text: asked of every pattern of a silence, and for every label that is missing.
+    matches_empty: bool,
 }
 
 impl Re2 {
@@ -60,7 +62,8 @@ impl Re2 {
         regex_syntax::parse(&translated).map_err(|error| describe(error.to_string()))?;
         let translated = wrap(&translated);
         let regex = Regex::new(&translated).map_err(|error| describe(error.to_string()))?;
-        Ok((Re2 { source: pattern.to_owned(), translated, regex: Arc::default() }, regex))
+        let matches_empty = regex.is_match("");
+        Ok((Re2 { source: pattern.to_owned(), translated, regex: Arc::default(), matches_empty }, regex))
     }
 
     fn regex(&self) -> &Regex {
@@ -79,7 +82,7 @@ impl Re2 {
 
     /// Whether it matches.
     pub fn is_match(&self, text: &str) -> bool {
-        self.regex().is_match(text)
+        if text.is_empty() { self.matches_empty } else { self.regex().is_match(text) }
     }
 
     /// The groups of the first match; group 0 is the match itself.
