@@ -24,6 +24,9 @@ use tokio::time::Instant;
 const WAKES: usize = 1024;
 /// Commits that may wait for the disk; they are written together.
 const COMMITS: usize = 1024;
+/// The time from one commit to the next while there is something to commit: each is a sync of the disk and a wake-up of
+/// this task, for one change or for hundreds. After a pause the first does not wait.
+const BETWEEN_COMMITS: Duration = Duration::from_millis(2);
 /// Outcomes that are shown.
 const DELIVERIES: usize = 1000;
 /// Alerts of all outcomes that are shown; where they are more, fewer outcomes are.
@@ -224,7 +227,9 @@ async fn commit_all(
     mut commits: mpsc::Receiver<(CommitId, Vec<ports::Change>)>,
     answers: mpsc::UnboundedSender<Committed>,
 ) {
+    let mut next = Instant::now();
     while let Some((id, mut changes)) = commits.recv().await {
+        tokio::time::sleep_until(next).await;
         let mut ids = vec![id];
         while let Ok((id, more)) = commits.try_recv() {
             ids.push(id);
@@ -234,6 +239,7 @@ async fn commit_all(
         if ids.len() > 1 {
             keep_last(&mut changes);
         }
+        next = Instant::now() + BETWEEN_COMMITS;
         let outcome = coord.commit(&[], &changes).await.map(drop);
         drop(changes);
         for id in ids {
