@@ -2,12 +2,14 @@
 //!
 //! The clock is the thread's CPU clock, so a busy machine does not count against a plugin. A component may move between
 //! threads whenever it yields; [`metered`] therefore measures each poll, which is on one thread from beginning to end.
+//! That clock is a call of the kernel, and a component calls the host often: within a poll the two are told apart by
+//! the ordinary clock, and share the CPU time as they share that.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The CPU time of one call.
 #[derive(Debug, Default)]
@@ -17,25 +19,68 @@ pub(crate) struct Meter(Mutex<Spent>);
 struct Spent {
     guest: Duration,
     host: Duration,
-    /// The thread's clock at the last change; `None` while the call is not running.
-    mark: Option<Duration>,
+    /// `None` while the call is not running.
+    running: Option<Running>,
     in_host: bool,
 }
 
+/// What has passed since CPU time was booked last.
+#[derive(Debug)]
+struct Running {
+    /// The thread's CPU clock at that time.
+    cpu: Duration,
+    /// The ordinary clock when plugin and host changed places last.
+    since: Instant,
+    guest: Duration,
+    host: Duration,
+}
+
+impl Running {
+    fn now() -> Running {
+        let (guest, host) = (Duration::ZERO, Duration::ZERO);
+        Running { cpu: thread_cpu(), since: Instant::now(), guest, host }
+    }
+
+    /// The time until now goes to whoever ran.
+    fn pass(&mut self, in_host: bool) {
+        let now = Instant::now();
+        let passed = now.saturating_duration_since(self.since);
+        if in_host {
+            self.host += passed;
+        } else {
+            self.guest += passed;
+        }
+        self.since = now;
+    }
+}
+
 impl Spent {
-    /// Books the time since the last change on whoever ran.
+    /// Books the CPU time since the last change on those who ran.
     fn book(&mut self) {
-        if let Some(mark) = self.mark {
-            let now = thread_cpu();
-            let spent = now.saturating_sub(mark);
-            if self.in_host {
-                self.host += spent
-            } else {
-                self.guest += spent
-            }
-            self.mark = Some(now);
+        if let Some(running) = &mut self.running {
+            running.pass(self.in_host);
+            let next = Running::now();
+            let (guest, host) = shares(next.cpu.saturating_sub(running.cpu), running.guest, running.host);
+            self.guest += guest;
+            self.host += host;
+            self.running = Some(next);
         }
     }
+
+    fn pass(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.pass(self.in_host);
+        }
+    }
+}
+
+/// CPU time in the proportion of the time that plugin and host took.
+fn shares(cpu: Duration, guest: Duration, host: Duration) -> (Duration, Duration) {
+    if host.is_zero() {
+        return (cpu, Duration::ZERO);
+    }
+    let of_guest = cpu.mul_f64(guest.as_secs_f64() / (guest + host).as_secs_f64());
+    (of_guest, cpu.saturating_sub(of_guest))
 }
 
 impl Meter {
@@ -45,29 +90,31 @@ impl Meter {
 
     /// The call runs on this thread from here on.
     pub(crate) fn resume(&self) {
-        self.spent().mark = Some(thread_cpu());
+        self.spent().running = Some(Running::now());
     }
 
     /// The call stops running on this thread.
     pub(crate) fn pause(&self) {
         let mut spent = self.spent();
         spent.book();
-        spent.mark = None;
+        spent.running = None;
     }
 
-    /// The host works for the plugin from here on.
+    /// The host works for the plugin from here on, without waiting for anything but in [`metered`].
     pub(crate) fn enter_host(&self) {
         let mut spent = self.spent();
-        spent.book();
+        spent.pass();
         spent.in_host = true;
     }
 
-    /// The plugin works from here on. What it and the host for it have used so far.
+    /// The plugin works from here on. The most that it and the host for it can have used so far: what has not been booked
+    /// may hold times in which others ran.
     pub(crate) fn leave_host(&self) -> (Duration, Duration) {
         let mut spent = self.spent();
-        spent.book();
+        spent.pass();
         spent.in_host = false;
-        (spent.guest, spent.host)
+        let (guest, host) = spent.running.as_ref().map(|r| (r.guest, r.host)).unwrap_or_default();
+        (spent.guest + guest, spent.host + host)
     }
 
     /// What the plugin and, on its own threads, the host for it have used so far.
@@ -125,18 +172,36 @@ mod tests {
     }
 
     #[test]
-    fn only_the_plugins_own_time_counts() {
+    fn a_plugin_and_the_host_share_the_cpu_time() {
+        let millis = Duration::from_millis;
+        for (cpu, guest, host, expected) in [
+            (30, 30, 0, (30, 0)),
+            (30, 10, 20, (10, 20)),
+            // Others ran for half of the time.
+            (30, 40, 20, (20, 10)),
+            (0, 40, 20, (0, 0)),
+            (5, 0, 0, (5, 0)),
+        ] {
+            let shares = shares(millis(cpu), millis(guest), millis(host));
+            assert_eq!(shares, (millis(expected.0), millis(expected.1)), "{cpu} ms in {guest} and {host}");
+        }
+    }
+
+    #[test]
+    fn only_what_runs_counts() {
         let meter = Meter::default();
-        burn(Duration::from_millis(5));
+        burn(Duration::from_millis(20));
         meter.resume();
         burn(Duration::from_millis(5));
         meter.enter_host();
-        burn(Duration::from_millis(20));
-        meter.leave_host();
         burn(Duration::from_millis(5));
+        let most = meter.leave_host();
+        assert!(most.0 + most.1 >= Duration::from_millis(10), "{most:?}");
         meter.pause();
         burn(Duration::from_millis(20));
-        let guest = meter.guest();
-        assert!(guest >= Duration::from_millis(10) && guest < Duration::from_millis(20), "{guest:?}");
+        let (guest, host) = meter.spent_so_far();
+        assert!(guest > Duration::ZERO && host > Duration::ZERO, "{guest:?} {host:?}");
+        let both = guest + host;
+        assert!(both >= Duration::from_millis(10) && both < Duration::from_millis(20), "{both:?}");
     }
 }

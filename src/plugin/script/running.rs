@@ -234,8 +234,8 @@ pub(super) fn wait<T>(work: impl Future<Output = Result<T, HostError>>) -> Resul
     let running = running()?;
     let handle =
         running.handle.as_ref().ok_or("this function is not there while a script describes itself")?;
-    running.meter.enter_host();
+    running.meter.pause();
     let done = uncounted(|| handle.block_on(work));
-    running.meter.leave_host();
+    running.meter.resume();
     done.map_err(thrown)
 }

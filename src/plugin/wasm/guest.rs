@@ -195,7 +195,8 @@ impl Run {
                 Ok(())
             }
             // Before the component goes on.
-            CallHook::ReturningFromHost => check(at_border.leave_host(), bounds.cpu),
+            CallHook::ReturningFromHost => check(at_border.leave_host(), bounds.cpu)
+                .or_else(|_| check(at_border.spent_so_far(), bounds.cpu)),
             // Each text that is handed over makes the component allocate: looking at the thread's clock, which is a call
             // of the kernel, would cost more than that. So it counts for whoever is on.
             CallHook::CallingWasm | CallHook::ReturningFromWasm => Ok(()),
