@@ -22,6 +22,7 @@ use cli::args::{Cli, Verb};
 static ALLOCATOR: plugin::CountingAllocator = plugin::CountingAllocator::system();
 
 fn main() -> ExitCode {
+    plugin::few_arenas();
     let called = cli::namesakes::ours(std::env::args_os().collect());
     let (arguments, ignored) = match cli::serve::without_ignored(called.into_iter()) {
         Ok(split) => split,
