@@ -88,7 +88,7 @@ impl Rule {
     }
 
     /// What keeps a rule the same rule when its file is edited: kind, name and labels.
-    pub(crate) fn identity(&self) -> String {
+    pub fn identity(&self) -> String {
         let kind = if self.is_alert() { "alert" } else { "record" };
         let labels = self.labels.iter().map(|(name, value)| (name.as_str(), value.source()));
         format!("{kind} {} {}", self.name, Labels::from_pairs(labels))

@@ -115,6 +115,20 @@ impl GroupState {
         rows
     }
 
+    /// Gives away what the rules with these identities know, because they moved to another group: their alerts do not end
+    /// here, and neither do their series. [`GroupState::restore`] takes it in there.
+    pub fn release(&mut self, identities: &[String], at: Timestamp) -> Snapshot {
+        let mut rules = Vec::new();
+        for state in self.rules.iter_mut().filter(|state| identities.contains(&state.identity)) {
+            let Work::Alert(tracker) = &mut state.work else { continue };
+            let alerts: Vec<_> = std::mem::take(tracker).all().cloned().collect();
+            if !alerts.is_empty() {
+                rules.push(RuleSnapshot { identity: state.identity.clone(), alerts });
+            }
+        }
+        Snapshot { at, rules }
+    }
+
     /// Stale markers for all series of the group: it is gone.
     pub fn end(&mut self, at: Timestamp) -> Vec<Row> {
         let at = at - self.group.query_offset;

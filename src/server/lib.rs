@@ -17,6 +17,7 @@ mod query;
 mod query_log;
 mod request_target;
 mod rule_batches;
+mod rule_moves;
 mod rule_task;
 mod rule_tests;
 mod run;

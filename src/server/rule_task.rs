@@ -1,6 +1,6 @@
 //! One task per rule group: waits for its time, asks each rule's condition, stores what comes out, hands alerts on.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -11,19 +11,22 @@ use model::{Alert, LabelsBuilder, Matcher, RelabelRule, Selection, Timestamp};
 use ports::{Append, BoxFuture, Change, Clock, Coord, EvalError, Select, WriteBatch};
 use rules::{
     ALERTS_FOR_STATE, Condition, External, Found, GroupState, GroupView, RestoreLimits, Rule, RuleGroup,
-    StateSample,
+    Snapshot, StateSample,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::query::{QueryEngine, RuleQuery};
 use crate::rule_batches::runs;
+use crate::rule_moves::{claims, moves};
 
 /// Changes of one group that may wait; there is one per reload.
 const COMMANDS: usize = 8;
 /// Rules of a group whose answers are computed at the same time.
 const SIDE_BY_SIDE: usize = 4;
+/// A reload waits so long for a group that is busy, to have what its rules know.
+const MOVE_PATIENCE: Duration = Duration::from_secs(5);
 /// Keys of rule state among the journaled alert state.
 const STATE_PREFIX: &[u8] = b"rules/";
 
@@ -89,9 +92,9 @@ pub(crate) struct RuleWorld {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct GroupKey {
-    file: String,
-    name: String,
+pub(crate) struct GroupKey {
+    pub(crate) file: String,
+    pub(crate) name: String,
 }
 
 impl GroupKey {
@@ -105,9 +108,19 @@ impl GroupKey {
 }
 
 enum Command {
-    Replace(Arc<RuleGroup>),
+    /// These rules move elsewhere: what they know is given away.
+    Release(Vec<String>, oneshot::Sender<Snapshot>),
+    Replace(Arc<RuleGroup>, Adopted),
     /// The group is gone: its series end and its alerts are resolved.
     End,
+}
+
+/// What rules bring along that moved here.
+#[derive(Default)]
+struct Adopted {
+    snapshots: Vec<Snapshot>,
+    /// Goes away when it is written here, and may be forgotten where it came from.
+    written: Option<oneshot::Sender<()>>,
 }
 
 struct Running {
@@ -147,12 +160,15 @@ impl RuleTasks {
         }
     }
 
-    /// The groups from now on. Groups that did not change go on untouched; changed ones keep what their rules know.
+    /// The groups from now on. Groups that did not change go on untouched; changed ones keep what their rules know, and
+    /// rules that moved to another group take it along.
     pub(crate) async fn apply(&self, settings: RuleSettings, groups: Vec<RuleGroup>) {
         *self.world.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
         let wanted: BTreeMap<GroupKey, RuleGroup> =
             groups.into_iter().map(|g| (GroupKey::of(&g), g)).collect();
-        let mut commands = Vec::new();
+        let mut brought = self.released(&wanted).await;
+        let forgotten = self.claimed(&wanted, &mut brought);
+        let (mut heirs, mut others, mut written) = (Vec::new(), Vec::new(), Vec::new());
         {
             let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
             let gone: Vec<GroupKey> =
@@ -161,32 +177,119 @@ impl RuleTasks {
             ending.retain(|task| !task.is_finished());
             for key in gone {
                 if let Some(group) = running.remove(&key) {
-                    commands.push((group.commands, Command::End));
+                    others.push((group.commands, Command::End));
                     self.retired.absorb(&group.stats);
                     ending.push(group.task);
                 }
             }
             for (key, group) in wanted {
+                let adopted = match brought.remove(&key) {
+                    None => Adopted::default(),
+                    Some(snapshots) => {
+                        let (done, ack) = oneshot::channel();
+                        written.push(ack);
+                        Adopted { snapshots, written: Some(done) }
+                    }
+                };
                 match running.get_mut(&key) {
                     Some(known) if *known.group == group => {}
                     Some(known) => {
                         known.group = Arc::new(group);
-                        commands.push((known.commands.clone(), Command::Replace(Arc::clone(&known.group))));
+                        let list = if adopted.written.is_some() { &mut heirs } else { &mut others };
+                        list.push((
+                            known.commands.clone(),
+                            Command::Replace(Arc::clone(&known.group), adopted),
+                        ));
                     }
                     None => {
-                        let started = self.spawn_group(&key, Arc::new(group));
+                        let started = self.spawn_group(&key, Arc::new(group), adopted);
                         running.insert(key, started);
                     }
                 }
             }
         }
-        for (target, command) in commands {
+        for (target, command) in heirs {
             // A task that ended already has nothing to change.
             let _ = target.send(command).await;
         }
+        // What moved is written in its new place before it is forgotten in the old one.
+        for ack in written {
+            let _ = tokio::time::timeout(MOVE_PATIENCE, ack).await;
+        }
+        for (target, command) in others {
+            let _ = target.send(command).await;
+        }
+        if !forgotten.is_empty()
+            && let Err(error) = self.world.coord.commit(&[], &forgotten).await
+        {
+            tracing::error!(%error, "The state of groups that have other names now was not removed.");
+        }
     }
 
-    fn spawn_group(&self, key: &GroupKey, group: Arc<RuleGroup>) -> Running {
+    /// What running groups know of rules that move to another one of `wanted`.
+    async fn released(&self, wanted: &BTreeMap<GroupKey, RuleGroup>) -> BTreeMap<GroupKey, Vec<Snapshot>> {
+        let asked: Vec<_> = {
+            let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = running.iter().map(|(key, known)| (key.clone(), Arc::clone(&known.group))).collect();
+            let commands = |key: &GroupKey| running.get(key).map(|known| known.commands.clone());
+            let moves = moves(&before, wanted).into_iter();
+            moves.filter_map(|moved| Some((commands(&moved.from)?, moved))).collect()
+        };
+        let mut brought: BTreeMap<GroupKey, Vec<Snapshot>> = BTreeMap::new();
+        for (giver, moved) in asked {
+            let (give, given) = oneshot::channel();
+            if giver.send(Command::Release(moved.rules, give)).await.is_err() {
+                continue;
+            }
+            // A group that is busy for longer keeps what it knows: it ends there, and begins here.
+            if let Ok(Ok(snapshot)) = tokio::time::timeout(MOVE_PATIENCE, given).await {
+                brought.entry(moved.to).or_default().push(snapshot);
+            }
+        }
+        brought
+    }
+
+    /// Adds what the last process knew of rules whose groups had other names. The answer is what is to be forgotten when
+    /// they have written it.
+    fn claimed(
+        &self,
+        wanted: &BTreeMap<GroupKey, RuleGroup>,
+        brought: &mut BTreeMap<GroupKey, Vec<Snapshot>>,
+    ) -> Vec<Change> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let own: BTreeSet<Vec<u8>> = wanted.keys().map(GroupKey::state_key).collect();
+        let (mut keys, mut records) = (Vec::new(), Vec::new());
+        for (key, value) in kept.iter().filter(|(key, _)| !own.contains(*key)) {
+            // One that cannot be read is reported by the group that it belongs to.
+            if let Ok(snapshot) = rules::record::decode(value) {
+                keys.push(key.clone());
+                records.push(snapshot);
+            }
+        }
+        let before = records.clone();
+        let known = |key: &GroupKey| match kept.get(&key.state_key()).map(|v| rules::record::decode(v)) {
+            Some(Ok(snapshot)) => snapshot.rules.into_iter().map(|rule| rule.identity).collect(),
+            _ => Vec::new(),
+        };
+        for (key, snapshots) in claims(wanted, known, &mut records) {
+            brought.entry(key).or_default().extend(snapshots);
+        }
+        let mut forgotten = Vec::new();
+        for ((key, before), after) in keys.into_iter().zip(before).zip(records) {
+            if before == after {
+                continue;
+            }
+            let value = (!after.rules.is_empty()).then(|| rules::record::encode(&after));
+            match &value {
+                Some(value) => drop(kept.insert(key.clone(), value.clone())),
+                None => drop(kept.remove(&key)),
+            }
+            forgotten.push(Change { key, value });
+        }
+        forgotten
+    }
+
+    fn spawn_group(&self, key: &GroupKey, group: Arc<RuleGroup>, adopted: Adopted) -> Running {
         let state = GroupState::new(Arc::clone(&group));
         let (view_tx, view) = watch::channel(Arc::new(state.view()));
         let (commands, receiver) = mpsc::channel(COMMANDS);
@@ -203,8 +306,9 @@ impl RuleTasks {
             alive_until: self.alive_until,
             runs: Default::default(),
             unwritten: false,
+            released: false,
         };
-        Running { group, commands, view, stats, task: tokio::spawn(task.run(kept)) }
+        Running { group, commands, view, stats, task: tokio::spawn(task.run(kept, adopted)) }
     }
 
     /// All groups, in order of file and name.
@@ -250,6 +354,8 @@ struct GroupTask {
     alive_until: Timestamp,
     /// What the rules know could not be written down.
     unwritten: bool,
+    /// Rules moved away. They are still here until the next command, and must not find anew what they gave away.
+    released: bool,
     stats: Arc<RuleStats>,
     runs: (Option<Arc<RuleGroup>>, Vec<Range<usize>>),
 }
@@ -267,23 +373,35 @@ fn next_time(key: &GroupKey, interval: Duration, now: Timestamp) -> Timestamp {
 }
 
 impl GroupTask {
-    async fn run(mut self, kept: Option<Vec<u8>>) {
+    async fn run(mut self, kept: Option<Vec<u8>>, adopted: Adopted) {
         self.restore(kept).await;
+        self.adopt(adopted).await;
         self.view.send_replace(Arc::new(self.state.view()));
         let mut at = next_time(&self.key, self.state.group().interval, self.world.clock.now());
         loop {
             let wait = at.since(self.world.clock.now());
             let mut stop = self.stop.clone();
             tokio::select! {
-                () = tokio::time::sleep(wait) => {
+                () = tokio::time::sleep(wait), if !self.released => {
                     self.evaluate(at).await;
                     at = self.following(at);
                 }
                 command = self.commands.recv() => match command {
-                    Some(Command::Replace(group)) => {
+                    Some(Command::Release(rules, give)) => {
+                        let given = self.state.release(&rules, self.world.clock.now());
+                        self.released = true;
+                        if let Err(given) = give.send(given) {
+                            // Whom it was for did not wait so long.
+                            self.take_in(given);
+                            self.released = false;
+                        }
+                    }
+                    Some(Command::Replace(group, adopted)) => {
+                        self.released = false;
                         let old = self.state.group().interval;
                         let rows = self.state.replace(group, self.world.clock.now());
                         self.store(rows);
+                        self.adopt(adopted).await;
                         self.keep().await;
                         if self.state.group().interval != old {
                             at = next_time(&self.key, self.state.group().interval, self.world.clock.now());
@@ -342,6 +460,19 @@ impl GroupTask {
             })
             .collect();
         self.state.recall(&samples, self.world.restore);
+    }
+
+    /// Takes in what rules knew where they were before, and writes it down.
+    async fn adopt(&mut self, adopted: Adopted) {
+        let Some(written) = adopted.written else { return };
+        adopted.snapshots.into_iter().for_each(|snapshot| self.take_in(snapshot));
+        self.keep().await;
+        // Who waits for it may have lost patience.
+        let _ = written.send(());
+    }
+
+    fn take_in(&mut self, snapshot: Snapshot) {
+        self.state.restore(snapshot, self.alive_until, self.world.clock.now(), &self.world.restore);
     }
 
     async fn evaluate(&mut self, at: Timestamp) {

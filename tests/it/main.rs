@@ -14,6 +14,7 @@ mod kills;
 mod lab;
 mod limits;
 mod mixins;
+mod moves;
 mod openapi;
 mod others;
 mod page;
