@@ -156,6 +156,8 @@ impl World {
     }
 
     pub(super) fn overdue(&mut self, name: &Name, since: u64) -> Result<(), String> {
+        let (now, wall) = (self.now, self.wall_millis());
+        self.reference.look(now, wall);
         let life = &self.reference.lives[name];
         // Of two senders the one may say by now that it is over.
         let goes_on = life.firing_since.is_some_and(|at| at <= since)
