@@ -88,6 +88,14 @@ pub enum OutgoingError {
     /// No answer, or half of one.
     #[error("{0}")]
     Unreachable(String),
+    /// The mail server said no, with this code of SMTP: 4xx for now, 5xx for good.
+    #[error("{message}")]
+    Refused {
+        /// The code.
+        code: u16,
+        /// What it said no to, and its words.
+        message: String,
+    },
     /// Out of time.
     #[error("no answer within {}", model::format_duration(*.0))]
     Timeout(Duration),
@@ -214,9 +222,13 @@ pub struct SmtpServer {
     pub hello: String,
     /// User name, if the server wants one.
     pub username: String,
-    /// Its password.
+    /// Whom to act as, if it is somebody else; for PLAIN.
+    pub identity: String,
+    /// The password, for PLAIN and LOGIN.
     pub password: Secret<String>,
-    /// Whether STARTTLS is required.
+    /// The key, for CRAM-MD5.
+    pub secret: Secret<String>,
+    /// Whether STARTTLS is required. Without it the conversation is in the clear, unless TLS is implicit.
     pub require_tls: bool,
     /// Whether the connection starts with TLS.
     pub implicit_tls: bool,
@@ -237,4 +249,6 @@ pub struct Mail {
     pub text: String,
     /// HTML part, or empty.
     pub html: String,
+    /// Names the mail: the same for each attempt, of which it becomes the `Message-Id`. Empty: each is a mail of its own.
+    pub id: String,
 }

@@ -23,6 +23,7 @@ mod rule_tests;
 mod run;
 mod running;
 mod scripts;
+mod smtp;
 mod summary;
 mod traffic_points;
 

@@ -21,7 +21,7 @@ use ports::{
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Url};
 
-pub(crate) use client::install_provider;
+pub(crate) use client::tls_config;
 use client::{build_client, files_of};
 use credentials::{Kept, Style, read_credential};
 

@@ -7,7 +7,7 @@ use model::{Labels, Notification, NotifiedAlert, Receipt};
 use ports::{BoxFuture, Deadline, FailureReason, Notifier, NotifyError};
 use sha2::{Digest, Sha256};
 
-use crate::host::{Call, CallSetup, Exchange, Settings, hex};
+use crate::host::{Call, CallSetup, Exchange, IDEMPOTENCY_KEY, Settings, hex};
 use crate::program::Told;
 use crate::{CallError, ErrorKind, Plugin};
 
@@ -37,7 +37,7 @@ impl Notifier for Integration {
                 settings: Settings::new(&notification.settings),
                 http_headers: vec![
                     ("traceparent", told.traceparent.clone()),
-                    ("Idempotency-Key", notification.id.clone()),
+                    (IDEMPOTENCY_KEY, notification.id.clone()),
                 ],
                 handed: size(notification),
                 ..CallSetup::default()

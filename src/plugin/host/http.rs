@@ -228,15 +228,23 @@ pub(super) fn unanswered(error: &OutgoingError) -> Exchange {
         OutgoingError::Denied(_) | OutgoingError::Invalid(_) | OutgoingError::NoConnection(_) => {
             Exchange::Nothing
         }
+        // In HTTP's words: the server's own fault for now, ours for good.
+        OutgoingError::Refused { code, .. } => {
+            Exchange::Status { status: if *code < 500 { 503 } else { 400 }, pause: None }
+        }
         OutgoingError::Timeout(_) => Exchange::TimedOut,
         OutgoingError::Unreachable(_) | OutgoingError::TooLarge(_) => Exchange::NoAnswer,
     }
 }
 
-fn no_answer(error: OutgoingError) -> HostError {
+pub(super) fn no_answer(error: OutgoingError) -> HostError {
     let kind = match &error {
         OutgoingError::Denied(_) => ErrorKind::Denied,
         OutgoingError::Invalid(_) => ErrorKind::Permanent,
+        // 53x is about who we are.
+        OutgoingError::Refused { code: 530 | 534 | 535 | 538, .. } => ErrorKind::Unauthorized,
+        OutgoingError::Refused { code: 500.., .. } => ErrorKind::Permanent,
+        OutgoingError::Refused { .. } => ErrorKind::Retryable,
         OutgoingError::NoConnection(_) | OutgoingError::Unreachable(_) | OutgoingError::Timeout(_) => {
             ErrorKind::Retryable
         }

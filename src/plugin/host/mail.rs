@@ -2,8 +2,8 @@
 
 use ports::Mail;
 
-use super::http::unanswered;
-use super::{Call, Exchange, limit};
+use super::http::{no_answer, unanswered};
+use super::{Call, Exchange, IDEMPOTENCY_KEY, limit};
 use crate::limits::MAILS;
 use crate::{ErrorKind, HostError};
 
@@ -16,7 +16,7 @@ impl Call {
         self.counted("mail", outcome)
     }
 
-    async fn mail(&self, name: &str, mail: Mail) -> Result<String, HostError> {
+    async fn mail(&self, name: &str, mut mail: Mail) -> Result<String, HostError> {
         let server = self.smtp.get(name).ok_or_else(|| {
             let known: Vec<&str> = self.smtp.keys().map(String::as_str).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -25,31 +25,29 @@ impl Call {
                 format!("the SMTP server `{name}` is not granted (granted: {known}); add it under `smtp:` in `allow:`"),
             )
         })?;
-        self.check_mail(&mail)?;
+        let number = self.check_mail(&mail)?;
+        // One notification has one key however often it is tried; its mails are told apart by their order.
+        let key = self.http_headers.iter().find(|(name, _)| *name == IDEMPOTENCY_KEY);
+        mail.id = key.map(|(_, key)| format!("{key}/{number}")).unwrap_or_default();
         let sent = self.in_time(self.profile.services.outgoing.mail(server, mail)).await;
         self.note_exchange(match &sent {
             Ok(Ok(_)) => Exchange::Status { status: 250, pause: None },
             Ok(Err(error)) => unanswered(error),
             Err(_) => Exchange::TimedOut,
         });
-        sent?.map_err(|error| {
-            let kind = match &error {
-                ports::OutgoingError::Denied(_) => ErrorKind::Denied,
-                ports::OutgoingError::Invalid(_) => ErrorKind::Permanent,
-                _ => ErrorKind::Retryable,
-            };
-            HostError::new(kind, error.to_string())
-        })
+        sent?.map_err(no_answer)
     }
 
-    fn check_mail(&self, mail: &Mail) -> Result<(), HostError> {
-        {
+    /// Whether it may be sent; then the answer is the how many-th of the call it is.
+    fn check_mail(&self, mail: &Mail) -> Result<u32, HostError> {
+        let number = {
             let mut used = self.used();
             if used.mails >= MAILS {
                 return Err(limit("mails", format!("more than {MAILS} mails in one call")));
             }
             used.mails += 1;
-        }
+            used.mails
+        };
         let size = mail.text.len() + mail.html.len();
         if size > self.limits.request_bytes {
             return Err(limit(
@@ -73,6 +71,6 @@ impl Call {
                 "an address or a header of the mail has a line break in it",
             ));
         }
-        Ok(())
+        Ok(number)
     }
 }

@@ -130,6 +130,9 @@ pub(crate) enum Exchange {
     },
 }
 
+/// The header that names a notification.
+pub(crate) const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+
 /// What is special about one call, beside the profile.
 #[derive(Default)]
 pub(crate) struct CallSetup {

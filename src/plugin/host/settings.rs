@@ -74,22 +74,30 @@ impl Settings {
         http_options(config).map(Arc::new).map_err(|problem| format!("`http_config`: {problem}"))
     }
 
+    /// A secret that stands in a setting, or in the file that the setting with `_file` names.
+    fn credential(&self, name: &str) -> Result<Secret<String>, String> {
+        let in_file = format!("{name}_file");
+        let text = match (self.text(name), self.text(&in_file)) {
+            (Some(text), _) => text.to_owned(),
+            (None, Some(file)) => std::fs::read_to_string(file)
+                .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
+                .map_err(|problem| format!("`{in_file}`: {file}: {problem}"))?,
+            (None, None) => String::new(),
+        };
+        Ok(Secret::new(text))
+    }
+
     /// The SMTP server of an `email_configs` entry, under the name `smarthost`.
     pub(crate) fn smtp(&self) -> Result<Option<(String, SmtpServer)>, String> {
         let Some(smarthost) = self.text(OWN_SERVER) else { return Ok(None) };
-        let password = match (self.text("auth_password"), self.text("auth_password_file")) {
-            (Some(password), _) => password.to_owned(),
-            (None, Some(file)) => std::fs::read_to_string(file)
-                .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
-                .map_err(|problem| format!("`auth_password_file`: {file}: {problem}"))?,
-            (None, None) => String::new(),
-        };
         let flag = |name: &str| self.0.get(name).and_then(Value::as_bool);
         let server = SmtpServer {
             smarthost: smarthost.to_owned(),
             hello: self.text("hello").unwrap_or("localhost").to_owned(),
             username: self.text("auth_username").unwrap_or_default().to_owned(),
-            password: Secret::new(password),
+            identity: self.text("auth_identity").unwrap_or_default().to_owned(),
+            password: self.credential("auth_password")?,
+            secret: self.credential("auth_secret")?,
             require_tls: flag("require_tls").unwrap_or(true),
             implicit_tls: flag("force_implicit_tls").unwrap_or_else(|| smarthost.ends_with(":465")),
             tls: self.0.get("tls_config").map(tls_options).transpose()?.unwrap_or_default(),
@@ -249,6 +257,23 @@ mod tests {
         assert_eq!((name.as_str(), server.smarthost.as_str()), ("smarthost", "mail.example.org:587"));
         assert!(!server.require_tls && !server.implicit_tls);
         assert_eq!(server.password.expose(), "p");
+        for (smarthost, force, implicit) in [
+            ("mx.test:465", None, true),
+            ("mx.test:465", Some("false"), false),
+            ("mx.test:587", Some("true"), true),
+            ("mx.test:587", None, false),
+        ] {
+            let smarthost = format!("\"{smarthost}\"");
+            let mut pairs =
+                vec![("smarthost", smarthost.as_str()), ("auth_secret", "\"s\""), ("auth_identity", "\"i\"")];
+            pairs.extend(force.map(|force| ("force_implicit_tls", force)));
+            let (_, server) = self::settings(&pairs).smtp().unwrap().unwrap();
+            assert_eq!(server.implicit_tls, implicit, "{pairs:?}");
+            assert_eq!((server.secret.expose().as_str(), server.identity.as_str()), ("s", "i"));
+            assert!(server.require_tls);
+        }
+        let missing = self::settings(&[("smarthost", "\"a:1\""), ("auth_secret_file", "\"/none\"")]).smtp();
+        assert!(missing.unwrap_err().starts_with("`auth_secret_file`: /none: "));
     }
 
     #[test]

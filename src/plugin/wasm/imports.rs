@@ -184,6 +184,8 @@ impl wit::mail::Host for Guest {
             headers: message.headers,
             text: message.text,
             html: message.html,
+            // The host names it.
+            id: String::new(),
         };
         Ok(self.call()?.mail_send(&server, mail).await.map_err(error))
     }

@@ -62,7 +62,8 @@ pub(crate) fn install_provider() {
     });
 }
 
-fn tls_config(options: &TlsOptions) -> Result<ClientConfig, OutgoingError> {
+/// TLS with these options.
+pub(crate) fn tls_config(options: &TlsOptions) -> Result<ClientConfig, OutgoingError> {
     install_provider();
     let versions = versions(options)?;
     let builder = ClientConfig::builder_with_protocol_versions(&versions);

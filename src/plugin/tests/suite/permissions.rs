@@ -197,6 +197,10 @@ async fn mail_goes_to_granted_servers() {
     let (server, mail) = world.mails.lock().unwrap().pop().unwrap();
     assert_eq!((server.as_str(), mail.to.len()), ("mx.example.org:25", 2));
     assert_eq!(mail.headers, [("Subject".to_owned(), "X (page)".to_owned())]);
+    // The next attempt is the same mail.
+    assert_eq!(mail.id, format!("{}/1", told.id));
+    notify_with(&world, script("mail", text), &told).await.unwrap();
+    assert_eq!(world.mails.lock().unwrap().pop().unwrap().1.id, mail.id);
     let broken = text.replace("subject: n.title", "subject: \"a\\nBcc: evil@x\"");
     let error = notify_with(&world, script("mail", &broken), &told).await.unwrap_err();
     assert!(error.contains("has a line break in it"), "{error}");
