@@ -8,6 +8,7 @@
 mod alert_json;
 mod alertmanager;
 mod answer;
+mod aside;
 mod compress;
 mod cors;
 mod envelope;
@@ -38,6 +39,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 
 pub use answer::AnswerText;
+pub use aside::aside;
 pub use cors::CorsOrigin;
 pub use envelope::ApiError;
 pub use guard::{Access, LoopbackListener, Open};

@@ -8,8 +8,9 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
 use model::Labels;
-use ports::{Select, SelectError};
+use ports::SelectError;
 
+use crate::aside::aside;
 use crate::envelope::{ApiError, success_text};
 use crate::json::{write_labels, write_strings};
 use crate::params::Params;
@@ -28,21 +29,6 @@ impl From<SelectError> for ApiError {
     }
 }
 
-/// Looks something up on a thread of its own: with a million series that takes a while, and the threads that all others
-/// share must not wait for it.
-async fn aside<T, F>(api: &Api, look: F) -> Result<T, ApiError>
-where
-    T: Send + 'static,
-    F: AsyncFnOnce(Arc<dyn Select>) -> Result<T, SelectError> + Send + 'static,
-{
-    let store = Arc::clone(&api.store);
-    let runtime = tokio::runtime::Handle::current();
-    match tokio::task::spawn_blocking(move || runtime.block_on(look(store))).await {
-        Ok(found) => Ok(found?),
-        Err(_) => Err(ApiError::internal("the look-up broke off; this is a mistake in Foghorn".to_owned())),
-    }
-}
-
 async fn series(State(api): State<Arc<Api>>, params: Params) -> Result<Response, ApiError> {
     let selectors = params.selectors()?;
     if selectors.is_empty() {
@@ -50,7 +36,7 @@ async fn series(State(api): State<Arc<Api>>, params: Params) -> Result<Response,
     }
     let (start, end) = params.time_range()?;
     let limit = params.limit("limit")?;
-    let found: BTreeSet<Labels> = aside(&api, async move |store| {
+    let found: BTreeSet<Labels> = aside(Arc::clone(&api.store), async move |store| {
         let mut found = BTreeSet::new();
         for matchers in &selectors {
             found.extend(store.series(matchers, start, end).await?);
@@ -73,7 +59,7 @@ async fn names(State(api): State<Arc<Api>>, params: Params) -> Result<Response, 
     let (start, end) = params.time_range()?;
     let limit = params.limit("limit")?;
     let selectors = selectors_or_all(&params)?;
-    let found = aside(&api, async move |store| {
+    let found = aside(Arc::clone(&api.store), async move |store| {
         let mut found = BTreeSet::new();
         for matchers in &selectors {
             found.extend(store.label_names(matchers, start, end).await?);
@@ -96,7 +82,7 @@ async fn values(
     let (start, end) = params.time_range()?;
     let limit = params.limit("limit")?;
     let selectors = selectors_or_all(&params)?;
-    let found = aside(&api, async move |store| {
+    let found = aside(Arc::clone(&api.store), async move |store| {
         let mut found = BTreeSet::new();
         for matchers in &selectors {
             found.extend(store.label_values(&name, matchers, start, end).await?);

@@ -180,18 +180,6 @@ impl Memo {
     }
 }
 
-/// Finds on a thread that may block: among a million series that takes a while, and rules share the other threads.
-async fn found_aside(
-    store: Arc<dyn Select>,
-    selection: Selection,
-) -> Result<Arc<dyn SeriesReader>, SelectError> {
-    let runtime = tokio::runtime::Handle::current();
-    let finding = tokio::task::spawn_blocking(move || runtime.block_on(store.find(selection)));
-    finding.await.unwrap_or_else(|_| {
-        Err(SelectError { message: "finding series broke off; this is a mistake in Foghorn".to_owned() })
-    })
-}
-
 /// Counts a query as under way: while somebody waits for it, and until its evaluation has ended.
 struct Counted {
     stats: Arc<QueryStats>,
@@ -363,7 +351,10 @@ impl QueryEngine {
         for selection in plan.take_selections() {
             let found = match asked.memo {
                 Some(memo) => memo.find(&self.store, selection).await,
-                None => found_aside(Arc::clone(&self.store), selection).await,
+                None => {
+                    let store = Arc::clone(&self.store);
+                    api::aside(store, async move |store: Arc<dyn Select>| store.find(selection).await).await
+                }
             };
             data.push(
                 found
