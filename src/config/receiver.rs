@@ -73,6 +73,11 @@ impl Integration {
         }
     }
 
+    /// The settings that say whom it tells, whatever it says.
+    pub fn addresses(&self) -> impl Iterator<Item = &(String, Setting)> {
+        self.settings.iter().filter(|(name, _)| integrations::ADDRESSES.contains(&name.as_str()))
+    }
+
     /// The setting of this name.
     pub fn setting(&self, name: &str) -> Option<&Setting> {
         self.settings.iter().find(|(n, _)| n == name).map(|(_, value)| value)

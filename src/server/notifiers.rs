@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use config::Setting;
 use model::{Labels, Notification, Receipt};
-use ports::{BoxFuture, Deadline, Notifier, NotifyError};
+use ports::{BoxFuture, Deadline, FailureReason, Notifier, NotifyError};
 use sha2::{Digest as _, Sha256};
 use template::{NotificationData, Templates};
 
@@ -28,7 +28,7 @@ impl Notifier for IntegrationNotifier {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
         Box::pin(async move {
-            let told = self.filled(notification);
+            let told = self.filled(notification)?;
             self.inner.notify(&told, attempt, deadline).await
         })
     }
@@ -74,8 +74,9 @@ impl Notifier for FallbackNotifier {
 }
 
 impl IntegrationNotifier {
-    /// The notification with the receiver's settings, and all templates filled in.
-    fn filled(&self, notification: &Notification) -> Notification {
+    /// The notification with the receiver's settings, and all templates filled in. A template that fails is an error: words
+    /// that nobody asked for could hide that something is broken.
+    fn filled(&self, notification: &Notification) -> Result<Notification, NotifyError> {
         // What templates see is a tree of the whole message, several times its size; many receivers ask for none.
         let data = LazyCell::new(|| NotificationData::from(notification));
         let mut told = notification.clone();
@@ -83,8 +84,8 @@ impl IntegrationNotifier {
             let routed = self.templates.expand_route_labels(&data, notification.at);
             told.route_labels = Labels::from_pairs(routed);
         }
-        told.settings = self.settings(notification, || &data);
-        told
+        told.settings = self.settings(notification, || &data)?;
+        Ok(told)
     }
 
     /// Name → JSON text, with templates filled in.
@@ -92,8 +93,8 @@ impl IntegrationNotifier {
         &self,
         notification: &Notification,
         data: impl Fn() -> &'a NotificationData,
-    ) -> BTreeMap<String, String> {
-        let mut filled = BTreeMap::new();
+    ) -> Result<BTreeMap<String, String>, NotifyError> {
+        let (mut filled, mut broken) = (BTreeMap::new(), Vec::new());
         for (name, setting) in &self.integration.settings {
             // The HTML part of a mail escapes what it is filled with.
             let mut expand = |text: &str| match name.as_str() {
@@ -107,32 +108,25 @@ impl IntegrationNotifier {
                     let in_file = matches!(setting, Setting::SecretFile(_)) && !name.ends_with("_file");
                     filled.insert(if in_file { format!("{name}_file") } else { name.clone() }, value);
                 }
-                // The plugin's own words are better than none: a notification is never lost to a template.
-                Err(error) => tracing::warn!(
-                    receiver = %notification.receiver, setting = %name, %error,
-                    "A template failed; the notifier's own default stands in its place."
-                ),
+                Err(error) => broken.push(format!("`{name}`: {error}")),
             }
         }
-        filled
+        if broken.is_empty() {
+            return Ok(filled);
+        }
+        // It fails for these alerts in the same way each time: nothing to try again before they change.
+        Err(NotifyError::Refused {
+            message: format!(
+                "receiver `{}`, {}[{}]: a template failed, and nothing was sent: {}",
+                notification.receiver,
+                self.integration.kind,
+                self.integration.index,
+                broken.join("; ")
+            ),
+            reason: FailureReason::Other,
+        })
     }
 }
-
-/// The settings that say whom an integration tells, whatever it says.
-const ADDRESSES: [&str; 12] = [
-    "url",
-    "webhook_url",
-    "api_url",
-    "app_url",
-    "channel",
-    "channel_id",
-    "chat_id",
-    "bot_token",
-    "app_token",
-    "routing_key",
-    "service_key",
-    "room_id",
-];
 
 /// Names the address of an integration with a rate limit, so that those with the same one share it. A digest: it may hold
 /// secrets.
@@ -141,10 +135,7 @@ pub(crate) fn address(integration: &config::Integration) -> Option<String> {
     let mut digest = Sha256::new();
     digest.update(integration.plugin.name.as_bytes());
     let mut said = false;
-    for (name, setting) in &integration.settings {
-        if !ADDRESSES.contains(&name.as_str()) {
-            continue;
-        }
+    for (name, setting) in integration.addresses() {
         // Unexpanded: what a template makes of it differs from message to message.
         let text = setting.to_json::<std::convert::Infallible>(&mut |text| Ok(text.to_owned()));
         let Ok(text) = text;

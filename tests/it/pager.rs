@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::world::{Foghorn, get, http, post_json, write};
+use crate::world::{Foghorn, Sink, eventually, get, http, post_json, write};
 
 const CONFIG: &str = "route: {receiver: none}\nreceivers: [{name: none}]\n";
 
@@ -130,4 +130,38 @@ groups:
         let (names, last) = page(&format!("{query}&group_next_token={}", token.unwrap_or_default()));
         assert_eq!((names.as_str(), last), (second, None), "{query}, second page");
     }
+}
+
+#[test]
+fn a_template_that_fails_is_shown_where_deliveries_are_and_holds_up_nobody_else() {
+    let sink = Sink::start();
+    let config = format!(
+        "
+route: {{receiver: ops, group_wait: 0s, group_interval: 1h}}
+receivers:
+  - name: ops
+    discord_configs:
+      - webhook_url: '{url}'
+      - webhook_url: '{url}'
+        title: 'on {{{{ (index .Alerts 7).Labels.host }}}}'
+",
+        url = sink.url()
+    );
+    let mut foghorn = Foghorn::start(&[("alertmanager.yml", config.as_str())]);
+    post_json(foghorn.port, "/api/v2/alerts", &json!([{"labels": {"alertname": "Down", "host": "a"}}]));
+    sink.wait_for(1);
+    let error = eventually("what became of the other one", || {
+        let all = foghorn.get("/api/foghorn/v1/notifications")["data"]["notifications"].clone();
+        all.as_array()?.iter().find_map(|delivery| delivery["error"].as_str().map(str::to_owned))
+    });
+    for part in
+        ["receiver `ops`, discord[1]: a template failed, and nothing was sent: `title`: ", ":1:", "index"]
+    {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    let failed = "alertmanager_notifications_failed_total{integration=\"discord\",reason=\"other\",receiver_name=\"ops\"} 1";
+    let page = get(foghorn.port, "/metrics").body;
+    assert!(page.lines().any(|line| line == failed), "{page}");
+    foghorn.process.after("a template failed, and nothing was sent");
+    sink.wait_for(1);
 }

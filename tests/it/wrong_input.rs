@@ -87,7 +87,9 @@ rule_files: [rules.yml]
 route: {{ receiver: discord, group_by: [alertname], group_wait: 0s, group_interval: 1s }}
 receivers:
   - name: discord
-    discord_configs: [{{ webhook_url_file: webhook, message: '{{{{ .NoSuchThing }}}}' }}]
+    discord_configs:
+      - {{ webhook_url_file: webhook }}
+      - {{ webhook_url_file: webhook, message: '{{{{ .NoSuchThing }}}}' }}
 "#,
         good.port, bad.port
     );
@@ -118,7 +120,7 @@ groups:
     foghorn.wait_for_alert("Good firing");
     let alerts = foghorn.get("/api/v1/alerts").to_string();
     assert!(alerts.contains("error expanding template"), "{alerts}");
-    eventually("both messages", || (sink.messages().len() >= 2).then_some(()));
+    eventually("both messages of the sound one", || (sink.messages().len() >= 2).then_some(()));
 
     let targets = eventually("the bad target's error", || {
         let targets = foghorn.get("/api/v1/targets");

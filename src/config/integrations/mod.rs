@@ -21,6 +21,22 @@ use crate::reader::Fields;
 use crate::schema::Table;
 use crate::shown::Shown;
 
+/// The settings that say whom an integration tells, whatever it says.
+pub(crate) const ADDRESSES: [&str; 12] = [
+    "url",
+    "webhook_url",
+    "api_url",
+    "app_url",
+    "channel",
+    "channel_id",
+    "chat_id",
+    "bot_token",
+    "app_token",
+    "routing_key",
+    "service_key",
+    "room_id",
+];
+
 /// One integration.
 pub(crate) struct IntegrationKind {
     /// `discord` for `discord_configs`.
