@@ -62,7 +62,9 @@ impl World {
         let Some(process) = self.process.take() else { return };
         self.wake = None;
         self.summary.crashes += 1;
-        let behind = process.alerting.sizes().behind || !process.unwritten.is_empty();
+        // What waits for a disk that fails may have waited before, and be written again now.
+        let again = !self.disk_works && !process.waiting.is_empty();
+        let behind = process.alerting.sizes().behind || !process.unwritten.is_empty() || again;
         let written = process.has_written_all() && death == Death::Between;
         let sound = written && self.disk_works;
         let pause = match self.random.percent(25) {
