@@ -43,8 +43,11 @@ pub struct HttpRequest {
     pub body: Body,
     /// For the whole exchange.
     pub timeout: Duration,
-    /// A longer answer is an error.
+    /// A longer answer is an error, unless `partial_answer`.
     pub response_bytes_max: usize,
+    /// Whether an answer is taken as far as it came when it is too long, breaks off, or does not end in time: for requests
+    /// whose status says what became of them.
+    pub partial_answer: bool,
     /// Whether gzip answers are asked for and unpacked. The limit counts unpacked bytes.
     pub decompress: bool,
     /// Where it may go.

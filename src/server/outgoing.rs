@@ -20,10 +20,11 @@ use ports::{
 };
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Url};
+use tokio::time::Instant;
 
 pub(crate) use client::tls_config;
 use client::{build_client, files_of};
-use credentials::{Kept, Style, read_credential};
+use credentials::{Kept, Style, read_credential, take_userinfo};
 
 /// Redirects of one request.
 const REDIRECTS_MAX: usize = 10;
@@ -31,6 +32,8 @@ const REDIRECTS_MAX: usize = 10;
 const PLUGIN_REDIRECTS_MAX: usize = 3;
 /// Clients that are kept, each with its pool of connections. When there are more, all are dropped and made again.
 const CLIENTS_MAX: usize = 256;
+/// How much of a request's time the rest of an answer may take whose status has come and says all that matters.
+const ANSWER_SHARE: f64 = 0.8;
 /// How we name ourselves where the request does not.
 const USER_AGENT: &str = concat!("Foghorn/", env!("CARGO_PKG_VERSION"));
 
@@ -66,8 +69,12 @@ impl HttpOutgoing {
         Ok(client)
     }
 
-    /// The request's own headers, those of the operator, and the credentials.
-    async fn headers(&self, request: &HttpRequest) -> Result<HeaderMap, OutgoingError> {
+    /// The request's own headers, those of the operator, and the credentials: `in_url` are those of its address.
+    async fn headers(
+        &self,
+        request: &HttpRequest,
+        in_url: Option<HeaderValue>,
+    ) -> Result<HeaderMap, OutgoingError> {
         let mut headers = headers_of(&request.headers)?;
         let mut added = headers_of(&request.options.headers)?;
         for (name, file) in &request.options.header_files {
@@ -83,6 +90,9 @@ impl HttpOutgoing {
         for (name, value) in &added {
             headers.append(name.clone(), value.clone());
         }
+        if let Some(in_url) = in_url.filter(|_| !headers.contains_key(AUTHORIZATION)) {
+            headers.insert(AUTHORIZATION, in_url);
+        }
         // A request that brings its own key, as some services' notifiers do, is not given another.
         let own = headers.contains_key(AUTHORIZATION);
         let oauth = matches!(request.options.auth, HttpAuth::OAuth2 { .. });
@@ -95,6 +105,7 @@ impl HttpOutgoing {
     }
 
     async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, OutgoingError> {
+        let began = Instant::now();
         let mut url = Url::parse(request.url.expose())
             .map_err(|error| OutgoingError::Invalid(format!("the address is not a URL: {error}")))?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -105,13 +116,14 @@ impl HttpOutgoing {
         }
         let mut method = reqwest::Method::from_bytes(request.method.as_bytes())
             .map_err(|_| OutgoingError::Invalid(format!("`{}` is not an HTTP method", request.method)))?;
-        let mut headers = self.headers(&request).await?;
+        let mut headers = self.headers(&request, take_userinfo(&mut url)).await?;
         if request.decompress {
             headers.insert(reqwest::header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         }
         let client = self.client(&request.options, &request.reach)?;
         let mut body = request.body.clone();
-        let origin = origin_of(&url);
+        let mut origin = origin_of(&url);
+        let until = began + request.timeout.mul_f64(ANSWER_SHARE);
         let limit = if request.reach == Reach::Operator { REDIRECTS_MAX } else { PLUGIN_REDIRECTS_MAX };
         for _ in 0..=limit {
             reach::check_name(&request.reach, &url)?;
@@ -134,7 +146,7 @@ impl HttpOutgoing {
             if let Some(location) =
                 location.filter(|_| status.is_redirection() && request.options.follow_redirects)
             {
-                let next = url.join(location).map_err(|_| {
+                let mut next = url.join(location).map_err(|_| {
                     OutgoingError::Unreachable("the redirect does not lead to a URL".to_owned())
                 })?;
                 if !matches!(next.scheme(), "http" | "https")
@@ -149,10 +161,17 @@ impl HttpOutgoing {
                     body = bytes::Bytes::new();
                     headers.remove(reqwest::header::CONTENT_TYPE);
                 }
+                if let Some(in_url) = take_userinfo(&mut next) {
+                    headers.insert(AUTHORIZATION, in_url);
+                    origin = origin_of(&next);
+                }
                 url = next;
                 continue;
             }
-            return read_answer(response, request.response_bytes_max, request.decompress).await;
+            return {
+                let until = request.partial_answer.then_some(until);
+                read_answer(response, request.response_bytes_max, request.decompress, until).await
+            };
         }
         Err(OutgoingError::Unreachable(format!("more than {limit} redirects")))
     }
@@ -201,10 +220,13 @@ fn headers_of(pairs: &[(String, model::Secret<String>)]) -> Result<HeaderMap, Ou
     Ok(headers)
 }
 
+/// Reads the answer. With `until`, one that is too long, breaks off or goes on after that moment is taken as far as it
+/// came.
 async fn read_answer(
     response: reqwest::Response,
     bytes_max: usize,
     decompress: bool,
+    until: Option<Instant>,
 ) -> Result<HttpResponse, OutgoingError> {
     let status = response.status().as_u16();
     let packed = decompress
@@ -220,31 +242,55 @@ async fn read_answer(
         })
         .collect();
     let mut wire = BytesMut::new();
-    let mut chunks = response.bytes_stream();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|error| describe(&error))?;
-        if wire.len() + chunk.len() > bytes_max {
-            return Err(OutgoingError::TooLarge(bytes_max));
-        }
-        wire.extend_from_slice(&chunk);
+    let reading = read_body(response, bytes_max, &mut wire);
+    match until {
+        None => reading.await?,
+        Some(until) => drop(tokio::time::timeout_at(until, reading).await),
     }
     let wire_bytes = wire.len();
-    let body = if packed { unpack(&wire, bytes_max)?.into() } else { wire.freeze() };
+    let body = match packed {
+        false => wire.freeze(),
+        true => {
+            let (body, outcome) = unpack(&wire, bytes_max);
+            outcome.or_else(|error| if until.is_some() { Ok(()) } else { Err(error) })?;
+            body.into()
+        }
+    };
     Ok(HttpResponse { status, headers, body, wire_bytes })
 }
 
-/// Unpacks gzip, never to more than `bytes_max`.
-fn unpack(packed: &[u8], bytes_max: usize) -> Result<Vec<u8>, OutgoingError> {
+/// Reads at most `bytes_max` bytes into `wire`; what came before an error is there.
+async fn read_body(
+    response: reqwest::Response,
+    bytes_max: usize,
+    wire: &mut BytesMut,
+) -> Result<(), OutgoingError> {
+    let mut chunks = response.bytes_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| describe(&error))?;
+        let room = bytes_max - wire.len();
+        wire.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() > room {
+            return Err(OutgoingError::TooLarge(bytes_max));
+        }
+    }
+    Ok(())
+}
+
+/// Unpacks gzip, never to more than `bytes_max`; what came before an error is there.
+fn unpack(packed: &[u8], bytes_max: usize) -> (Vec<u8>, Result<(), OutgoingError>) {
     use std::io::Read as _;
     let mut out = Vec::new();
     let read = flate2::read::MultiGzDecoder::new(packed).take(bytes_max as u64 + 1).read_to_end(&mut out);
-    match read {
+    let outcome = match read {
         Ok(_) if out.len() > bytes_max => Err(OutgoingError::TooLarge(bytes_max)),
-        Ok(_) => Ok(out),
+        Ok(_) => Ok(()),
         Err(error) => {
             Err(OutgoingError::Unreachable(format!("the answer says it is gzip and is not: {error}")))
         }
-    }
+    };
+    out.truncate(bytes_max);
+    (out, outcome)
 }
 
 /// The error for people: the innermost cause, without the URL, which may hold a credential.

@@ -13,7 +13,7 @@ use url::Url;
 use super::secrets::{Written, shown};
 use super::{Call, Exchange, limit};
 use crate::grants::HostPattern;
-use crate::{ErrorKind, HostError};
+use crate::{ErrorKind, HostError, Kind};
 
 /// A request as a plugin describes it.
 #[derive(Clone, Debug, Default)]
@@ -111,6 +111,8 @@ impl Call {
             body: body.into(),
             timeout: request.timeout.map_or(self.left(), |timeout| timeout.min(self.left())),
             response_bytes_max: limits.response_bytes,
+            // A message that was accepted is not to be sent again because of what else the answer says.
+            partial_answer: self.profile.kind == Kind::Notifier,
             decompress: true,
             reach: Reach::Hosts(reach.iter().map(HostPattern::to_string).collect()),
             options: self.http_options.clone(),

@@ -142,7 +142,7 @@ impl HttpOutgoing {
             }
             other => other,
         })?;
-        let answer = read_answer(response, TOKEN_BYTES_MAX, false).await?;
+        let answer = read_answer(response, TOKEN_BYTES_MAX, false, None).await?;
         Ok(token_in(answer.status, answer.header("content-type").unwrap_or_default(), &answer.body))
     }
 }
@@ -228,6 +228,42 @@ fn token_in(status: u16, content_type: &str, body: &[u8]) -> Result<(String, Dur
     let lifetime = field("expires_in").and_then(|seconds| seconds.parse::<f64>().ok());
     let lifetime = lifetime.filter(|seconds| *seconds > 0.0).map(|seconds| seconds.min(f64::from(i32::MAX)));
     Ok((format!("{kind} {token}"), lifetime.map_or(TOKEN_UNSAID, Duration::from_secs_f64)))
+}
+
+/// The user name and password of an address as the header that they stand for; the address is without them then.
+pub(super) fn take_userinfo(url: &mut Url) -> Option<HeaderValue> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let mut pair = percent_decoded(url.username());
+    pair.push(b':');
+    pair.extend(percent_decoded(url.password().unwrap_or_default()));
+    // Only an address without a host refuses these, and it has none to begin with.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
+    let text = format!("Basic {}", BASE64.encode(pair));
+    let mut value = HeaderValue::from_str(&text).expect("base64 is made of letters that a header may hold");
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// `text` with `%41` read as `A`; what is no such thing stays.
+fn percent_decoded(text: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let hex = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        match hex.and_then(|two| u8::from_str_radix(two, 16).ok()).filter(|_| *first == b'%') {
+            Some(byte) => {
+                out.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                out.push(*first);
+                rest = after;
+            }
+        }
+    }
+    out
 }
 
 #[cfg(test)]

@@ -79,9 +79,6 @@ fn host_of(url: &Url) -> String {
 /// Checks the name and the port of `url`, and the address if it is one.
 pub(super) fn check_name(reach: &Reach, url: &Url) -> Result<(), OutgoingError> {
     let Reach::Hosts(granted) = reach else { return Ok(()) };
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(OutgoingError::Denied("an address with a user name in it is not allowed".to_owned()));
-    }
     let host = host_of(url);
     let default_port = url.port().is_none();
     let grants: Vec<Grant> = granted.iter().map(|g| parse(g)).collect();

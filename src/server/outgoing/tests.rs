@@ -59,6 +59,93 @@ async fn a_longer_answer_than_allowed_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_partial_answer_is_as_long_as_it_came() {
+    let long = "x".repeat(2000);
+    let half = "HTTP/1.1 202 Accepted\r\nconnection: close\r\ncontent-length: 2000\r\n\r\nhalf".to_owned();
+    let no_gzip = answer("200 OK", "content-encoding: gzip\r\n", "plain");
+    for (answered, status, body) in [
+        (answer("200 OK", "", &long), 200, &long[..1000]),
+        (answer("500 No", "", &long), 500, &long[..1000]),
+        (half, 202, "half"),
+        (no_gzip, 200, ""),
+    ] {
+        let (port, _task) = serve(vec![answered.clone()]).await;
+        let mut request = get(&format!("http://127.0.0.1:{port}/"), Reach::Operator);
+        (request.partial_answer, request.decompress) = (true, true);
+        let got = HttpOutgoing::new().send(request).await.unwrap();
+        assert_eq!((got.status, std::str::from_utf8(&got.body).unwrap()), (status, body), "{answered:.60}");
+    }
+}
+
+#[tokio::test]
+async fn a_partial_answer_does_not_wait_for_its_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let _open = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf").await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    let mut request = get(&format!("http://127.0.0.1:{port}/"), Reach::Operator);
+    (request.partial_answer, request.timeout) = (true, Duration::from_millis(300));
+    let got = HttpOutgoing::new().send(request).await.unwrap();
+    assert_eq!((got.status, &got.body[..]), (200, &b"half"[..]));
+}
+
+/// The `authorization` of each request.
+fn authorizations(asked: &[String]) -> Vec<Option<&str>> {
+    asked.iter().map(|asked| asked.lines().find_map(|line| line.strip_prefix("authorization: "))).collect()
+}
+
+#[tokio::test]
+async fn a_user_name_in_the_address_is_a_header() {
+    let basic = |username: &str| HttpAuth::Basic {
+        username: username.into(),
+        username_file: None,
+        password: Secret::default(),
+        password_file: None,
+    };
+    for (userinfo, auth, expected) in [
+        ("user:pass", HttpAuth::None, Some("Basic dXNlcjpwYXNz")),
+        ("user", HttpAuth::None, Some("Basic dXNlcjo=")),
+        (":p%40ss+%zz", HttpAuth::None, Some("Basic OnBAc3MrJXp6")),
+        ("%C3%BC:", HttpAuth::None, Some("Basic w7w6")),
+        ("", HttpAuth::None, None),
+        // As upstream: what the address says goes first.
+        ("user:pass", basic("other"), Some("Basic dXNlcjpwYXNz")),
+        ("", basic("other"), Some("Basic b3RoZXI6")),
+    ] {
+        let (port, asked) = serve(vec![answer("200 OK", "", "")]).await;
+        let reach = Reach::Hosts(vec![format!("127.0.0.1:{port}")]);
+        let mut request = get(&format!("http://{userinfo}@127.0.0.1:{port}/"), reach);
+        request.options = Arc::new(HttpOptions { auth, ..HttpOptions::default() });
+        HttpOutgoing::new().send(request).await.unwrap();
+        assert_eq!(authorizations(&asked.await.unwrap()), [expected], "{userinfo}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_name_stays_with_its_own_address() {
+    let (last, asked_last) = serve(vec![answer("200 OK", "", ""), answer("200 OK", "", "")]).await;
+    let there = format!("location: http://127.0.0.1:{last}/\r\n");
+    let there_as_b = format!("location: http://b:b@127.0.0.1:{last}/\r\n");
+    let (first, asked_first) = serve(vec![
+        answer("307 Again", "location: /two\r\n", ""),
+        answer("307 There", &there, ""),
+        answer("307 There", &there_as_b, ""),
+    ])
+    .await;
+    let outgoing = HttpOutgoing::new();
+    for _ in 0..2 {
+        outgoing.send(get(&format!("http://a:a@127.0.0.1:{first}/"), Reach::Operator)).await.unwrap();
+    }
+    let a = Some("Basic YTph");
+    assert_eq!(authorizations(&asked_first.await.unwrap()), [a, a, a]);
+    assert_eq!(authorizations(&asked_last.await.unwrap()), [None, Some("Basic Yjpi")]);
+}
+
+#[tokio::test]
 async fn errors_never_show_the_address() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -263,7 +350,7 @@ fn grants_cover_names_and_ports() {
         ("discord.com", "https://discord.com:444/api", false),
         ("discord.com", "https://evil-discord.com/", false),
         ("discord.com", "https://discord.com.evil.org/", false),
-        ("discord.com", "https://user@discord.com/", false),
+        ("discord.com", "https://discord.com@evil.org/", false),
         ("discord.com:8443", "https://discord.com:8443/", true),
         ("*.example.org", "https://a.example.org/", true),
         ("*.example.org", "https://example.org/", false),
