@@ -96,13 +96,19 @@ impl IntegrationNotifier {
     ) -> Result<BTreeMap<String, String>, NotifyError> {
         let (mut filled, mut broken) = (BTreeMap::new(), Vec::new());
         for (name, setting) in &self.integration.settings {
-            // The HTML part of a mail escapes what it is filled with.
-            let mut expand = |text: &str| match name.as_str() {
-                "html" => self.templates.expand_html(text, data(), notification.at),
-                _ if !text.contains("{{") => Ok(text.to_owned()),
-                _ => self.templates.expand_text(text, data(), notification.at),
+            let mut expand = |text: &str| match () {
+                () if is_html(&self.integration, name) => {
+                    self.templates.expand_html(text, data(), notification.at)
+                }
+                () if !text.contains("{{") => Ok(text.to_owned()),
+                () => self.templates.expand_text(text, data(), notification.at),
             };
+            let is_address = matches!(setting, Setting::Secret { template: true, .. });
             match setting.to_json(&mut expand) {
+                Ok(value) if is_address && value == "\"\"" => broken.push(format!(
+                    "`{name}` comes to nothing for this group, and without an address it cannot be told; let the template give \
+                     one for every group, or route this group to another receiver"
+                )),
                 Ok(value) => {
                     // The host reads the file when the plugin asks for the secret.
                     let in_file = matches!(setting, Setting::SecretFile(_)) && !name.ends_with("_file");
@@ -128,6 +134,22 @@ impl IntegrationNotifier {
     }
 }
 
+/// Whether a setting is HTML, so that what a template fills in is escaped: a service that is told so refuses a message
+/// with a bare `<` in it.
+fn is_html(integration: &config::Integration, name: &str) -> bool {
+    let setting =
+        |name: &str| integration.settings.iter().find(|(own, _)| own == name).map(|(_, value)| value);
+    match (integration.plugin.name.as_str(), name) {
+        (_, "html") => true,
+        // It is the notifier's default.
+        ("telegram", "message") => {
+            setting("parse_mode").is_none_or(|mode| mode.as_str().is_none_or(|mode| mode == "HTML"))
+        }
+        ("pushover", "message") => setting("html").and_then(Setting::as_bool) == Some(true),
+        _ => false,
+    }
+}
+
 /// Names the address of an integration with a rate limit, so that those with the same one share it. A digest: it may hold
 /// secrets.
 pub(crate) fn address(integration: &config::Integration) -> Option<String> {
@@ -143,4 +165,108 @@ pub(crate) fn address(integration: &config::Integration) -> Option<String> {
         said = true;
     }
     said.then(|| format!("{:x}", digest.finalize()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use model::{AlertStatus, NotifyReason, Timestamp};
+
+    use super::*;
+
+    fn notification() -> Notification {
+        Notification {
+            id: "1".into(),
+            dedup_key: "g".into(),
+            receiver: "r".into(),
+            integration: "i".into(),
+            index: 0,
+            group_key: "{}".into(),
+            status: AlertStatus::Firing,
+            reason: NotifyReason::FirstNotification,
+            group_labels: Labels::from_pairs([("alertname", "A<&>\"b_c")]),
+            common_labels: Labels::empty(),
+            common_annotations: Default::default(),
+            route_labels: Labels::empty(),
+            alerts: Default::default(),
+            external_url: String::new(),
+            settings: BTreeMap::new(),
+            previous: None,
+            at: Timestamp::EPOCH,
+            give_up_after: Duration::from_secs(10),
+        }
+    }
+
+    /// What a receiver's entry `configs` makes of the setting `name`.
+    fn filled(configs: &str, name: &str) -> Result<String, String> {
+        let text = format!("route: {{receiver: r}}\nreceivers:\n- name: r\n  {configs}\n");
+        let mut files = config::MemoryFiles::default();
+        files.files.insert(PathBuf::from("a.yml"), text.into_bytes());
+        let catalog = config::Catalog {
+            notifiers: ["telegram", "pushover", "webhook", "slack", "email"].map(str::to_owned).into(),
+            ..config::Catalog::default()
+        };
+        let loaded =
+            config::load_with(&files, &[PathBuf::from("a.yml")], &catalog, &config::LoadOptions::default());
+        let config = loaded.unwrap_or_else(|problems| panic!("{configs}: {problems:?}")).config;
+        struct Unused;
+        impl Notifier for Unused {
+            fn notify<'a>(
+                &'a self,
+                _: &'a Notification,
+                _: u32,
+                _: Deadline,
+            ) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
+                Box::pin(async { Ok(Receipt::default()) })
+            }
+        }
+        let notifier = IntegrationNotifier {
+            inner: Arc::new(Unused),
+            integration: config.receivers[0].integrations[0].clone(),
+            templates: Arc::new(Templates::parse::<&str, &str>(&[]).unwrap()),
+        };
+        let settings = notifier.filled(&notification()).map_err(|error| error.to_string())?.settings;
+        Ok(serde_json::from_str(&settings[name]).unwrap())
+    }
+
+    #[test]
+    fn what_a_service_reads_as_html_is_escaped() {
+        let name = "{{ .GroupLabels.alertname }}";
+        let (plain, escaped) = ("<b>A<&>\"b_c</b>", "<b>A&lt;&amp;&gt;&#34;b_c</b>");
+        for (settings, expected) in [
+            ("telegram_configs: [{bot_token: t, chat_id: 1, message: M}]", escaped),
+            ("telegram_configs: [{bot_token: t, chat_id: 1, message: M, parse_mode: HTML}]", escaped),
+            ("telegram_configs: [{bot_token: t, chat_id: 1, message: M, parse_mode: ''}]", plain),
+            ("telegram_configs: [{bot_token: t, chat_id: 1, message: M, parse_mode: Markdown}]", plain),
+            ("telegram_configs: [{bot_token: t, chat_id: 1, message: M, parse_mode: MarkdownV2}]", plain),
+            ("pushover_configs: [{user_key: u, token: t, message: M, html: true}]", escaped),
+            ("pushover_configs: [{user_key: u, token: t, message: M}]", plain),
+            ("pushover_configs: [{user_key: u, token: t, message: M, monospace: true}]", plain),
+        ] {
+            let configs = settings.replace("message: M", &format!("message: '<b>{name}</b>'"));
+            assert_eq!(filled(&configs, "message").as_deref(), Ok(expected), "{settings}");
+        }
+        let mail = format!(
+            "email_configs: [{{to: a@x.test, from: b@x.test, smarthost: 'x:25', html: '<b>{name}</b>', text: '<b>{name}</b>'}}]"
+        );
+        assert_eq!(filled(&mail, "html").as_deref(), Ok(escaped));
+        assert_eq!(filled(&mail, "text").as_deref(), Ok(plain));
+        let title =
+            format!("pushover_configs: [{{user_key: u, token: t, title: '<b>{name}</b>', html: true}}]");
+        assert_eq!(filled(&title, "title").as_deref(), Ok(plain), "a title is plain text there");
+    }
+
+    #[test]
+    fn a_message_without_an_address_says_why() {
+        let said = |url: &str| filled(&format!("webhook_configs: [{{url: '{url}'}}]"), "url").unwrap_err();
+        let begins = "receiver `r`, webhook[0]: a template failed, and nothing was sent: `url`";
+        let empty = said("{{ .CommonLabels.hook }}");
+        assert!(empty.starts_with(&format!("{begins} comes to nothing for this group")), "{empty}");
+        let fails = said("http://x/{{ template \"nowhere\" . }}");
+        assert!(fails.starts_with(&format!("{begins}: template ")), "{fails}");
+        let url = filled("webhook_configs: [{url: 'http://x/{{ .Status }}'}]", "url");
+        assert_eq!(url.as_deref(), Ok("http://x/firing"));
+    }
 }
