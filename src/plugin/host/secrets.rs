@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, Mac};
 use model::Secret;
 use sha2::Sha256;
-use url::Url;
+use url::{Position, Url};
 
 use super::{Call, lock};
 use crate::grants::{HostPattern, pattern_of};
@@ -37,6 +37,8 @@ pub(super) enum Written {
 
 /// Shorter values would redact half of every answer, and guard nothing.
 const REDACT_MIN: usize = 4;
+/// A part of an address that is as long as this is a key, and no word.
+const REDACT_KEY_MIN: usize = 12;
 
 impl Call {
     /// The stand-in for a granted secret.
@@ -64,7 +66,10 @@ impl Call {
         let url = Url::parse(value.expose()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let stand_in = if url.is_some() { format!("https://{id}.invalid/") } else { id };
         let bound = url.as_ref().and_then(pattern_of);
-        let forms = forms(value.expose());
+        let forms = match &url {
+            Some(url) => url_forms(value.expose(), url),
+            None => forms(value.expose()),
+        };
         let new = Resolved { name: name.to_owned(), stand_in, value, bound, forms };
         let answer = then(&new);
         resolved.push(new);
@@ -229,6 +234,31 @@ fn forms(value: &str) -> Vec<String> {
     forms
 }
 
+/// The ways in which an address may come back: whole, without its host, or what in it looks like a key. Long ones first.
+fn url_forms(value: &str, url: &Url) -> Vec<String> {
+    let behind_host = &url[Position::BeforePath..Position::AfterQuery];
+    // A user name is known to people, unless it is all that there is: then it is a key.
+    let key = url.password().unwrap_or_else(|| url.username());
+    let pair = format!("{}:{}", url.username(), url.password().unwrap_or_default());
+    let query = url.query().unwrap_or_default();
+    let keys = url.path().split('/').chain(query.split(['&', '=']));
+    let keys = keys.filter(|key| key.len() >= REDACT_KEY_MIN);
+    let whole = [value, behind_host, url.path(), query, &pair, key];
+    let parts = whole.into_iter().chain(keys).flat_map(|part| [part.to_owned(), percent_decoded(part)]);
+    let mut all: Vec<String> = parts.flat_map(|part| forms(&part)).collect();
+    all.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+    all.dedup();
+    all
+}
+
+/// `text` with `%41` read as `A`.
+fn percent_decoded(text: &str) -> String {
+    // All else that a form would read in its own way is kept from it.
+    let escaped = text.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
+    let decoded = url::form_urlencoded::parse(escaped.as_bytes()).next();
+    decoded.map(|(text, _)| text.into_owned()).unwrap_or_default()
+}
+
 fn json_escaped(value: &str) -> String {
     let quoted = serde_json::Value::from(value).to_string();
     quoted[1..quoted.len() - 1].to_owned()
@@ -288,6 +318,36 @@ mod tests {
             ("https://d.com/w/1/", "/messages/5", "https://d.com/w/1/messages/5"),
         ] {
             assert_eq!(join(base, rest), expected);
+        }
+    }
+
+    #[test]
+    fn an_address_is_known_by_its_parts() {
+        let value = "https://me:p%40ss@x.test/services/T0/abcdefghijkl?token=0123456789ab&v=1";
+        let forms = url_forms(value, &Url::parse(value).unwrap());
+        for part in [
+            value,
+            "/services/T0/abcdefghijkl?token=0123456789ab&v=1",
+            "/services/T0/abcdefghijkl",
+            "%2Fservices%2FT0%2Fabcdefghijkl",
+            "token=0123456789ab&v=1",
+            "abcdefghijkl",
+            "0123456789ab",
+            "me:p@ss",
+            "p%40ss",
+            "p@ss",
+            "bWU6cEBzcw==",
+        ] {
+            assert!(forms.iter().any(|form| form == part), "{part}: {forms:?}");
+        }
+        assert!(forms.is_sorted_by(|a, b| a.len() >= b.len()), "what is whole goes before its parts");
+        let with_key = "http://s3cret-key@x.test/";
+        let with_key = url_forms(with_key, &Url::parse(with_key).unwrap());
+        for part in ["s3cret-key", "czNjcmV0LWtleTo="] {
+            assert!(with_key.iter().any(|form| form == part), "{part}: {with_key:?}");
+        }
+        for word in ["services", "T0", "x.test", "/", "v", "1", ""] {
+            assert!(!forms.iter().any(|form| form == word), "{word}");
         }
     }
 
