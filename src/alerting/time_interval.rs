@@ -137,12 +137,14 @@ pub fn parse_days_of_month(text: &str) -> Result<Span, TimeIntervalError> {
 }
 
 /// `1`, `january`, `january:march`.
+///
+/// A number that no month has is taken, as upstream takes it; it never comes.
 pub fn parse_months(text: &str) -> Result<Span, TimeIntervalError> {
     let number = |part: &str| {
         let by_name = MONTHS.iter().position(|month| *month == part).map(|position| position as i32 + 1);
         match by_name.or_else(|| part.parse().ok()) {
-            Some(month @ 1..=12) => Ok(month),
-            _ => error(format!("`{part}` is not a month; write `january` to `december` or 1 to 12")),
+            Some(month) => Ok(month),
+            None => error(format!("`{part}` is not a month; write `january` to `december` or 1 to 12")),
         }
     };
     let (from, to) = split_range(text)?;
@@ -271,6 +273,8 @@ mod tests {
         assert_eq!(parse_weekdays("Monday:friday"), Ok(Span { from: 1, to: 5 }));
         assert_eq!(parse_weekdays("sunday"), Ok(Span { from: 0, to: 0 }));
         assert_eq!(parse_months("3:june"), Ok(Span { from: 3, to: 6 }));
+        assert_eq!(parse_months("11:14"), Ok(Span { from: 11, to: 14 }));
+        assert_eq!(parse_months("13"), Ok(Span { from: 13, to: 13 }));
         assert_eq!(parse_days_of_month("-7:-1"), Ok(Span { from: -7, to: -1 }));
         assert_eq!(parse_days_of_month("20:-1"), Ok(Span { from: 20, to: -1 }));
         assert_eq!(parse_years("2026"), Ok(Span { from: 2026, to: 2026 }));
@@ -286,7 +290,7 @@ mod tests {
         for text in ["0", "32", "-32", "5:1", "-5:5", "29:-1", "a", "1:2:3"] {
             assert!(parse_days_of_month(text).is_err(), "{text}");
         }
-        for text in ["0", "13", "june:may", "juni"] {
+        for text in ["june:may", "14:5", "13:january", "juni", "1.5"] {
             assert!(parse_months(text).is_err(), "{text}");
         }
         for text in ["2027:2026", "x"] {

@@ -46,6 +46,13 @@ fn read(at: &At<'_>) -> Option<(TimeInterval, Shown)> {
         years: read_spans(&fields, "years", parse_years),
         location: read_zone(&fields),
     };
+    let never = |months: &Vec<Span>| months.iter().any(|span| span.to < 1 || span.from > 12);
+    if let Some(at) = fields.get("months").filter(|_| interval.months.as_ref().is_some_and(never)) {
+        at.warn(
+            "no month has such a number: it never comes",
+            Some("months are 1 to 12, or their names".to_owned()),
+        );
+    }
     Some((interval, fields.finish()))
 }
 

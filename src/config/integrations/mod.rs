@@ -168,6 +168,15 @@ pub(crate) const ALL: [IntegrationKind; 19] = [
         if !draft.inherit_secret(["bot_token", "bot_token_file"], global) {
             draft.nowhere("bot_token", global[0]);
         }
+        // As upstream: a chat without a number is none.
+        let zero =
+            draft.settings.iter().any(|(name, value)| name == "chat_id" && *value == Setting::Number(0.0));
+        if let Some(at) = draft.fields.get("chat_id").filter(|_| zero) {
+            at.error(
+                "`chat_id` is missing: 0 is no chat",
+                Some("set the number of the chat, or `chat_id_file`".to_owned()),
+            );
+        }
     }),
     kind("victorops", "victorops_configs", &VICTOROPS, complete_victorops),
     kind("webex", "webex_configs", &WEBEX, complete_webex),
