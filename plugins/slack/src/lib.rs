@@ -24,7 +24,7 @@ export_notifier!(Slack);
 const TITLE_LIMIT: usize = 1024;
 
 fn through_webhook(notification: &Notification) -> Result<Option<String>> {
-    Request::post(secret("api_url")?).json(&message(notification)?)?.send()?.check()?;
+    accepted(Request::post(secret("api_url")?).json(&message(notification)?)?)?;
     Ok(None)
 }
 
@@ -39,24 +39,49 @@ fn as_app(notification: &Notification, token: &str) -> Result<Option<String>> {
         body.insert("ts".into(), time.into());
     }
     let request = Request::post(url).header("Authorization", format!("Bearer {token}"));
-    let answer: Value = request.json(&body)?.send()?.check()?.json()?;
-    // Slack says 200 to everything that it could read.
-    if answer["ok"].as_bool() != Some(true) {
-        let said = answer["error"].as_str().unwrap_or("no reason");
-        let kind = match said {
-            "ratelimited" | "rate_limited" => ErrorKind::RateLimited,
-            "internal_error" | "fatal_error" | "service_unavailable" | "request_timeout" => {
-                ErrorKind::Retryable
-            }
-            "invalid_auth" | "not_authed" | "token_revoked" | "token_expired" | "account_inactive" => {
-                ErrorKind::Unauthorized
-            }
-            _ => ErrorKind::Permanent,
-        };
-        return Err(Error::new(kind, format!("Slack refused the message: {said}")));
-    }
+    let answer = accepted(request.json(&body)?)?;
     let place = answer["channel"].as_str().zip(answer["ts"].as_str());
     Ok(place.map(|(channel, time)| format!("{channel} {time}")))
+}
+
+/// Sends a message. Slack says 200 to everything that it could read; what became of it stands in the body: `"ok": true` in
+/// the JSON of the web API, the two letters of a webhook.
+fn accepted(request: Request) -> Result<Value> {
+    let answer = request.send()?.check()?;
+    let outcome = match serde_json::from_slice(&answer.body) {
+        Ok(Value::Object(said)) if said.get("ok") == Some(&Value::Bool(true)) => return Ok(said.into()),
+        Ok(Value::Object(said)) => {
+            let error = said.get("error").and_then(Value::as_str).unwrap_or("no reason");
+            Error::new(kind(error), format!("Slack refused the message: {error}"))
+        }
+        _ if answer.header("Content-Type").is_some_and(|kind| kind.starts_with("application/json")) => {
+            Error::retryable(format!("Slack's answer is not the JSON that it should be: {}", said(&answer)))
+        }
+        _ if answer.text().trim() == "ok" => return Ok(Value::Null),
+        _ => Error::new(kind(answer.text().trim()), format!("Slack did not say `ok` but {}", said(&answer))),
+    };
+    let channel = text("channel")?;
+    Err(if channel.is_empty() { outcome } else { outcome.at(format!("channel `{channel}`")) })
+}
+
+/// The beginning of an answer, for people.
+fn said(answer: &Response) -> String {
+    match answer.text().trim() {
+        "" => "nothing".to_owned(),
+        said => format!("`{}`", truncate(said, 300)),
+    }
+}
+
+/// What Slack's name of an error means.
+fn kind(error: &str) -> ErrorKind {
+    match error {
+        "ratelimited" | "rate_limited" => ErrorKind::RateLimited,
+        "internal_error" | "fatal_error" | "service_unavailable" | "request_timeout" => ErrorKind::Retryable,
+        "invalid_auth" | "not_authed" | "token_revoked" | "token_expired" | "account_inactive" => {
+            ErrorKind::Unauthorized
+        }
+        _ => ErrorKind::Permanent,
+    }
 }
 
 fn message(notification: &Notification) -> Result<Map<String, Value>> {
@@ -202,10 +227,47 @@ mod tests {
             ("ratelimited", ErrorKind::RateLimited),
             ("internal_error", ErrorKind::Retryable),
         ] {
+            for secret in ["app_token", "api_url"] {
+                let host = host()
+                    .secret(secret, "https://slack.test/x")
+                    .answer(200, &json!({ "ok": false, "error": said }).to_string());
+                let error = host.run(|| Slack::notify(&group())).expect_err("refused");
+                assert_eq!(error.kind, kind, "{said}");
+                assert_eq!(error.message, format!("channel `#ops`: Slack refused the message: {said}"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_webhook_says_ok_or_has_refused() {
+        for (json, body, outcome) in [
+            (false, "ok", Ok(None)),
+            (false, "ok\n", Ok(None)),
+            (true, r#"{"ok":true}"#, Ok(None)),
+            (false, r#"{"ok":true,"ts":"1"}"#, Ok(None)),
+            (false, "no_service", Err((ErrorKind::Permanent, "Slack did not say `ok` but `no_service`"))),
+            (false, "", Err((ErrorKind::Permanent, "Slack did not say `ok` but nothing"))),
+            (true, "{}", Err((ErrorKind::Permanent, "Slack refused the message: no reason"))),
+            (true, r#"{"ok":"true"}"#, Err((ErrorKind::Permanent, "Slack refused the message: no reason"))),
+            (
+                true,
+                r#"{"ok":tr"#,
+                Err((ErrorKind::Retryable, "Slack's answer is not the JSON that it should be: `{\"ok\":tr`")),
+            ),
+        ] {
+            let kind = if json { "application/json; charset=utf-8" } else { "text/html" };
+            let headers = vec![("content-type".to_owned(), kind.to_owned())];
+            let answer = Response { status: 200, headers, body: body.as_bytes().to_vec() };
             let host = host()
-                .secret("app_token", "xoxb")
-                .answer(200, &json!({ "ok": false, "error": said }).to_string());
-            assert_eq!(host.run(|| Slack::notify(&group())).expect_err("refused").kind, kind, "{said}");
+                .param("channel", "")
+                .secret("api_url", "https://hooks.slack.test/x")
+                .answer_with(Ok(answer));
+            let got = host.run(|| Slack::notify(&group())).map_err(|error| (error.kind, error.message));
+            assert_eq!(
+                got.as_ref().map_err(|(kind, said)| (*kind, said.as_str())),
+                outcome.as_ref().map_err(|e| *e),
+                "{body}"
+            );
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Notifier: posts to a Telegram chat through a bot, as Alertmanager's `telegram_configs` does.
 
+mod html;
+
 use foghorn_plugin::notifier::*;
 use serde_json::{Map, Value};
 
@@ -11,9 +13,22 @@ impl Notifier for Telegram {
     fn notify(notification: &Notification) -> Result<Option<String>> {
         let (api, token) = (text("api_url")?, secret("bot_token")?);
         let url = format!("{}/bot{token}/sendMessage", api.trim_end_matches('/'));
-        let answer = Request::post(url).json(&message(notification)?)?.send()?.check()?;
-        let posted: Option<Value> = answer.json().ok();
-        Ok(posted.and_then(|posted| posted["result"]["message_id"].as_i64()).map(|id| id.to_string()))
+        let mut body = message(notification)?;
+        let mut answer = Request::post(&url).json(&body)?.send()?;
+        if answer.status == 400 && answer.text().contains("can't parse entities") {
+            // Told without its looks is better than not told.
+            log::warn(
+                "Telegram cannot read the message as its `parse_mode` has it; it goes out as plain text",
+            );
+            without_markup(&mut body);
+            answer = Request::post(&url).json(&body)?.send()?;
+        }
+        let answer = answer.check()?;
+        let said: Value = answer.json().map_err(|error| Error::retryable(error.message))?;
+        if said["ok"] != Value::Bool(true) {
+            return Err(refusal(answer, &said));
+        }
+        Ok(said["result"]["message_id"].as_i64().map(|id| id.to_string()))
     }
 }
 
@@ -21,7 +36,27 @@ export_notifier!(Telegram);
 
 const MESSAGE_LIMIT: usize = 4096;
 
-fn message(notification: &Notification) -> Result<Value> {
+/// An answer that says `"ok": false`, whatever its status.
+fn refusal(answer: Response, said: &Value) -> Error {
+    let code = said["error_code"].as_u64().and_then(|code| u16::try_from(code).ok());
+    let status = code.filter(|code| *code >= 300).unwrap_or(400);
+    match (Response { status, ..answer }).check() {
+        Err(error) => error,
+        Ok(_) => Error::permanent("Telegram refused the message"),
+    }
+}
+
+/// The same message as plain text.
+fn without_markup(body: &mut Map<String, Value>) {
+    let mode = body.remove("parse_mode");
+    if mode.is_some_and(|mode| mode == "HTML")
+        && let Some(words) = body.get_mut("text")
+    {
+        *words = html::plain(words.as_str().unwrap_or_default()).into();
+    }
+}
+
+fn message(notification: &Notification) -> Result<Map<String, Value>> {
     let mode = text("parse_mode")?;
     let own = || {
         let lines = format!("{}\n{}", notification.heading(), notification.lines());
@@ -34,7 +69,9 @@ fn message(notification: &Notification) -> Result<Value> {
     let words = param::<Option<String>>("message")?.unwrap_or_else(own);
     let mut body = Map::new();
     body.insert("chat_id".into(), chat()?);
-    body.insert("text".into(), truncate(&words, MESSAGE_LIMIT).into());
+    let words =
+        if mode == "HTML" { html::truncate(&words, MESSAGE_LIMIT) } else { truncate(&words, MESSAGE_LIMIT) };
+    body.insert("text".into(), words.into());
     body.insert("disable_web_page_preview".into(), true.into());
     if !mode.is_empty() {
         body.insert("parse_mode".into(), mode.into());
@@ -45,7 +82,7 @@ fn message(notification: &Notification) -> Result<Value> {
     if let Some(thread) = param::<Option<f64>>("message_thread_id")?.filter(|id| *id != 0.0) {
         body.insert("message_thread_id".into(), (thread as i64).into());
     }
-    Ok(body.into())
+    Ok(body)
 }
 
 /// A number in the settings, or else a secret.
@@ -89,6 +126,44 @@ mod tests {
         let (_, body) = sent(FakeHost::new().secret("chat_id", "-5").param("disable_notifications", true));
         assert_eq!((&body["text"], &body["chat_id"]), (&json!("[FIRING:0] Disk &lt;a&gt;\n"), &json!("-5")));
         assert_eq!(body["disable_notification"], true);
+    }
+
+    fn host() -> FakeHost {
+        FakeHost::new().manifest(Telegram::MANIFEST).secret("bot_token", "1:ab").param("chat_id", 1)
+    }
+
+    #[test]
+    fn a_refusal_with_status_200_is_one() {
+        for (said, kind) in [
+            (r#"{"ok":false,"error_code":400,"description":"no such chat"}"#, ErrorKind::Permanent),
+            (r#"{"ok":false,"error_code":429,"parameters":{"retry_after":5}}"#, ErrorKind::RateLimited),
+            (r#"{"ok":false,"error_code":502}"#, ErrorKind::Retryable),
+            (r#"{"ok":false}"#, ErrorKind::Permanent),
+            ("<html>", ErrorKind::Retryable),
+        ] {
+            let host = host().answer(200, said);
+            let error = host.run(|| Telegram::notify(&Notification::default())).expect_err("refused");
+            assert_eq!(error.kind, kind, "{said}");
+        }
+    }
+
+    #[test]
+    fn markup_that_telegram_cannot_read_goes_out_as_text() {
+        let cannot = r#"{"ok":false,"error_code":400,"description":"Bad Request: can't parse entities: x"}"#;
+        for (mode, text) in
+            [("HTML", "disk_a < 5 & falling"), ("MarkdownV2", "<b>disk_a</b> &lt; 5 & falling")]
+        {
+            let host = host().param("parse_mode", mode).param("message", "<b>disk_a</b> &lt; 5 & falling");
+            let host = host.answer(400, cannot).answer(200, r#"{"ok":true,"result":{"message_id":7}}"#);
+            assert_eq!(host.run(|| Telegram::notify(&Notification::default())), Ok(Some("7".to_owned())));
+            let bodies = host.requests().into_iter().map(|request| serde_json::from_slice(&request.body));
+            let bodies: Vec<Value> = bodies.collect::<Result<_, _>>().expect("JSON bodies");
+            assert_eq!((&bodies[0]["parse_mode"], &bodies[1]["parse_mode"]), (&json!(mode), &Value::Null));
+            assert_eq!(bodies[1]["text"], text);
+        }
+        let host = host().answer(400, r#"{"ok":false,"description":"chat not found"}"#);
+        assert!(host.run(|| Telegram::notify(&Notification::default())).is_err());
+        assert_eq!(host.requests().len(), 1);
     }
 
     #[test]

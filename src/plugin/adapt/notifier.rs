@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::host::{Call, CallSetup, Exchange, IDEMPOTENCY_KEY, Settings, hex};
 use crate::program::Told;
-use crate::{CallError, ErrorKind, Plugin};
+use crate::{CallError, ErrorKind, Fault, Plugin};
 
 struct Integration(Arc<Plugin>);
 
@@ -106,6 +106,12 @@ fn reason(error: &CallError, exchange: Exchange) -> FailureReason {
         (ErrorKind::Unauthorized, _) => FailureReason::AuthError,
         _ if error.limit == Some("time") => FailureReason::ContextDeadlineExceeded,
         (_, Exchange::TimedOut) => FailureReason::ContextDeadlineExceeded,
+        // Some services refuse with a 200 and say so in the body.
+        (ErrorKind::Permanent, Exchange::Status { status: 200..300, .. })
+            if error.fault == Fault::Reported =>
+        {
+            FailureReason::ClientError
+        }
         (_, Exchange::Status { status, .. }) => {
             // Only what the plugin took for a request to wait is one.
             match FailureReason::of_status(status) {
@@ -157,6 +163,32 @@ mod tests {
         ] {
             let labels = |pairs: &[(&str, &str)]| pairs.iter().copied().collect::<Labels>();
             assert_eq!(title(&labels(group), &labels(common)), expected);
+        }
+    }
+
+    #[test]
+    fn whose_fault_it_is() {
+        let status = |status| Exchange::Status { status, pause: None };
+        for (kind, fault, exchange, expected) in [
+            (ErrorKind::Permanent, Fault::Reported, status(404), FailureReason::ClientError),
+            (ErrorKind::Retryable, Fault::Reported, status(503), FailureReason::ServerError),
+            (ErrorKind::Permanent, Fault::Reported, status(200), FailureReason::ClientError),
+            (ErrorKind::Unauthorized, Fault::Reported, status(200), FailureReason::AuthError),
+            (ErrorKind::RateLimited, Fault::Reported, status(200), FailureReason::RateLimited),
+            (ErrorKind::Permanent, Fault::Broken, status(200), FailureReason::Other),
+            (ErrorKind::Permanent, Fault::Reported, Exchange::Nothing, FailureReason::Other),
+        ] {
+            let error = CallError {
+                plugin: "p".into(),
+                function: "notify",
+                kind,
+                fault,
+                message: String::new(),
+                limit: None,
+                retry_after: None,
+                place: None,
+            };
+            assert_eq!(reason(&error, exchange), expected, "{kind:?} {fault:?} {exchange:?}");
         }
     }
 
