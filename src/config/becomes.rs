@@ -152,8 +152,11 @@ receivers:
     assert!(second.http.proxy_url.is_some() && second.http.auth == ports::HttpAuth::None);
     assert!(matches!(second.setting("http_config"), Some(Setting::Map(_))));
     let details = pagerduty.setting("details").unwrap();
-    assert_eq!(details.get("firing"), Some(&Setting::Text("x".into())));
-    assert!(matches!(details.get("own"), Some(Setting::Template(_))));
+    let typed = |text: Setting| Setting::Typed(Box::new(text));
+    assert_eq!(details.get("firing"), Some(&typed(Setting::Text("x".into()))));
+    assert!(
+        matches!(details.get("own"), Some(Setting::Typed(text)) if matches!(**text, Setting::Template(_)))
+    );
     assert!(details.get("num_firing").is_some());
 }
 

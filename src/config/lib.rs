@@ -40,6 +40,7 @@ mod syntax;
 mod text_place;
 mod time_interval;
 mod tree;
+mod typed;
 mod url;
 
 // In [`LoadOptions`].

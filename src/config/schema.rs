@@ -13,6 +13,7 @@ use crate::reader::{At, Fields};
 use crate::shown::Shown;
 use crate::source::looks_secret;
 use crate::tree::{Node, Yaml};
+use crate::typed::Typed;
 use crate::url;
 
 /// What a key holds.
@@ -289,10 +290,14 @@ fn value(table: &Table, key: &Key, at: &At<'_>) -> Option<(Setting, Shown)> {
             Some((Setting::Map(map.0), Shown::Map(map.1)))
         }
         Kind::AnyMap => {
-            at.entries()?;
-            Some((free(at, Texts::Templates), plain_shown(at.node)))
+            // Its own names are names, whatever they look like.
+            let typed = |(name, at): (String, At<'_>)| {
+                let value = free_entry(&name, &at, Texts::Typed);
+                (name, Setting::Typed(Box::new(value)))
+            };
+            Some((Setting::Map(at.entries()?.into_iter().map(typed).collect()), plain_shown(at.node)))
         }
-        Kind::Any => Some((free(at, Texts::Templates), plain_shown(at.node))),
+        Kind::Any => Some((Setting::Typed(Box::new(free(at, Texts::Typed))), plain_shown(at.node))),
         Kind::TextOrMap(_) if at.scalar().is_some() => template(at),
         Kind::Map(table) | Kind::TextOrMap(table) => {
             read(at, table).map(|(settings, shown)| (Setting::Map(settings), shown))
@@ -435,6 +440,8 @@ pub(crate) fn check_host_port(at: &At<'_>, text: &str) {
 pub(crate) enum Texts {
     Templates,
     Literal,
+    /// Templates whose outcome says what they are: [`Setting::Typed`].
+    Typed,
 }
 
 /// A value whose keys nobody knows. What looks like a secret by its key is kept as one.
@@ -442,9 +449,9 @@ pub(crate) fn free(at: &At<'_>, texts: Texts) -> Setting {
     match &at.node.yaml {
         Yaml::Null | Yaml::Broken => Setting::Null,
         Yaml::Scalar(scalar) => match (plain_value(&scalar.text).filter(|_| scalar.plain), texts) {
-            (Some(setting), _) => setting,
+            (Some(setting), Texts::Templates | Texts::Literal) => setting,
             (None, Texts::Literal) => Setting::Text(scalar.text.clone()),
-            (None, Texts::Templates) => {
+            (_, Texts::Templates | Texts::Typed) => {
                 check_template(at, &scalar.text);
                 template_setting(&scalar.text)
             }
@@ -452,23 +459,38 @@ pub(crate) fn free(at: &At<'_>, texts: Texts) -> Setting {
         Yaml::List(_) => {
             Setting::List(at.list().unwrap_or_default().iter().map(|at| free(at, texts)).collect())
         }
-        Yaml::Map(_) => {
-            let entries = at.entries().unwrap_or_default();
-            let value = |name: &str, at: &At<'_>| {
-                let secret = at.scalar().filter(|_| looks_secret(name));
-                if secret.is_some() {
-                    at.cx.hide(at.node.span);
+        Yaml::Map(keys) => {
+            let entries = at.entries().unwrap_or_default().into_iter().zip(keys);
+            // Go's reader keeps numbers and booleans as keys, and what fills templates in drops those.
+            let kept = entries.filter(|(_, (key, _))| {
+                texts != Texts::Typed || !key.plain || matches!(Typed::plain(&key.text), Typed::Text(_))
+            });
+            let value = |name: String, at: At<'_>| {
+                if let Err(error) = at.cx.templates().check(&name)
+                    && texts == Texts::Typed
+                {
+                    at.at_key().error(format!("template: {}", error.message), None);
                 }
-                match secret.filter(|_| texts == Texts::Templates) {
-                    Some(scalar) => {
-                        let template = scalar.text.contains("{{");
-                        Setting::Secret { value: model::Secret::new(scalar.text.clone()), template }
-                    }
-                    None => free(at, texts),
-                }
+                let setting = free_entry(&name, &at, texts);
+                (name, setting)
             };
-            Setting::Map(entries.iter().map(|(name, at)| (name.clone(), value(name, at))).collect())
+            Setting::Map(kept.map(|((name, at), _)| value(name, at)).collect())
         }
+    }
+}
+
+/// The value of one name in such a mapping.
+fn free_entry(name: &str, at: &At<'_>, texts: Texts) -> Setting {
+    let secret = at.scalar().filter(|_| looks_secret(name));
+    if secret.is_some() {
+        at.cx.hide(at.node.span);
+    }
+    match secret.filter(|_| texts != Texts::Literal) {
+        Some(scalar) => {
+            let template = scalar.text.contains("{{");
+            Setting::Secret { value: model::Secret::new(scalar.text.clone()), template }
+        }
+        None => free(at, texts),
     }
 }
 

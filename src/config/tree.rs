@@ -51,6 +51,8 @@ pub(crate) struct Scalar {
 pub(crate) struct Key {
     pub(crate) text: String,
     pub(crate) span: Span,
+    /// Whether it was written without quotes: only then can it be a number or a boolean.
+    pub(crate) plain: bool,
 }
 
 /// More nodes than any configuration has: aliases of aliases.
@@ -314,8 +316,8 @@ impl<'a> Builder<'a> {
             Some(Frame::List { items, .. }) => items.push(node),
             Some(Frame::Map { entries, key, .. }) => match key.take() {
                 Some(PendingKey { key: Some(name), merge }) => {
-                    let text = if merge { MERGE.to_owned() } else { name.text };
-                    entries.push((Key { text, span: name.span }, node));
+                    let text = if merge { MERGE.to_owned() } else { name.text.clone() };
+                    entries.push((Key { text, ..name }, node));
                 }
                 Some(PendingKey { key: None, .. }) => {}
                 None => {
@@ -325,7 +327,11 @@ impl<'a> Builder<'a> {
                         _ => None,
                     };
                     let broken = matches!(node.yaml, Yaml::Broken);
-                    let pending = text.map(|text| Key { text, span: node.span });
+                    let plain = match &node.yaml {
+                        Yaml::Scalar(scalar) => scalar.plain,
+                        _ => true,
+                    };
+                    let pending = text.map(|text| Key { text, span: node.span, plain });
                     if pending.is_none() && !broken {
                         self.mistakes.push(Mistake {
                             span: node.mark(),

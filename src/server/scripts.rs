@@ -252,6 +252,8 @@ fn plain(setting: &config::Setting) -> Value {
         Setting::Text(text) | Setting::Template(text) => Value::from(text.as_str()),
         Setting::List(items) => Value::Array(items.iter().map(plain).collect()),
         Setting::Map(entries) => Value::Object(entries.iter().map(|(n, v)| (n.clone(), plain(v))).collect()),
+        // A receiver's alone; parameters have none.
+        Setting::Typed(value) => plain(value),
     }
 }
 

@@ -22,6 +22,7 @@ mod pager;
 mod peers;
 mod plugins;
 mod query;
+mod receivers;
 mod remote_write;
 mod rule_tests;
 mod sandbox;

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::world::{Foghorn, Process, Sink, Target, eventually, eventually_within, get};
 
 /// Where `tests/get-peers` puts programs.
-fn peers() -> PathBuf {
+pub(crate) fn peers() -> PathBuf {
     std::env::var_os("FOGHORN_PEERS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers"), PathBuf::from)
 }

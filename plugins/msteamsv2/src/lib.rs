@@ -43,10 +43,11 @@ fn card(title: &str, text: &str, status: Status) -> Value {
         "type": "message",
         "attachments": [{
             "contentType": "application/vnd.microsoft.card.adaptive",
+            "contentUrl": null,
             "content": {
                 "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
                 "type": "AdaptiveCard",
-                "version": "1.4",
+                "version": "1.2",
                 "body": [
                     {
                         "type": "TextBlock",

@@ -12,13 +12,26 @@ impl Notifier for PagerDuty {
     const MANIFEST: &'static str = include_str!("../manifest.json");
 
     fn notify(notification: &Notification) -> Result<Option<String>> {
-        let request = match secret("service_key") {
-            Ok(key) => Request::post(V1).json(&first_version(notification, &key)?)?,
+        let key = secret("service_key");
+        let first = key.is_ok();
+        let request = match key {
+            Ok(key) => {
+                let event = first_version(notification, &key)?;
+                Request::post(V1).json(&bounded(event, |event| &mut event["details"])?)?
+            }
             Err(_) => {
-                Request::post(text("url")?).json(&second_version(notification, &secret("routing_key")?)?)?
+                let event = second_version(notification, &secret("routing_key")?)?;
+                Request::post(text("url")?)
+                    .json(&bounded(event, |event| &mut event["payload"]["custom_details"])?)?
             }
         };
-        request.send()?.check()?;
+        let answer = request.send()?;
+        let status = answer.status;
+        answer.check().map_err(|error| match status {
+            // Of the first version, this is the answer to too many events.
+            403 if first => Error { kind: ErrorKind::RateLimited, ..error },
+            _ => error,
+        })?;
         Ok(Some(notification.dedup_key.clone()))
     }
 }
@@ -27,6 +40,21 @@ export_notifier!(PagerDuty);
 
 const V1: &str = "https://events.pagerduty.com/generic/2010-04-15/create_event.json";
 const DESCRIPTION_LIMIT: usize = 1024;
+/// PagerDuty refuses a larger event.
+const EVENT_BYTES_MAX: usize = 512_000;
+
+/// `event`, without its details if it would be too large with them.
+fn bounded(mut event: Value, details: fn(&mut Value) -> &mut Value) -> Result<Value> {
+    let bytes = serde_json::to_vec(&event)?.len();
+    if bytes > EVENT_BYTES_MAX {
+        let said = format!(
+            "the details were left out: with them the event had {bytes} bytes, and PagerDuty takes {EVENT_BYTES_MAX}"
+        );
+        log::write(log::Level::Warn, &said, &[]);
+        *details(&mut event) = json!({ "error": said });
+    }
+    Ok(event)
+}
 
 fn description(notification: &Notification) -> Result<String> {
     let own: Option<String> = param("description")?;
@@ -56,15 +84,17 @@ fn second_version(notification: &Notification, key: &str) -> Result<Value> {
     event.insert("event_action".into(), action(notification).into());
     event.insert("payload".into(), payload.into());
     put(&mut event, &["client", "client_url"])?;
-    for name in ["images", "links"] {
+    // One that has lost its address to an empty template would have the event refused.
+    for (name, address, keys) in
+        [("images", "src", &["src", "alt", "href"][..]), ("links", "href", &["href", "text"])]
+    {
         let list: Vec<Value> = param::<Option<_>>(name)?.unwrap_or_default();
-        // One that has lost its address to an empty template would have the event refused.
-        let list: Vec<Value> = list
-            .into_iter()
-            .filter(|item| {
-                ["src", "href"].iter().any(|key| item[key].as_str().is_some_and(|url| !url.is_empty()))
-            })
-            .collect();
+        let full = |item: &Value| {
+            let texts =
+                keys.iter().map(|key| ((*key).to_owned(), item[key].as_str().unwrap_or_default().into()));
+            Value::Object(texts.collect())
+        };
+        let list: Vec<Value> = list.iter().map(full).filter(|item| item[address] != "").collect();
         if !list.is_empty() {
             event.insert(name.into(), list.into());
         }
@@ -120,11 +150,11 @@ mod tests {
 
     #[test]
     fn triggers_and_resolves() {
-        let host =
-            FakeHost::new().secret("routing_key", "r1").param("details", json!({ "num_firing": "1" })).param(
-                "links",
-                json!([{ "href": "", "text": "gone" }, { "href": "https://x.test", "text": "x" }]),
-            );
+        let host = FakeHost::new()
+            .secret("routing_key", "r1")
+            .param("details", json!({ "num_firing": 1 }))
+            .param("links", json!([{ "href": "", "text": "gone" }, { "href": "https://x.test" }]))
+            .param("images", json!([{ "src": "", "href": "https://y.test" }, { "src": "https://z.test" }]));
         let (url, event) = sent(host, Status::Firing);
         assert_eq!(url, "https://events.pagerduty.com/v2/enqueue");
         assert_eq!(
@@ -134,12 +164,13 @@ mod tests {
                 "dedup_key": "k1",
                 "event_action": "trigger",
                 "client": "Foghorn",
-                "links": [{ "href": "https://x.test", "text": "x" }],
+                "links": [{ "href": "https://x.test", "text": "" }],
+                "images": [{ "src": "https://z.test", "alt": "", "href": "" }],
                 "payload": {
                     "summary": "[FIRING:0] Disk a",
                     "severity": "error",
                     "source": "Foghorn",
-                    "custom_details": { "num_firing": "1" },
+                    "custom_details": { "num_firing": 1 },
                 },
             })
         );
@@ -161,5 +192,26 @@ mod tests {
                 "details": {},
             })
         );
+    }
+
+    #[test]
+    fn details_that_are_too_large_are_left_out() {
+        for (key, at) in [("routing_key", "/payload/custom_details"), ("service_key", "/details")] {
+            let host =
+                FakeHost::new().secret(key, "k").param("details", json!({ "all": "x".repeat(600_000) }));
+            let (_, event) = sent(host, Status::Firing);
+            let said = event.pointer(at).and_then(|details| details["error"].as_str());
+            assert!(said.is_some_and(|said| said.starts_with("the details were left out: ")), "{event}");
+        }
+    }
+
+    #[test]
+    fn the_first_version_refuses_for_a_while_with_403() {
+        for (key, kind) in [("routing_key", ErrorKind::Unauthorized), ("service_key", ErrorKind::RateLimited)]
+        {
+            let host = FakeHost::new().manifest(PagerDuty::MANIFEST).secret(key, "k").answer(403, "");
+            let error = host.run(|| PagerDuty::notify(&Notification::default())).expect_err("refused");
+            assert_eq!(error.kind, kind);
+        }
     }
 }

@@ -22,6 +22,8 @@ impl Notifier for Slack {
 export_notifier!(Slack);
 
 const TITLE_LIMIT: usize = 1024;
+/// The parts of an attachment that are marked up, unless the settings name others.
+const MARKED: [&str; 3] = ["fallback", "pretext", "text"];
 
 fn through_webhook(notification: &Notification) -> Result<Option<String>> {
     accepted(Request::post(secret("api_url")?).json(&message(notification)?)?)?;
@@ -107,12 +109,14 @@ fn attachment(notification: &Notification) -> Result<Map<String, Value>> {
     let usual = if notification.status == Status::Firing { "danger" } else { "good" };
     attachment
         .insert("color".into(), param::<Option<String>>("color")?.unwrap_or_else(|| usual.to_owned()).into());
-    let optional = ["title_link", "pretext", "fallback", "callback_id", "footer", "image_url", "thumb_url"];
-    put(&mut attachment, &optional)?;
-    attachment.insert("mrkdwn_in".into(), param("mrkdwn_in")?);
-    for (name, list) in
-        [("fields", fields()?), ("actions", param::<Option<Vec<Value>>>("actions")?.unwrap_or_default())]
-    {
+    put(&mut attachment, &["title_link", "pretext", "image_url", "thumb_url"])?;
+    for name in ["fallback", "callback_id", "footer"] {
+        attachment.insert(name.into(), text(name)?.into());
+    }
+    let marked: Vec<String> = param::<Option<_>>("mrkdwn_in")?.unwrap_or_default();
+    let marked = if marked.is_empty() { MARKED.map(str::to_owned).into() } else { marked };
+    attachment.insert("mrkdwn_in".into(), marked.into());
+    for (name, list) in [("fields", fields()?), ("actions", actions()?)] {
         if !list.is_empty() {
             attachment.insert(name.into(), list.into());
         }
@@ -132,6 +136,21 @@ fn fields() -> Result<Vec<Value>> {
         }
     }
     Ok(fields)
+}
+
+/// A button leads to an address, or sends a name and a value; not both.
+fn actions() -> Result<Vec<Value>> {
+    let filled = |value: &Value| value.as_str().is_none_or(|text| !text.is_empty());
+    let mut actions: Vec<Map<String, Value>> = param::<Option<_>>("actions")?.unwrap_or_default();
+    for action in &mut actions {
+        let leads = action.get("url").is_some_and(filled);
+        action.retain(|name, _| !leads || !["name", "value", "confirm"].contains(&name.as_str()));
+        if let Some(confirm) = action.get_mut("confirm").and_then(Value::as_object_mut) {
+            confirm.retain(|name, value| name == "text" || filled(value));
+        }
+        action.retain(|name, value| ["type", "text"].contains(&name.as_str()) || filled(value));
+    }
+    Ok(actions.into_iter().map(Value::Object).collect())
 }
 
 /// Puts settings that are not empty.
@@ -173,6 +192,13 @@ mod tests {
                 json!([{ "title": "a", "value": "b" }, { "title": "c", "value": "d", "short": false }]),
             )
             .param("short_fields", true)
+            .param(
+                "actions",
+                json!([
+                    { "type": "button", "text": "a", "url": "https://u.test", "name": "n", "value": "v", "style": "" },
+                    { "type": "button", "text": "b", "url": "", "name": "n", "confirm": { "text": "?", "title": "" } },
+                ]),
+            )
             .secret("api_url", "https://hooks.slack.test/x")
             .answer(200, "ok");
         assert_eq!(host.run(|| Slack::notify(&group())), Ok(None));
@@ -186,6 +212,12 @@ mod tests {
                     "text": "now",
                     "color": "danger",
                     "footer": "Foghorn",
+                    "fallback": "",
+                    "callback_id": "",
+                    "actions": [
+                        { "type": "button", "text": "a", "url": "https://u.test" },
+                        { "type": "button", "text": "b", "name": "n", "confirm": { "text": "?" } },
+                    ],
                     "mrkdwn_in": ["fallback", "pretext", "text"],
                     "fields": [
                         { "title": "a", "value": "b", "short": true },

@@ -67,20 +67,21 @@ fn message(notification: &Notification) -> Result<Map<String, Value>> {
         }
     };
     let words = param::<Option<String>>("message")?.unwrap_or_else(own);
+    // All values are texts: Telegram takes them, and so does whatever reads what Alertmanager sends.
     let mut body = Map::new();
     body.insert("chat_id".into(), chat()?);
     let words =
         if mode == "HTML" { html::truncate(&words, MESSAGE_LIMIT) } else { truncate(&words, MESSAGE_LIMIT) };
     body.insert("text".into(), words.into());
-    body.insert("disable_web_page_preview".into(), true.into());
+    body.insert("disable_web_page_preview".into(), "true".into());
     if !mode.is_empty() {
         body.insert("parse_mode".into(), mode.into());
     }
     if param::<Option<bool>>("disable_notifications")? == Some(true) {
-        body.insert("disable_notification".into(), true.into());
+        body.insert("disable_notification".into(), "true".into());
     }
     if let Some(thread) = param::<Option<f64>>("message_thread_id")?.filter(|id| *id != 0.0) {
-        body.insert("message_thread_id".into(), (thread as i64).into());
+        body.insert("message_thread_id".into(), (thread as i64).to_string().into());
     }
     Ok(body)
 }
@@ -88,7 +89,7 @@ fn message(notification: &Notification) -> Result<Map<String, Value>> {
 /// A number in the settings, or else a secret.
 fn chat() -> Result<Value> {
     match param::<Option<f64>>("chat_id")?.filter(|id| *id != 0.0) {
-        Some(id) => Ok((id as i64).into()),
+        Some(id) => Ok((id as i64).to_string().into()),
         None => Ok(secret("chat_id")?.into()),
     }
 }
@@ -113,10 +114,10 @@ mod tests {
             sent(FakeHost::new().param("chat_id", -1_001_234_567_890_i64).param("message", "<b>x</b>"));
         assert_eq!(url, "https://api.telegram.org/bot1:ab/sendMessage");
         let wanted = json!({
-            "chat_id": -1_001_234_567_890_i64,
+            "chat_id": "-1001234567890",
             "text": "<b>x</b>",
             "parse_mode": "HTML",
-            "disable_web_page_preview": true,
+            "disable_web_page_preview": "true",
         });
         assert_eq!(body, wanted);
     }
@@ -125,7 +126,7 @@ mod tests {
     fn its_own_words_are_no_markup_and_the_chat_may_be_a_secret() {
         let (_, body) = sent(FakeHost::new().secret("chat_id", "-5").param("disable_notifications", true));
         assert_eq!((&body["text"], &body["chat_id"]), (&json!("[FIRING:0] Disk &lt;a&gt;\n"), &json!("-5")));
-        assert_eq!(body["disable_notification"], true);
+        assert_eq!(body["disable_notification"], "true");
     }
 
     fn host() -> FakeHost {

@@ -16,7 +16,6 @@ impl Notifier for Webhook {
 
     fn notify(notification: &Notification) -> Result<Option<String>> {
         let body = match param::<Option<Value>>("payload")? {
-            Some(Value::String(text)) => text.into_bytes(),
             Some(payload) => serde_json::to_vec(&payload)?,
             None => serde_json::to_vec(&message(notification, param::<Option<f64>>("max_alerts")?))?,
         };
@@ -221,12 +220,12 @@ mod tests {
     }
 
     #[test]
-    fn another_payload_goes_as_it_is() {
+    fn another_payload_goes_as_json() {
         assert_eq!(
             sent(FakeHost::new().param("payload", json!({ "text": ["x", 1] }))),
             r#"{"text":["x",1]}"#
         );
-        assert_eq!(sent(FakeHost::new().param("payload", "plain")), "plain");
+        assert_eq!(sent(FakeHost::new().param("payload", "plain")), "\"plain\"");
     }
 
     #[test]

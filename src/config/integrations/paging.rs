@@ -178,7 +178,7 @@ pub(super) fn complete_pagerduty(draft: &mut Draft<'_, '_>) {
         ("num_resolved", "{{ .Alerts.Resolved | len }}"),
     ]
     .into_iter()
-    .map(|(name, text)| (name.to_owned(), Setting::Template(text.to_owned())))
+    .map(|(name, text)| (name.to_owned(), Setting::Typed(Box::new(Setting::Template(text.to_owned())))))
     .collect();
     if let Some(position) = own
         && let (_, Setting::Map(entries)) = draft.settings.remove(position)

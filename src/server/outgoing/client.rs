@@ -40,7 +40,10 @@ pub(super) fn build_client(options: &HttpOptions, reach: &Reach) -> Result<Clien
         (None, false) => builder.no_proxy(),
     };
     if let Reach::Hosts(granted) = reach {
-        builder = builder.dns_resolver(Arc::new(CheckedResolver { granted: granted.clone() }));
+        // The way to the proxy is the operator's: it may lead inside, though no request may be for it.
+        let proxies = proxies(options).into_iter().map(|host| format!("{host} private"));
+        let granted = granted.iter().cloned().chain(proxies).collect();
+        builder = builder.dns_resolver(Arc::new(CheckedResolver { granted }));
     }
     builder.build().map_err(|error| OutgoingError::Invalid(format!("no client can be made: {error}")))
 }
@@ -52,6 +55,24 @@ pub(super) fn files_of(options: &HttpOptions) -> Result<Vec<Option<String>>, Out
         .into_iter()
         .map(|file| inline_or_file(None, file.as_deref()))
         .collect()
+}
+
+/// The hosts of the proxies that the options name.
+fn proxies(options: &HttpOptions) -> Vec<String> {
+    let named = match (&options.proxy_url, options.proxy_from_environment) {
+        (Some(proxy), _) => vec![proxy.expose().clone()],
+        (None, true) => ["http_proxy", "https_proxy", "all_proxy"]
+            .into_iter()
+            .flat_map(|name| [name.to_owned(), name.to_uppercase()])
+            .filter_map(|name| std::env::var(name).ok())
+            .collect(),
+        (None, false) => Vec::new(),
+    };
+    let host = |text: &String| {
+        let text = if text.contains("://") { text.clone() } else { format!("http://{text}") };
+        reqwest::Url::parse(&text).ok()?.host_str().map(str::to_owned)
+    };
+    named.iter().filter_map(host).collect()
 }
 
 /// The provider of TLS' algorithms, installed once a process.

@@ -1,0 +1,354 @@
+//! What receivers send, request for request: payloads, headers, credentials, and the same from a real Alertmanager.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::peers::peers;
+use crate::world::{Foghorn, Process, eventually, get, http, post_json, write};
+
+/// One request as it came.
+#[derive(Clone, Debug)]
+struct Came {
+    path: String,
+    /// Names in lower case, sorted.
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+impl Came {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| json!({ "text": self.body }))
+    }
+}
+
+/// Takes everything, and gives tokens at `/token/…`: at `/token/form` only to whom says who it is in the form.
+struct Recorder {
+    port: u16,
+    came: Arc<Mutex<Vec<Came>>>,
+}
+
+impl Recorder {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let came: Arc<Mutex<Vec<Came>>> = Arc::default();
+        let shared = Arc::clone(&came);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let shared = Arc::clone(&shared);
+                std::thread::spawn(move || take(stream, &shared));
+            }
+        });
+        Recorder { port, came }
+    }
+
+    /// By path, each with all requests that came there; waits for `count` paths.
+    fn wait_for(&self, count: usize) -> BTreeMap<String, Vec<Came>> {
+        eventually(&format!("requests at {count} paths"), || {
+            let mut by_path: BTreeMap<String, Vec<Came>> = BTreeMap::new();
+            for came in self.came.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+                by_path.entry(came.path.clone()).or_default().push(came.clone());
+            }
+            (by_path.len() >= count).then_some(by_path)
+        })
+    }
+}
+
+fn take(stream: TcpStream, came: &Mutex<Vec<Came>>) -> Option<()> {
+    let mut writer = stream.try_clone().ok()?;
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let path = line.split(' ').nth(1)?.to_owned();
+    let mut headers = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        headers.push((name.to_lowercase(), value.trim().to_owned()));
+    }
+    headers.sort();
+    let length = headers.iter().find(|(name, _)| name == "content-length")?.1.parse().ok()?;
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let request = Came { path, headers, body: String::from_utf8_lossy(&body).into_owned() };
+    let (status, answer) = match request.path.as_str() {
+        "/token/form" if request.header("authorization").is_some() => (401, r#"{"error":"invalid_client"}"#),
+        path if path.starts_with("/token/") => {
+            (200, r#"{"access_token":"t0k","token_type":"bearer","expires_in":3600}"#)
+        }
+        path if path.contains("/sendMessage") => {
+            (200, r#"{"ok":true,"result":{"message_id":1,"chat":{"id":1}}}"#)
+        }
+        path if path.starts_with("/pagerduty") => (202, "{}"),
+        _ => (200, "ok"),
+    };
+    let kind = if answer == "ok" { "text/plain" } else { "application/json" };
+    came.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+    write!(
+        writer,
+        "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{answer}",
+        answer.len()
+    )
+    .ok()
+}
+
+/// `AT` is where the recorder listens, `DIR` the directory of the files.
+const CONFIG: &str = r##"
+global: { telegram_api_url: "http://AT", telegram_bot_token_file: DIR/secret }
+route: { receiver: all, group_wait: 0s, group_interval: 1h, group_by: [alertname, n] }
+receivers:
+  - name: all
+    webhook_configs:
+      - { url: "http://AT/plain" }
+      - { url: "http://AT/templated/{{ .GroupLabels.alertname }}?is={{ .Status }}" }
+      - { url_file: DIR/url }
+      - { url: "http://us%40er:p%3Aw@AT/login" }
+      - url: http://AT/headers
+        http_config:
+          http_headers: { X-A: { values: [a, b], secrets: [s], files: [DIR/secret] }, Accept: { values: [x/y] } }
+          basic_auth: { username: " u ", password_file: DIR/secret }
+      - url: http://AT/credentials
+        http_config: { authorization: { type: Key, credentials_file: DIR/secret } }
+      - url: http://AT/basic-token
+        http_config:
+          oauth2:
+            { client_id: "me:1", client_secret_file: DIR/secret, token_url: "http://AT/token/basic", scopes: [a, b c],
+              endpoint_params: { audience: "x&y" } }
+      - url: http://AT/form-token
+        http_config: { oauth2: { client_id: me, client_secret: "a b", token_url: "http://AT/token/form" } }
+      - url: http://AT/payload/map
+        payload:
+          labels: "{{ toJson .GroupLabels }}"
+          count: "{{ len .Alerts }}"
+          fires: '{{ eq .Status "firing" }}'
+          none: "{{ .CommonLabels.nothing }}"
+          "{{ .Status }}": { "{{ .GroupLabels.alertname }}": ["{{ .Status }}", "3", 0x1F, yes, 2024-01-01, 1.50] }
+          5: dropped
+          deep: { 6: dropped, "7": kept, secret_token: "0123" }
+          text: "it is: {{ .Status }}: so"
+          annotations: "{{ toJson .CommonAnnotations }}"
+      - url: http://AT/payload/list
+        payload: ["{{ len .Alerts }}", '{{ range .Alerts }}{{ .Labels.host }}, {{ end }}']
+      - url: http://AT/payload/block
+        payload: |
+          {"state": "{{ .Status }}", "n": {{ len .Alerts.Firing }}, "all": {{ toJson .Alerts }}}
+      - { url: "http://AT/payload/text", payload: "{{ .Status }} now" }
+    slack_configs:
+      - api_url: http://AT/slack
+        send_resolved: true
+        username: me
+        title: "{{ .Status }}"
+        actions:
+          - { type: button, text: go, url: "http://u", name: n, value: v, confirm: { text: sure } }
+          - { type: button, text: do, name: n, value: v, confirm: { text: sure, ok_text: "yes" } }
+    discord_configs:
+      - { webhook_url: "http://AT/discord", title: "{{ .Status }}", message: "m", username: me }
+    telegram_configs:
+      - { chat_id: -100123, message: "<b>{{ .Status }}</b> {{ .CommonAnnotations.markup }} & so" }
+      - { chat_id_file: DIR/chat, bot_token: "2:plain", parse_mode: "", message: "{{ .CommonAnnotations.markup }}",
+          disable_notifications: true, message_thread_id: 5 }
+    msteamsv2_configs:
+      - { webhook_url: "http://AT/teams", title: "{{ .Status }}", text: t }
+    pagerduty_configs:
+      - routing_key_file: DIR/secret
+        url: http://AT/pagerduty
+        client: c
+        description: "{{ .Status }}"
+        details: { "{{ .Status }}": "{{ .Status }}", 5: "{{ len .Alerts }}", own: { a: ["{{ toJson .GroupLabels }}"] } }
+        images: [{ src: "http://s" }, { src: "", href: "http://h" }]
+        links: [{ href: "http://l" }, { href: "", text: gone }]
+"##;
+/// Paths of [`CONFIG`], with those of its tokens.
+const PATHS: usize = 20;
+
+fn alerts(hosts: &[&str]) -> Value {
+    let alert = |host: &str| {
+        json!({
+            "labels": { "alertname": "Disk", "host": host, "n": "5" },
+            "annotations": { "markup": "a <b> & \"c\"", "list": "- 1\n- yes" },
+            "startsAt": "2024-01-01T00:00:00.123Z",
+            "endsAt": "2124-01-01T00:00:00Z",
+            "generatorURL": format!("http://g/{host}"),
+        })
+    };
+    hosts.iter().map(|host| alert(host)).collect()
+}
+
+fn prepare(recorder: &Recorder) -> (TempDir, String) {
+    let directory = TempDir::new().unwrap();
+    let at = format!("127.0.0.1:{}", recorder.port);
+    write(directory.path(), "secret", " \ts3cret\r\n\n");
+    write(directory.path(), "chat", " 99 \n");
+    write(directory.path(), "url", &format!("\n http://{at}/from-file \n"));
+    let config = CONFIG.replace("AT/", &format!("{at}/")).replace("http://AT\"", &format!("http://{at}\""));
+    let config = config.replace("DIR/", &format!("{}/", directory.path().display()));
+    (directory, config.replace("@AT", &format!("@{at}")))
+}
+
+/// What Foghorn sends.
+fn ours() -> BTreeMap<String, Vec<Came>> {
+    let recorder = Recorder::start();
+    let (_directory, config) = prepare(&recorder);
+    let foghorn = Foghorn::start(&[("alertmanager.yml", &config)]);
+    assert_eq!(post_json(foghorn.alertmanager_port, "/api/v2/alerts", &alerts(&["a", "b"])).status, 200);
+    recorder.wait_for(PATHS)
+}
+
+#[test]
+fn what_receivers_send() {
+    let came = ours();
+    let one = |path: &str| {
+        came.get(path).and_then(|all| all.first()).unwrap_or_else(|| panic!("{path}: {:?}", came.keys()))
+    };
+    let agent = format!("Foghorn/{}", env!("CARGO_PKG_VERSION"));
+    for (path, all) in &came {
+        assert_eq!(all[0].header("user-agent"), Some(agent.as_str()), "{path}");
+    }
+    for path in ["/from-file", "/templated/Disk?is=firing"] {
+        assert_eq!(one(path).json()["groupLabels"], json!({ "alertname": "Disk", "n": "5" }));
+    }
+    assert_eq!(one("/login").header("authorization"), Some("Basic dXNAZXI6cDp3"));
+    let named: Vec<&str> = one("/headers")
+        .headers
+        .iter()
+        .filter(|(name, _)| name == "x-a")
+        .map(|(_, value)| value.as_str())
+        .collect();
+    assert_eq!(named, ["a", "b", "s", "s3cret"]);
+    assert_eq!(one("/headers").header("accept"), Some("x/y"));
+    assert_eq!(one("/headers").header("authorization"), Some("Basic IHUgOnMzY3JldA=="));
+    assert_eq!(one("/credentials").header("authorization"), Some("Key s3cret"));
+
+    assert_eq!(one("/basic-token").header("authorization"), Some("Bearer t0k"));
+    assert_eq!(one("/token/basic").header("authorization"), Some("Basic bWUlM0ExOnMzY3JldA=="));
+    assert_eq!(one("/token/basic").body, "audience=x%26y&grant_type=client_credentials&scope=a+b+c");
+    assert_eq!(one("/form-token").header("authorization"), Some("Bearer t0k"));
+    assert_eq!(came["/token/form"].len(), 2);
+    assert_eq!(came["/token/form"][1].body, "client_id=me&client_secret=a+b&grant_type=client_credentials");
+
+    let labels = json!({ "alertname": "Disk", "n": 5 });
+    assert_eq!(
+        one("/payload/map").json(),
+        json!({
+            "labels": labels,
+            "count": 2,
+            "fires": true,
+            "none": null,
+            "firing": { "Disk": ["firing", 3, 31, true, "2024-01-01", 1.5] },
+            "deep": { "7": "kept", "secret_token": 83 },
+            "text": "it is: firing: so",
+            "annotations": { "markup": "a <b> & \"c\"", "list": [1, true] },
+        })
+    );
+    assert_eq!(one("/payload/list").json(), json!([2, "a, b, "]));
+    assert_eq!(
+        one("/payload/block").json()["all"][1]["labels"],
+        json!({ "alertname": "Disk", "host": "b", "n": 5 })
+    );
+    assert_eq!(one("/payload/text").json(), json!("firing now"));
+    let details = &one("/pagerduty").json()["payload"]["custom_details"];
+    assert_eq!(
+        (&details["{{ .Status }}"], &details["5"], &details["own"]),
+        (&json!("firing"), &json!(2), &json!({ "a": [labels] }))
+    );
+    assert_eq!(details["firing"][0]["labels"]["host"], "a");
+
+    let html = one("/bots3cret/sendMessage").json();
+    assert_eq!(html["text"], "<b>firing</b> a &lt;b&gt; &amp; &#34;c&#34; & so");
+    assert_eq!(one("/bot2:plain/sendMessage").json()["chat_id"], "99");
+}
+
+/// What of a request both must say alike.
+fn compared(came: &Came, port: u16) -> Value {
+    let own = [
+        "host",
+        "accept-encoding",
+        "content-length",
+        "connection",
+        "user-agent",
+        "idempotency-key",
+        "traceparent",
+    ];
+    let headers: Vec<_> = came
+        .headers
+        .iter()
+        .filter(|(name, value)| {
+            !own.contains(&name.as_str()) && (name.as_str(), value.as_str()) != ("accept", "*/*")
+        })
+        .collect();
+    let mut body: Value =
+        serde_json::from_str(&came.body).unwrap_or_else(|_| Value::from(came.body.as_str()));
+    if let Some(message) = body.as_object_mut() {
+        // Labels of routes are younger than the Alertmanager that this is compared with, and none are set.
+        message.remove("routeLabels");
+        message.remove("externalURL");
+    }
+    let text = json!({ "headers": headers, "body": body }).to_string().replace(&port.to_string(), "PORT");
+    serde_json::from_str(&text).expect("it was JSON")
+}
+
+#[test]
+fn a_real_alertmanager_sends_the_same() {
+    let program = peers().join("testing/alertmanager");
+    if !program.exists() {
+        println!("skipped: Alertmanager is not here; tests/get-peers brings it");
+        return;
+    }
+    let recorder = Recorder::start();
+    let (directory, config) = prepare(&recorder);
+    write(directory.path(), "alertmanager.yml", &config);
+    let mut process = Process::start(
+        Command::new(&program)
+            .current_dir(program.parent().expect("a program is in a directory"))
+            .arg(format!("--config.file={}", directory.path().join("alertmanager.yml").display()))
+            .arg(format!("--storage.path={}", directory.path().join("data").display()))
+            .args(["--web.listen-address=127.0.0.1:0", "--cluster.listen-address="]),
+    );
+    let port = process.after("Listening on\" address=").rsplit(':').next().unwrap().parse().unwrap();
+    eventually("an Alertmanager that is ready", || {
+        http(port, "GET", "/-/ready", &[], "").filter(|answer| answer.status == 200)
+    });
+    assert_eq!(post_json(port, "/api/v2/alerts", &alerts(&["a"])).status, 200);
+    assert_eq!(get(port, "/-/healthy").status, 200);
+    let theirs = recorder.wait_for(PATHS);
+    let second = Recorder::start();
+    let (_directory, config) = prepare(&second);
+    let foghorn = Foghorn::start(&[("alertmanager.yml", &config)]);
+    assert_eq!(post_json(foghorn.alertmanager_port, "/api/v2/alerts", &alerts(&["a"])).status, 200);
+    let ours = second.wait_for(PATHS);
+    let mut differ = Vec::new();
+    for (path, theirs) in &theirs {
+        // Discord's answer tells the message's id only to those who wait for it.
+        let other = if path == "/discord" { "/discord?wait=true" } else { path };
+        let Some(ours) = ours.get(other) else { panic!("nothing came to {path}: {:?}", ours.keys()) };
+        let (mut theirs, mut ours) = (compared(&theirs[0], recorder.port), compared(&ours[0], second.port));
+        for side in [&mut theirs, &mut ours] {
+            // Each names itself.
+            let text = side.to_string().replace("Alertmanager", "Foghorn");
+            *side = serde_json::from_str(&text).expect("it was JSON");
+            let attachment = side.pointer_mut("/body/attachments/0").and_then(Value::as_object_mut);
+            if let Some(attachment) = attachment.filter(|_| path == "/slack") {
+                // They lead to the server itself.
+                attachment.retain(|name, _| !["fallback", "title_link"].contains(&name.as_str()));
+            }
+            if path == "/pagerduty" {
+                side["body"]["client_url"] = Value::Null;
+            }
+        }
+        if theirs != ours {
+            differ.push(format!("{path}\n  theirs {theirs}\n  ours   {ours}"));
+        }
+    }
+    assert!(differ.is_empty(), "{}", differ.join("\n"));
+}
