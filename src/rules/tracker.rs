@@ -224,6 +224,7 @@ impl AlertTracker {
         for tracked in self.alerts.values_mut() {
             if let AlertState::Firing { since, fired_at, .. } = tracked.alert.state {
                 tracked.alert.state = AlertState::Resolved { since, fired_at, at };
+                tracked.last_sent = None;
             }
         }
         self.forget_old(at)
@@ -323,7 +324,8 @@ impl Tracked {
         };
         self.alert.state = state;
         let Some(reason) = reason else { return true };
-        if matches!(reason, ChangeReason::Found | ChangeReason::HoldRaised) {
+        // What begins and what ends is sent at once, whatever the clock said when it was sent the last time.
+        if !matches!(reason, ChangeReason::KeptFiring | ChangeReason::FoundAgain) {
             self.last_sent = None;
         }
         changes.push(AlertChange { alert: self.alert.clone(), from, dropped: false, reason, at });
@@ -331,10 +333,8 @@ impl Tracked {
     }
 
     fn is_due(&self, now: Timestamp, resend_delay: Duration) -> bool {
-        let Some(last_sent) = self.last_sent else { return true };
-        let ended_since = matches!(self.alert.state, AlertState::Resolved { at, .. } if at > last_sent);
         // Sent in the future: the clock was set back.
-        ended_since || last_sent + resend_delay < now || last_sent > now
+        self.last_sent.is_none_or(|last_sent| last_sent + resend_delay < now || last_sent > now)
     }
 }
 

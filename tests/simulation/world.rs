@@ -227,9 +227,10 @@ impl World {
         }
     }
 
-    /// How long after the last fault everybody must know everything.
+    /// How long after the last fault everybody must know everything: senders of alerts have six minutes after a restart to
+    /// say that they still fire, and a group is looked at each minute and a half.
     fn calm(&self) -> u64 {
-        if self.features.receiver_faults { 11 * MINUTE } else { 7 * MINUTE }
+        if self.features.receiver_faults { 11 * MINUTE } else { 8 * MINUTE }
     }
 
     fn wall(&self) -> Timestamp {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::{evaluate, group, shown, state, time};
 use crate::{ChangeReason, External, RuleError};
 
@@ -161,7 +163,7 @@ fn sending_goes_on_through_failures_and_ends_with_the_resolve() {
         ("270s", ""),
     ] {
         let _ = evaluate(&mut state, at, found);
-        let alerts = state.alerts_to_send(time(at), std::time::Duration::from_secs(45), &External::default());
+        let alerts = state.alerts_to_send(time(at), Duration::from_secs(45), &External::default());
         for alert in alerts {
             let status = alert.status(time(at)).as_str();
             sent.push(format!("{at} {status} {}", model::format_duration(alert.ends_at.since(time(at)))));
@@ -176,11 +178,26 @@ fn sending_goes_on_through_failures_and_ends_with_the_resolve() {
 }
 
 #[test]
+fn an_end_is_sent_before_it_is_forgotten_although_the_clock_was_set_forward() {
+    let mut state = state(group("0", "0"));
+    let mut sent = |at: &str, now: &str, found: &str| {
+        evaluate(&mut state, at, found).unwrap();
+        let alerts = state.alerts_to_send(time(now), Duration::from_secs(60), &External::default());
+        alerts.iter().map(|alert| alert.status(time(now)).as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(sent("0s", "0s", "a"), ["firing"]);
+    // Evaluated for the time before, and sent by the clock after it.
+    assert_eq!(sent("15s", "1h15s", "a"), ["firing"]);
+    assert_eq!(sent("30s", "1h16s", ""), ["resolved"]);
+    assert_eq!(sent("1h45s", "1h45s", ""), [""; 0]);
+}
+
+#[test]
 fn raising_for_puts_a_firing_alert_back() {
     let mut state = state(group("30s", "0"));
     evaluate(&mut state, "0s", "a").unwrap();
     evaluate(&mut state, "30s", "a").unwrap();
-    assert_eq!(state.alerts_to_send(time("30s"), std::time::Duration::ZERO, &External::default()).len(), 1);
+    assert_eq!(state.alerts_to_send(time("30s"), Duration::ZERO, &External::default()).len(), 1);
     state.replace(std::sync::Arc::new(group("2m", "0")), time("40s"));
     evaluate(&mut state, "1m", "a").unwrap();
     assert_eq!(shown(&state), "a pending since 0s");
