@@ -64,7 +64,8 @@ enum Later {
 
 /// What was asked of the server and not answered.
 enum Asked {
-    Silence(String, KnownSilence),
+    /// Under this id, or, if what was there cannot become so, under the other one.
+    Silence(String, KnownSilence, String),
     Expire(String),
     Posted(Vec<(Name, bool)>),
 }
@@ -519,7 +520,7 @@ impl World {
     fn replied(&mut self, to: ReplyTo, answer: &Answer) {
         let now = self.now;
         match (self.asked.remove(&to), answer) {
-            (Some(Asked::Silence(id, known)), Answer::Silence(Ok(stored))) => {
+            (Some(Asked::Silence(id, known, _)), Answer::Silence(Ok(stored))) => {
                 self.note(|| format!("{stored} is in force"));
                 // By a clock that was set back meanwhile it begins now.
                 let starts = known.starts.min(self.wall_millis());
@@ -532,7 +533,8 @@ impl World {
                 self.reference.silences.insert(stored.as_str().to_owned(), known);
             }
             // It is not known whether it is there.
-            (Some(Asked::Silence(id, known)), _) => {
+            (Some(Asked::Silence(id, known, fresh)), _) => {
+                self.reference.perhaps(fresh, known.clone(), now);
                 self.reference.perhaps(id, known, now);
             }
             (Some(Asked::Expire(id)), Answer::Expired(Ok(()))) => {

@@ -112,7 +112,9 @@ impl World {
         self.known_to_fire
             .extend(given.filter(|(_, since)| sound && since + written_in < now).map(|(name, _)| name));
         for (_, asked) in std::mem::take(&mut self.asked) {
-            if let Asked::Silence(id, known) = asked {
+            if let Asked::Silence(id, known, fresh) = asked {
+                // It may have become a new one.
+                self.reference.perhaps(fresh, known.clone(), self.now);
                 self.reference.perhaps(id, known, self.now);
             }
         }
@@ -147,8 +149,6 @@ impl World {
                 self.reference.lives[&other].last_active.is_some_and(|at| at + 30 * MINUTE > self.now)
             };
             let fresh = fresh && !self.reference.explained_by(&name).any(ended_lately);
-            // A clock that was set starts the wait anew.
-            let fresh = fresh && (self.clock_set_at == 0 || self.clock_set_at < since);
             if alone && fresh && to_root && since + 1000 < self.now && !self.root_told.contains_key(&name) {
                 let due = (since + wait).max(self.now + pause) + self.slowest_write() + 2000;
                 let boot = self.boots + 1;
@@ -166,8 +166,11 @@ impl World {
             && life.held_since.is_some()
             && !self.given_ends.contains(name);
         let unmuted = life.last_muted.is_none_or(|at| at < since);
-        let calm =
-            self.reference.plan_since < since && self.excused_at <= self.broken_until && self.disk_works;
+        // A clock that was set starts the wait anew, also one that was set while nobody ran.
+        let calm = (self.clock_set_at == 0 || self.clock_set_at < since)
+            && self.reference.plan_since < since
+            && self.excused_at <= self.broken_until
+            && self.disk_works;
         let knows = ("ops".to_owned(), "webhook".to_owned(), *name);
         let told = self.root_told.get(name).is_some_and(|at| *at >= since)
             || self.reference.beliefs.contains_key(&knows);

@@ -137,7 +137,7 @@ impl World {
             ..SilenceDraft::default()
         };
         self.note(|| format!("silence {id} {} until {ends}", known.pick.text()));
-        self.asked.insert(reply, Asked::Silence(id, known));
+        self.asked.insert(reply, Asked::Silence(id, known, fresh_id.as_str().to_owned()));
         self.step(Event::PutSilence { draft, fresh_id, reply })
     }
 
@@ -260,7 +260,7 @@ impl World {
         }
         // One that was over before it was stored stays so.
         for asked in self.asked.values_mut() {
-            if let Asked::Silence(_, known) = asked
+            if let Asked::Silence(_, known, _) = asked
                 && known.ends <= self.last_seen
             {
                 known.touched.get_or_insert(now);
