@@ -3,6 +3,7 @@
 //! Not here: which alerts are known (`alert_store`).
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Alert, Annotations, Labels, Timestamp};
@@ -21,7 +22,7 @@ pub struct AlertDraft {
     /// When it ended or will end; `resolve_timeout` from now if missing.
     pub ends_at: Option<Timestamp>,
     /// Where it came from.
-    pub generator_url: String,
+    pub generator_url: Arc<str>,
 }
 
 /// Why an alert is not taken.

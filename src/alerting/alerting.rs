@@ -45,9 +45,9 @@ pub struct Alerting {
     pub(crate) timers: Timers,
     pub(crate) commits: Commits,
     /// Notifications that were decided on and not answered, by id.
-    pub(crate) deliveries: HashMap<String, Delivery>,
+    pub(crate) deliveries: HashMap<Arc<str>, Delivery>,
     /// Those that were no longer waited for. An answer that comes all the same counts.
-    pub(crate) overdue: HashMap<String, Overdue>,
+    pub(crate) overdue: HashMap<Arc<str>, Overdue>,
     pub(crate) decisions: Decisions,
     pub(crate) stats: Stats,
     pub(crate) version: u64,

@@ -3,6 +3,7 @@
 //! All changes of one step are one commit. What failed to be written is written again later, from the state as it is then.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::record::Key;
@@ -12,7 +13,7 @@ use crate::{AlertsAnswer, Change, CommitId, ReplyTo};
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Then {
     /// This notification goes out.
-    Deliver(String),
+    Deliver(Arc<str>),
     /// A sender of alerts hears of it.
     Answer(ReplyTo, AlertsAnswer),
     /// The staged silences count.

@@ -1,6 +1,7 @@
 //! The checked configuration of alerting. The `config` room reads files into it; nothing here knows YAML.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{InhibitRule, MatcherMode, Receiver, RouteProblem, RouteSpec, RouteTree, TimeInterval};
@@ -30,7 +31,7 @@ pub struct AlertingConfig {
     /// When an alert ends whose sender gave no end and does not repeat it.
     pub resolve_timeout: Duration,
     /// The server's address for links in messages.
-    pub external_url: String,
+    pub external_url: Arc<str>,
     /// How long expired silences and entries of the notification log are kept.
     pub retention: Duration,
     /// After a start, no group is told anything for this long: senders come back first.
@@ -59,7 +60,7 @@ impl AlertingConfig {
             inhibit_rules: Vec::new(),
             time_intervals: BTreeMap::new(),
             resolve_timeout: Duration::from_secs(5 * 60),
-            external_url: String::new(),
+            external_url: Arc::default(),
             retention: Duration::from_secs(120 * 3600),
             start_delay: Duration::ZERO,
             matcher_mode: MatcherMode::default(),
@@ -100,7 +101,7 @@ impl AlertingConfig {
 
     /// The receiver with this name.
     pub fn receiver(&self, name: &str) -> Option<&Receiver> {
-        self.receivers.iter().find(|receiver| receiver.name == name)
+        self.receivers.iter().find(|receiver| *receiver.name == *name)
     }
 }
 
@@ -132,11 +133,8 @@ mod tests {
 
     #[test]
     fn says_which_names_do_not_exist() {
-        let receiver = |name: &str| Receiver {
-            name: name.to_owned(),
-            labels: Labels::empty(),
-            integrations: Vec::new(),
-        };
+        let receiver =
+            |name: &str| Receiver { name: name.into(), labels: Labels::empty(), integrations: Vec::new() };
         let child = RouteSpec {
             receiver: Some("nobody".into()),
             mute_time_intervals: vec!["night".into(), "noon".into()],

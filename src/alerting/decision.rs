@@ -53,7 +53,7 @@ pub enum Decision {
     /// The integration is told.
     Send {
         /// Id of the notification.
-        notification: String,
+        notification: Arc<str>,
         /// Why.
         reason: NotifyReason,
         /// Whether this is a message from before a restart, whose outcome is not known; the id is the same.
@@ -64,24 +64,24 @@ pub enum Decision {
     /// The other side accepted a notification.
     Delivered {
         /// Id of the notification.
-        notification: String,
+        notification: Arc<str>,
     },
     /// A notification was given up; the next flush tries again.
     Failed {
         /// Id of the notification.
-        notification: String,
+        notification: Arc<str>,
         /// What happened.
         message: String,
     },
     /// A notification that waited is not sent as it was decided; what follows says what is instead, and why.
     Withdrawn {
         /// Id of the notification.
-        notification: String,
+        notification: Arc<str>,
     },
     /// A notification goes out although it could not be written down first; a crash now could repeat it.
     Unrecorded {
         /// Id of the notification.
-        notification: String,
+        notification: Arc<str>,
         /// What happened.
         message: String,
     },
@@ -95,9 +95,9 @@ pub struct DecisionRecord {
     /// The group's key: unique and stable across restarts.
     pub group: Arc<str>,
     /// The receiver's name.
-    pub receiver: String,
+    pub receiver: Arc<str>,
     /// The integration, if it is about one: kind and position.
-    pub integration: Option<(String, usize)>,
+    pub integration: Option<(Arc<str>, usize)>,
     /// The alerts it is about: one for mutes, those of the message for sends.
     pub alerts: Vec<Fingerprint>,
     /// What was decided.

@@ -44,39 +44,39 @@ pub(crate) struct Overdue {
 impl Alerting {
     /// A notification is written down, or cannot be. It goes out, unless that took so long that something else may hold
     /// by now.
-    pub(crate) fn go_out(&mut self, id: &str) {
+    pub(crate) fn go_out(&mut self, id: &Arc<str>) {
         let Some(delivery) = self.deliveries.get_mut(id) else { return };
         if delivery.decided + FRESH >= self.now {
             return self.deliver(id);
         }
         let Some(message) = delivery.message.take() else { return };
-        let (notification, to) = (id.to_owned(), delivery.destination.clone());
+        let (notification, to) = (id.clone(), delivery.destination.clone());
         let (dedup_key, may_have_arrived) = (message.dedup_key, false);
         self.turn(Turn { notification, dedup_key, to, may_have_arrived });
     }
 
     /// A notification goes out.
-    pub(crate) fn deliver(&mut self, id: &str) {
+    pub(crate) fn deliver(&mut self, id: &Arc<str>) {
         let Some(message) = self.deliveries.get_mut(id).and_then(|delivery| delivery.message.take()) else {
             return;
         };
         let patience = message.give_up_after + DELIVERY_PATIENCE;
-        self.timers.set(Timer::Delivery(id.to_owned()), self.now + patience);
+        self.timers.set(Timer::Delivery(id.clone()), self.now + patience);
         self.effects.push(Effect::Deliver(message));
     }
 
     /// A notification could not be written down, and goes out all the same.
-    pub(crate) fn deliver_unrecorded(&mut self, id: &str, message: &str) {
+    pub(crate) fn deliver_unrecorded(&mut self, id: &Arc<str>, message: &str) {
         if let Some(delivery) = self.deliveries.get(id) {
             let (group, to) = (delivery.group.clone(), delivery.destination.clone());
-            let (notification, message) = (id.to_owned(), message.to_owned());
+            let (notification, message) = (id.clone(), message.to_owned());
             self.decide(&group, &to, Vec::new(), Decision::Unrecorded { notification, message });
         }
         self.go_out(id);
     }
 
     /// A notification does not go out: somebody else decides about its group.
-    pub(crate) fn abandon(&mut self, id: &str, message: &str) {
+    pub(crate) fn abandon(&mut self, id: &Arc<str>, message: &str) {
         let delivery = self.deliveries.get(id);
         if let Some((to, message)) = delivery.and_then(|d| Some((d.destination.clone(), d.message.as_ref()?)))
         {
@@ -86,12 +86,12 @@ impl Alerting {
         self.answered(id, Err(message.to_owned()));
     }
 
-    pub(crate) fn delivered(&mut self, id: &str, outcome: Result<Receipt, String>) {
-        self.timers.clear(&Timer::Delivery(id.to_owned()));
+    pub(crate) fn delivered(&mut self, id: &Arc<str>, outcome: Result<Receipt, String>) {
+        self.timers.clear(&Timer::Delivery(id.clone()));
         self.answered(id, outcome);
     }
 
-    pub(crate) fn no_longer_wait(&mut self, id: &str) {
+    pub(crate) fn no_longer_wait(&mut self, id: &Arc<str>) {
         if let Some(Delivery { group, destination, .. }) = self.deliveries.get(id)
             && let Some(entry) = self.log.get(group, destination)
             && let Some(attempt) = entry.attempt.clone()
@@ -105,13 +105,13 @@ impl Alerting {
             if self.overdue.len() >= OVERDUE_MAX {
                 self.overdue.clear();
             }
-            self.overdue.insert(id.to_owned(), overdue);
+            self.overdue.insert(id.clone(), overdue);
         }
         self.answered(id, Err("delivery does not answer".to_owned()));
     }
 
     /// A message that counts as given up was delivered after all: it need not go out again.
-    fn delivered_late(&mut self, id: &str, receipt: Receipt) {
+    fn delivered_late(&mut self, id: &Arc<str>, receipt: Receipt) {
         let Some(Overdue { group: key, destination: to, sequence, attempt }) = self.overdue.remove(id) else {
             return;
         };
@@ -139,7 +139,7 @@ impl Alerting {
         }
     }
 
-    fn answered(&mut self, id: &str, outcome: Result<Receipt, String>) {
+    fn answered(&mut self, id: &Arc<str>, outcome: Result<Receipt, String>) {
         let Some(Delivery { group: key, destination: to, .. }) = self.deliveries.remove(id) else {
             if let Ok(receipt) = outcome {
                 self.delivered_late(id, receipt);
@@ -164,7 +164,7 @@ impl Alerting {
                     self.write_log(&key, &to);
                 }
                 self.stats.notifications.entry(to.kind.clone()).or_default().failed += 1;
-                let notification = id.to_owned();
+                let notification = id.clone();
                 self.decide(&key, &to, Vec::new(), Decision::Failed { notification, message });
             }
         }
@@ -184,7 +184,7 @@ impl Alerting {
 
     fn accepted(
         &mut self,
-        id: &str,
+        id: &Arc<str>,
         key: &Arc<str>,
         to: &Destination,
         group: Option<GroupId>,
@@ -213,6 +213,6 @@ impl Alerting {
                 self.write_log(key, to);
             }
         }
-        self.decide(key, to, Vec::new(), Decision::Delivered { notification: id.to_owned() });
+        self.decide(key, to, Vec::new(), Decision::Delivered { notification: id.clone() });
     }
 }

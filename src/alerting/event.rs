@@ -59,7 +59,7 @@ pub enum Event {
     /// An [`Effect::Deliver`] came to its end: accepted, or given up after whatever retries delivery makes.
     Delivered {
         /// [`Notification::id`].
-        notification: String,
+        notification: Arc<str>,
         /// The receipt, or what happened.
         outcome: Result<Receipt, String>,
     },
@@ -75,9 +75,9 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Turn {
     /// [`Notification::id`].
-    pub notification: String,
+    pub notification: Arc<str>,
     /// [`Notification::dedup_key`].
-    pub dedup_key: String,
+    pub dedup_key: Arc<str>,
     /// Whom it is for.
     pub to: Destination,
     /// Whether an attempt at it may have arrived.
@@ -120,7 +120,7 @@ pub enum Effect {
     /// Do not tell an integration what waits for an incident: the answer to [`Event::Turn`] if nothing is to be told.
     Withdraw {
         /// [`Notification::dedup_key`].
-        dedup_key: String,
+        dedup_key: Arc<str>,
         /// Whom it was for.
         to: Destination,
     },

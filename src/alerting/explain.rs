@@ -135,7 +135,7 @@ impl Alerting {
         RouteExplanation {
             path: route.path.clone(),
             route_id: route.id.clone(),
-            receiver: route.receiver.clone(),
+            receiver: route.receiver.to_string(),
             group_key: group_key_text(route, &group_labels),
             group_labels,
             muted_by,

@@ -14,7 +14,7 @@ use crate::alert_store::{AlertEntry, AlertId};
 use crate::alerting::Alerting;
 use crate::commits::Then;
 use crate::delivery::Delivery;
-use crate::group::{GroupId, group_key_text};
+use crate::group::GroupId;
 use crate::group_key::sha256_hex;
 use crate::inhibition::Inhibitor;
 use crate::notification_log::{Attempt, Destination, LogEntry, Verdict, contains, plan_flush};
@@ -385,7 +385,7 @@ impl Alerting {
         to: &Destination,
         attempt: &Attempt,
         visible: &Visible,
-        notification: String,
+        notification: Arc<str>,
     ) -> Notification {
         let group = self.groups.get(id);
         let tell = |status| move |alert: &Fingerprint| Some((status, visible.find(*alert)?));
@@ -396,14 +396,12 @@ impl Alerting {
         told.sort_by_cached_key(|(_, entry)| NotificationOrder::of(&entry.alert.labels));
         let alerts: Vec<NotifiedAlert> =
             told.into_iter().map(|(status, entry)| notified(entry, status)).collect();
-        let text = group_key_text(route, &group.labels);
-        // Alertmanager's incident key, so that incidents that are open survive a change to us; for the second of two
-        // identical siblings one of our own.
-        let unique = if route.key == route.identity { &text } else { &*group.key };
         let told = self.log.get(&group.key, to).and_then(|entry| entry.told.as_ref());
         Notification {
             id: notification,
-            dedup_key: sha256_hex(unique),
+            // Alertmanager's incident key, so that incidents that are open survive a change to us; for the second of two
+            // identical siblings one of our own.
+            dedup_key: sha256_hex(&[group.key.as_bytes()], 64),
             receiver: to.receiver.clone(),
             integration: to.kind.clone(),
             index: to.index,
@@ -415,7 +413,7 @@ impl Alerting {
             group_labels: group.labels.clone(),
             common_labels: common_labels(&alerts),
             common_annotations: common_annotations(&alerts),
-            route_labels: Labels::from_pairs(route.labels.iter().map(|(n, v)| (n.clone(), v.clone()))),
+            route_labels: route.labels.clone(),
             alerts: alerts.into(),
             external_url: self.config.external_url.clone(),
             settings: Default::default(),
@@ -425,7 +423,7 @@ impl Alerting {
             },
             at: attempt.at,
             give_up_after: give_up_after(route),
-            group_key: text,
+            group_key: group.key_text(route),
         }
     }
 

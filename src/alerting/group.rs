@@ -8,7 +8,7 @@ use model::{Labels, Timestamp};
 
 use crate::MuteReason;
 use crate::alert_store::AlertId;
-use crate::group_key::labels_text;
+use crate::group_key::group_key_of;
 use crate::notification_log::Destination;
 use crate::route::{Route, RouteId};
 
@@ -51,6 +51,14 @@ impl AggregationGroup {
         AggregationGroup { key, route, labels, members, next_flush, flushed: false, missed }
     }
 
+    /// [`group_key_text`], without making it anew where there is no identical sibling.
+    pub(crate) fn key_text(&self, route: &Route) -> Arc<str> {
+        match route.key == route.identity {
+            true => self.key.clone(),
+            false => group_key_text(route, &self.labels).into(),
+        }
+    }
+
     /// A flush happens at `now`: the next one follows in the group's rhythm, which a late flush does not shift.
     pub(crate) fn advance(&mut self, now: Timestamp, group_interval: Duration) {
         // A rhythm below the resolution of time would never let the time pass.
@@ -63,12 +71,12 @@ impl AggregationGroup {
 
 /// The key of the group of a route with these labels.
 pub(crate) fn group_key(route: &Route, labels: &Labels) -> Arc<str> {
-    Arc::from(format!("{}:{}", route.identity, labels_text(labels)))
+    Arc::from(group_key_of(&route.identity, labels))
 }
 
 /// The text that Alertmanager shows for the group; the same for identical siblings.
 pub(crate) fn group_key_text(route: &Route, labels: &Labels) -> String {
-    format!("{}:{}", route.key, labels_text(labels))
+    group_key_of(&route.key, labels)
 }
 
 /// Groups by handle and by key.

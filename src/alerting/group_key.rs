@@ -1,13 +1,44 @@
 //! Texts and hashes by which the world knows a group: Alertmanager's group key, incident keys, ids of notifications.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use model::Labels;
 use sha2::{Digest, Sha256};
 
+/// The key of a group with these labels at a route with this name: `{}/{severity="page"}:{alertname="X"}`.
+pub(crate) fn group_key_of(route: &str, labels: &Labels) -> String {
+    // Two quotes, an equals sign and what stands between labels.
+    let bytes: usize = labels.iter().map(|(name, value)| name.len() + value.len() + 5).sum();
+    let mut key = String::with_capacity(route.len() + bytes + 3);
+    key.push_str(route);
+    key.push(':');
+    push_labels(&mut key, labels);
+    key
+}
+
+/// Labels as group keys write them: `{a="b", c="d"}`.
+fn push_labels(out: &mut String, labels: &Labels) {
+    out.push('{');
+    for (at, (name, value)) in labels.iter().enumerate() {
+        if at > 0 {
+            out.push_str(", ");
+        }
+        out.push_str(name);
+        out.push('=');
+        push_quoted(out, value);
+    }
+    out.push('}');
+}
+
 /// `text` as Go's `%q` prints it: quoted, with what cannot be printed escaped.
 pub(crate) fn go_quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
+    push_quoted(&mut out, text);
+    out
+}
+
+fn push_quoted(out: &mut String, text: &str) {
     out.push('"');
     for c in text.chars() {
         match c {
@@ -29,25 +60,20 @@ pub(crate) fn go_quote(text: &str) -> String {
         }
     }
     out.push('"');
-    out
 }
 
-/// Labels as group keys write them: `{a="b", c="d"}`.
-pub(crate) fn labels_text(labels: &Labels) -> String {
-    let texts: Vec<String> =
-        labels.iter().map(|(name, value)| format!("{name}={}", go_quote(value))).collect();
-    format!("{{{}}}", texts.join(", "))
-}
-
-/// SHA-256 in hexadecimal digits.
-pub(crate) fn sha256_hex(text: &str) -> String {
-    let mut out = String::with_capacity(64);
-    for byte in Sha256::digest(text.as_bytes()) {
-        let digit = |half: u8| char::from_digit(u32::from(half), 16).expect("half a byte");
-        out.extend([digit(byte >> 4), digit(byte & 15)]);
+/// The first `digits` of the 64 hexadecimal digits of the SHA-256 of these pieces, one behind the other.
+pub(crate) fn sha256_hex(pieces: &[&[u8]], digits: usize) -> Arc<str> {
+    let mut hash = Sha256::new();
+    pieces.iter().for_each(|piece| hash.update(piece));
+    let mut text = [0; 64];
+    for (byte, digits) in hash.finalize().iter().zip(text.chunks_exact_mut(2)) {
+        digits.copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
     }
-    out
+    Arc::from(std::str::from_utf8(&text[..digits]).expect("digits are ASCII"))
 }
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
 
 #[cfg(test)]
 mod tests {
@@ -56,15 +82,16 @@ mod tests {
     #[test]
     fn writes_labels_as_group_keys_do() {
         for (labels, text) in [
-            (Labels::empty(), "{}"),
-            (Labels::from([("b", "x\"y"), ("a", "ü\n")]), "{a=\"ü\\n\", b=\"x\\\"y\"}"),
+            (Labels::empty(), "{}:{}"),
+            (Labels::from([("b", "x\"y"), ("a", "ü\n")]), "{}:{a=\"ü\\n\", b=\"x\\\"y\"}"),
         ] {
-            assert_eq!(labels_text(&labels), text);
+            assert_eq!(group_key_of("{}", &labels), text);
         }
     }
 
     #[test]
     fn hashes() {
-        assert!(sha256_hex("").starts_with("e3b0c44298fc1c14"));
+        assert_eq!(&*sha256_hex(&[], 16), "e3b0c44298fc1c14");
+        assert_eq!(sha256_hex(&[b"a", b"", b"b"], 64), sha256_hex(&[b"ab"], 64));
     }
 }

@@ -360,7 +360,7 @@ mod tests {
             starts_at: secs(starts),
             ends_at: secs(ends),
             updated_at: secs(heard),
-            generator_url: String::new(),
+            generator_url: Arc::default(),
             timeout: false,
             value: Some(1.0),
         }

@@ -18,9 +18,9 @@ use crate::group_key::sha256_hex;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Destination {
     /// The receiver's name.
-    pub receiver: String,
+    pub receiver: Arc<str>,
     /// The integration's kind.
-    pub kind: String,
+    pub kind: Arc<str>,
     /// Its position among the receiver's integrations of that kind.
     pub index: usize,
 }
@@ -103,10 +103,11 @@ pub(crate) struct LogEntry {
 
 impl LogEntry {
     /// Id of the message with this entry's sequence.
-    pub(crate) fn notification_id(&self, group: &str, destination: &Destination) -> String {
+    pub(crate) fn notification_id(&self, group: &str, destination: &Destination) -> Arc<str> {
         let Destination { receiver, kind, index } = destination;
-        let text = format!("{group}\0{receiver}\0{kind}\0{index}\0{}", self.sequence);
-        sha256_hex(&text)[..32].to_owned()
+        let numbers = format!("\0{index}\0{}", self.sequence);
+        let texts = [group, "\0", receiver, "\0", kind, &numbers];
+        sha256_hex(&texts.map(str::as_bytes), 32)
     }
 
     /// What the integration was told, as far as it is certain: of alerts whose end was in a message that was given up it

@@ -1,12 +1,14 @@
 //! Receivers: named lists of integrations. How an integration tells is a notifier's business, never this room's.
 
+use std::sync::Arc;
+
 use model::Labels;
 
 /// A named list of integrations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receiver {
     /// The name that routes use.
-    pub name: String,
+    pub name: Arc<str>,
     /// Labels of its own; APIs add `name`.
     pub labels: Labels,
     /// Who is told, in the order written. Each is told independently of the others.
@@ -24,7 +26,7 @@ impl Receiver {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Integration {
     /// As in `<kind>_configs`: `discord`, `webhook`.
-    pub kind: String,
+    pub kind: Arc<str>,
     /// Position among the receiver's integrations of that kind.
     pub index: usize,
     /// Whether it wants to hear that alerts ended.

@@ -96,7 +96,7 @@ impl Key {
             b'G' => Key::Group(reader.text()?.into()),
             b'L' => {
                 let group = reader.text()?.into();
-                let (receiver, kind) = (reader.text()?.to_owned(), reader.text()?.to_owned());
+                let (receiver, kind) = (reader.text()?.into(), reader.text()?.into());
                 let index = reader.number()? as usize;
                 Key::Log(group, Destination { receiver, kind, index })
             }
@@ -153,7 +153,7 @@ pub(crate) fn decode_alert(labels: Labels, bytes: &[u8]) -> Result<AlertRecord, 
     let (starts_at, ends_at, updated_at) = (reader.time()?, reader.time()?, reader.time()?);
     let flags = reader.byte()?;
     let value = if flags & 4 != 0 { Some(reader.float()?) } else { None };
-    let generator_url = reader.text()?.to_owned();
+    let generator_url = reader.text()?.into();
     let annotations = reader.annotations()?;
     let timeout = flags & 1 != 0;
     let alert = Alert { labels, annotations, starts_at, ends_at, updated_at, generator_url, timeout, value };

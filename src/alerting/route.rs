@@ -5,6 +5,7 @@
 //! Start at [`RouteTree::matching`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Labels, Matcher};
@@ -80,7 +81,7 @@ pub struct RouteId(pub(crate) u32);
 #[derive(Clone, Debug)]
 pub struct Route {
     /// Who is told.
-    pub receiver: String,
+    pub receiver: Arc<str>,
     /// Sorted by name, pattern and operator.
     pub matchers: Vec<Matcher>,
     /// Grouping labels.
@@ -98,7 +99,7 @@ pub struct Route {
     /// Names of time intervals outside which nothing is sent.
     pub active_time_intervals: Vec<String>,
     /// Labels for messages; values may be templates.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// The part of a group key in front of the colon: `{}/{severity="page"}`. The same for identical siblings.
     pub key: String,
     /// Alertmanager's id of the route: `{}/{severity="page"}/0`, with positions among all siblings.
@@ -145,7 +146,7 @@ impl RouteTree {
     /// As [`RouteTree::check`], without looking for problems.
     pub fn build(spec: &RouteSpec) -> Self {
         let root = Route {
-            receiver: String::new(),
+            receiver: Arc::default(),
             matchers: Vec::new(),
             group_by: GroupBy::Labels(BTreeSet::new()),
             continue_matching: false,
@@ -154,7 +155,7 @@ impl RouteTree {
             repeat_interval: REPEAT_INTERVAL,
             mute_time_intervals: Vec::new(),
             active_time_intervals: Vec::new(),
-            labels: BTreeMap::new(),
+            labels: Labels::empty(),
             key: String::new(),
             id: String::new(),
             identity: String::new(),
@@ -242,10 +243,10 @@ impl RouteTree {
 fn inherit(parent: &Route, spec: &RouteSpec) -> Route {
     let mut matchers = spec.matchers.clone();
     sort_matchers(&mut matchers);
-    let mut labels = parent.labels.clone();
-    labels.extend(spec.labels.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let own = spec.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let labels = Labels::from_pairs(parent.labels.iter().chain(own));
     Route {
-        receiver: spec.receiver.clone().unwrap_or_else(|| parent.receiver.clone()),
+        receiver: spec.receiver.as_deref().map_or_else(|| parent.receiver.clone(), Arc::from),
         matchers,
         group_by: spec.group_by.clone().unwrap_or_else(|| parent.group_by.clone()),
         continue_matching: spec.continue_matching,
@@ -326,7 +327,7 @@ mod tests {
     }
 
     fn receivers(tree: &RouteTree, labels: Labels) -> Vec<&str> {
-        tree.matching(&labels).into_iter().map(|id| tree.route(id).receiver.as_str()).collect()
+        tree.matching(&labels).into_iter().map(|id| &*tree.route(id).receiver).collect()
     }
 
     #[test]
@@ -351,7 +352,7 @@ mod tests {
             assert_eq!(receivers(&tree, labels.clone()), expected, "{labels}");
         }
         assert_eq!(
-            tree.iter().map(|(_, r)| r.receiver.as_str()).collect::<Vec<_>>(),
+            tree.iter().map(|(_, r)| &*r.receiver).collect::<Vec<_>>(),
             ["default", "audit", "db", "db", "last"]
         );
     }
@@ -371,11 +372,11 @@ mod tests {
         let id = tree.matching(&labels)[0];
         let route = tree.route(id);
         assert_eq!(route.path, [0, 0]);
-        assert_eq!((route.receiver.as_str(), route.group_wait), ("p", Duration::from_secs(1)));
+        assert_eq!((&*route.receiver, route.group_wait), ("p", Duration::from_secs(1)));
         assert_eq!(route.group_by.group_labels(&labels), Labels::empty());
         assert!(route.mute_time_intervals.is_empty());
-        assert_eq!(route.labels["a"], "1");
-        assert_eq!(route.labels["b"], "child");
+        assert_eq!(route.labels.value("a"), "1");
+        assert_eq!(route.labels.value("b"), "child");
         assert_eq!(route.repeat_interval, REPEAT_INTERVAL);
     }
 

@@ -1,6 +1,7 @@
 //! Plain counters; the shell lists them as metrics.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use model::Timestamp;
 
@@ -22,7 +23,7 @@ pub struct Stats {
     /// Flushes of groups.
     pub flushes: u64,
     /// By integration kind: notifications decided on, and given up.
-    pub notifications: BTreeMap<String, NotificationCount>,
+    pub notifications: BTreeMap<Arc<str>, NotificationCount>,
     /// Commits that failed.
     pub commits_failed: u64,
 }

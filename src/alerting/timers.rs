@@ -1,6 +1,7 @@
 //! Everything that has to happen at a time, ordered by time.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::Timestamp;
@@ -17,7 +18,7 @@ pub(crate) enum Timer {
     /// Nobody answered a commit.
     Commit(CommitId),
     /// Nobody answered a delivery.
-    Delivery(String),
+    Delivery(Arc<str>),
     /// What could not be written is written again.
     Rewrite,
     /// A group is flushed.

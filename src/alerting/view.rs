@@ -12,7 +12,7 @@ use model::{Alert, Fingerprint, Labels, Matcher, NotifyReason, Re2, Timestamp};
 use crate::alert_store::AlertEntry;
 use crate::alerting::Alerting;
 use crate::flush::muting_intervals;
-use crate::group::{AggregationGroup, group_key_text};
+use crate::group::AggregationGroup;
 use crate::notification_log::{Destination, LogEntry};
 use crate::route::RouteId;
 use crate::{Census, Silence, SilenceId, SilenceState};
@@ -72,7 +72,7 @@ pub struct AlertView {
     /// The alert that mutes it, at most one.
     pub inhibited_by: Vec<Fingerprint>,
     /// Receivers of its routes, in the order of the tree. Shared by all alerts of the same routes.
-    pub receivers: Arc<[String]>,
+    pub receivers: Arc<[Arc<str>]>,
     /// Who was told of it.
     pub told: Vec<ToldView>,
 }
@@ -94,7 +94,7 @@ pub struct GroupView {
     /// Unique, and the same across restarts.
     pub key: Arc<str>,
     /// Alertmanager's text; the same for identical siblings.
-    pub group_key: String,
+    pub group_key: Arc<str>,
     /// Alertmanager's id of the route.
     pub route_id: String,
     /// Labels by which it is grouped.
@@ -102,7 +102,7 @@ pub struct GroupView {
     /// Labels of the route.
     pub route_labels: Labels,
     /// Who is told.
-    pub receiver: String,
+    pub receiver: Arc<str>,
     /// Its firing alerts: positions in [`AlertingView::alerts`], in the order of messages.
     pub alerts: Vec<usize>,
     /// Time intervals that mute it now.
@@ -141,7 +141,7 @@ pub struct SilenceView {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceiverView {
     /// Its name.
-    pub name: String,
+    pub name: Arc<str>,
     /// Its labels, `name` included.
     pub labels: Labels,
 }
@@ -219,7 +219,7 @@ impl AlertFilter {
     /// Whether a receiver of this name is wanted.
     pub fn wants_receiver(&self, view: &AlertingView, name: &str) -> bool {
         let by_labels = || {
-            let receiver = view.receivers.iter().find(|receiver| receiver.name == name);
+            let receiver = view.receivers.iter().find(|receiver| *receiver.name == *name);
             receiver.is_some_and(|receiver| receiver_matches(&receiver.labels, &self.receiver_matchers))
         };
         self.receiver.as_ref().is_none_or(|pattern| pattern.is_match(name))
@@ -273,7 +273,7 @@ impl Alerting {
         }
         let logs: Vec<&[(Destination, LogEntry)]> =
             self.groups.iter().map(|(_, group)| self.log.of_group(&group.key)).collect();
-        let mut receivers_of: HashMap<&[RouteId], Arc<[String]>> = HashMap::new();
+        let mut receivers_of: HashMap<&[RouteId], Arc<[Arc<str>]>> = HashMap::new();
         let mut alerts: Vec<AlertView> = Vec::with_capacity(firing.len());
         for (at, (_, entry)) in firing.into_iter().enumerate() {
             let receivers = receivers_of.entry(&entry.routes).or_insert_with(|| {
@@ -363,7 +363,7 @@ impl Alerting {
     }
 
     /// An alert without what its groups say about it.
-    fn view_alert(&self, entry: &AlertEntry, receivers: Arc<[String]>, now: Timestamp) -> AlertView {
+    fn view_alert(&self, entry: &AlertEntry, receivers: Arc<[Arc<str>]>, now: Timestamp) -> AlertView {
         let labels = &entry.alert.labels;
         let silenced_by = self.silences.muting_uncached(labels, &entry.silences, now);
         let by = self.inhibitor.muted_by(labels, &entry.sides, now);
@@ -400,10 +400,10 @@ impl Alerting {
         });
         GroupView {
             key: group.key.clone(),
-            group_key: group_key_text(route, &group.labels),
+            group_key: group.key_text(route),
             route_id: route.id.clone(),
             labels: group.labels.clone(),
-            route_labels: Labels::from_pairs(route.labels.iter().map(|(n, v)| (n.clone(), v.clone()))),
+            route_labels: route.labels.clone(),
             receiver: route.receiver.clone(),
             alerts: Vec::new(),
             muted_by: muting_intervals(&self.config, route, now),

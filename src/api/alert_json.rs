@@ -69,7 +69,7 @@ impl Iterator for AlertPieces {
             self.next += 1;
             if self.filter.wants(&self.view, alert) {
                 comma(&mut out, &mut self.written);
-                write_alert(&mut out, alert, alert.receivers.iter().map(String::as_str), &[]);
+                write_alert(&mut out, alert, alert.receivers.iter().map(AsRef::as_ref), &[]);
             }
         }
         // What was too much room for little is given back.
@@ -149,7 +149,7 @@ impl GroupPieces {
     /// The alert at this place of the view, with those of its receivers that are wanted, by name.
     fn write_alert_of(&self, out: &mut String, view: &AlertingView, group: &GroupView, at: usize) {
         let alert = &view.alerts[at];
-        let mut receivers: Vec<&str> = alert.receivers.iter().map(String::as_str).collect();
+        let mut receivers: Vec<&str> = alert.receivers.iter().map(AsRef::as_ref).collect();
         receivers.retain(|name| self.filter.wants_receiver(view, name));
         receivers.sort_unstable();
         write_alert(out, alert, receivers.into_iter(), &group.muted_by);
@@ -249,14 +249,14 @@ mod tests {
                 starts_at: Timestamp::from_millis(1500),
                 ends_at: Timestamp::from_secs(60),
                 updated_at: Timestamp::from_secs(2),
-                generator_url: if text.is_empty() { String::new() } else { "http://g.test/".to_owned() },
+                generator_url: if text.is_empty() { "" } else { "http://g.test/" }.into(),
                 timeout: false,
                 value: None,
             }),
             state,
             silenced_by: Vec::new(),
             inhibited_by: vec![model::Fingerprint(7)],
-            receivers: ["ops".to_owned(), "db".to_owned()].into(),
+            receivers: ["ops".into(), "db".into()].into(),
             told: Vec::new(),
         }
     }
@@ -264,7 +264,7 @@ mod tests {
     fn view(alerts: Vec<AlertView>, of_groups: Vec<Vec<usize>>) -> Arc<AlertingView> {
         let group = |(at, alerts): (usize, Vec<usize>)| GroupView {
             key: format!("g{at}").into(),
-            group_key: format!("g{at}"),
+            group_key: format!("g{at}").into(),
             route_id: "{}".to_owned(),
             labels: Labels::from([("group", at.to_string().as_str())]),
             route_labels: Labels::from([("owner", "dba")]),

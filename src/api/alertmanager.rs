@@ -108,7 +108,7 @@ async fn receivers(State(api): State<Arc<Api>>, params: Params) -> Result<Respon
         .receivers
         .iter()
         .filter(|receiver| receiver_matches(&receiver.labels, &wanted))
-        .map(|receiver| json!({"name": receiver.name, "labels": object(receiver.labels.iter())}))
+        .map(|receiver| json!({"name": &*receiver.name, "labels": object(receiver.labels.iter())}))
         .collect();
     Ok(answer(&json!(listed)))
 }

@@ -56,9 +56,9 @@ async fn notifications(State(api): State<Arc<Api>>) -> Response {
         .map(|delivery| {
             json!({
                 "at": delivery.at.to_string(),
-                "receiver": delivery.receiver,
-                "integration": delivery.integration,
-                "groupKey": delivery.group_key,
+                "receiver": &*delivery.receiver,
+                "integration": &*delivery.integration,
+                "groupKey": &*delivery.group_key,
                 "groupLabels": object(delivery.group_labels.iter()),
                 "reason": delivery.reason,
                 "firing": delivery.firing,

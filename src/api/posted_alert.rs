@@ -48,7 +48,7 @@ impl PostedAlert<'_> {
             annotations: Annotations::from_sorted(&annotations.sorted()),
             starts_at: None,
             ends_at: None,
-            generator_url: self.generator_url.map_or_else(String::new, |text| text.0.into_owned()),
+            generator_url: self.generator_url.map_or_else(Default::default, |text| text.0.into()),
         }
     }
 }
@@ -132,9 +132,9 @@ mod tests {
             {"labels": {}, "annotations": {"e": "", "s": "ü\n"}, "generatorURL": "http://g/?a=\u0026"}]"#;
         let drafts = read(text).unwrap();
         assert_eq!(drafts[0].labels, Labels::from([("a", "2"), ("b", "x\"y"), ("name", "z")]));
-        assert_eq!((drafts[0].annotations.len(), drafts[0].generator_url.as_str()), (0, ""));
+        assert_eq!((drafts[0].annotations.len(), &*drafts[0].generator_url), (0, ""));
         assert_eq!(drafts[1].annotations, Annotations::from([("e", ""), ("s", "ü\n")]));
-        assert_eq!(drafts[1].generator_url, "http://g/?a=&");
+        assert_eq!(&*drafts[1].generator_url, "http://g/?a=&");
     }
 
     #[test]

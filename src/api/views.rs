@@ -1,5 +1,6 @@
 //! What there is to be seen, in the API's own shapes; `server` fills them in from the rooms.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Fingerprint, Labels, Metadata, Timestamp};
@@ -154,13 +155,13 @@ pub struct DeliveryView {
     /// When it ended.
     pub at: Timestamp,
     /// Whose.
-    pub receiver: String,
+    pub receiver: Arc<str>,
     /// `discord`, `webhook`, …
-    pub integration: String,
+    pub integration: Arc<str>,
     /// The group's labels.
     pub group_labels: Labels,
     /// Which group.
-    pub group_key: String,
+    pub group_key: Arc<str>,
     /// Why it was sent.
     pub reason: &'static str,
     /// How many alerts were firing.

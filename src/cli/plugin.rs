@@ -127,12 +127,12 @@ fn example() -> Notification {
     let annotations: Annotations = [("summary".to_owned(), "this is an example".to_owned())].into();
     let now = SystemClock.now();
     Notification {
-        id: "example".to_owned(),
-        dedup_key: "example".to_owned(),
-        receiver: "example".to_owned(),
-        integration: "example".to_owned(),
+        id: "example".into(),
+        dedup_key: "example".into(),
+        receiver: "example".into(),
+        integration: "example".into(),
         index: 0,
-        group_key: "{}:{alertname=\"Example\"}".to_owned(),
+        group_key: "{}:{alertname=\"Example\"}".into(),
         status: AlertStatus::Firing,
         reason: NotifyReason::FirstNotification,
         group_labels: Labels::from([("alertname", "Example")]),
@@ -147,10 +147,10 @@ fn example() -> Notification {
             value: Some(1.0),
             starts_at: now,
             ends_at: None,
-            generator_url: String::new(),
+            generator_url: Default::default(),
         }]
         .into(),
-        external_url: "http://localhost:9090".to_owned(),
+        external_url: "http://localhost:9090".into(),
         settings: std::collections::BTreeMap::new(),
         previous: None,
         at: now,

@@ -120,14 +120,11 @@ time_intervals: [{name: t, time_intervals: [{weekdays: ['monday:friday']}]}]
     let config = config(text);
     let alerting = config.alerting.as_ref().unwrap();
     let routes: Vec<_> = alerting.routes.iter().map(|(_, route)| route).collect();
-    assert_eq!((routes[1].receiver.as_str(), &routes[1].group_by), ("b", &GroupBy::All));
+    assert_eq!((&*routes[1].receiver, &routes[1].group_by), ("b", &GroupBy::All));
     assert_eq!(routes[1].matchers.len(), 2);
     assert_eq!(alerting.receivers[0].labels, Labels::from([("name", "a"), ("team", "x")]));
-    let told: Vec<_> = alerting.receivers[1]
-        .integrations
-        .iter()
-        .map(|i| (i.kind.as_str(), i.index, i.send_resolved))
-        .collect();
+    let told: Vec<_> =
+        alerting.receivers[1].integrations.iter().map(|i| (&*i.kind, i.index, i.send_resolved)).collect();
     assert_eq!(told, [("slack", 0, false), ("webhook", 0, true), ("webhook", 1, false)]);
     assert_eq!(alerting.inhibit_rules.len(), 1);
     assert!(alerting.time_intervals.contains_key("t"));
@@ -206,7 +203,7 @@ receivers:
     assert_eq!(own.params[1].1, Setting::Text("{{ x }}".into()));
     assert_eq!(own.limits.memory_bytes, Some(64 << 20));
     let receiver = &config.receivers[0];
-    let kinds: Vec<_> = receiver.integrations.iter().map(|i| (i.kind.as_str(), i.index)).collect();
+    let kinds: Vec<_> = receiver.integrations.iter().map(|i| (&*i.kind, i.index)).collect();
     assert_eq!(kinds, [("c", 0), ("c", 1), ("c", 2)]);
     assert_eq!(receiver.integrations[2].setting("key"), Some(&Setting::SecretFile("/etc/k".into())));
     assert!(matches!(receiver.integrations[2].setting("topic"), Some(Setting::Template(_))));

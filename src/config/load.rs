@@ -538,13 +538,13 @@ fn read_alerting(
 /// What deciding needs of a receiver.
 fn plain_receiver(receiver: &crate::Receiver) -> alerting::Receiver {
     let integration = |i: &crate::Integration| alerting::Integration {
-        kind: i.kind.clone(),
+        kind: i.kind.as_str().into(),
         index: i.index,
         send_resolved: i.send_resolved,
     };
     let labels = receiver.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     alerting::Receiver {
-        name: receiver.name.clone(),
+        name: receiver.name.as_str().into(),
         labels: Labels::from_pairs(labels),
         integrations: receiver.integrations.iter().map(integration).collect(),
     }

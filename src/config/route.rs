@@ -79,7 +79,7 @@ pub(crate) fn check(
         let value = fields.get_or_null(problem.field);
         let name = problem.what.split('`').nth(1).unwrap_or_default();
         let hint = match problem.field {
-            "receiver" => suggestion(name, receivers.iter().map(|r| r.name.as_str()), "there are"),
+            "receiver" => suggestion(name, receivers.iter().map(|r| &*r.name), "there are"),
             "mute_time_intervals" | "active_time_intervals" => {
                 suggestion(name, time_intervals.keys().map(String::as_str), "there are")
             }

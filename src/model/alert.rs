@@ -1,5 +1,7 @@
 //! Alerts as they travel from rules and senders to the routing tree.
 
+use std::sync::Arc;
+
 use crate::{Annotations, Fingerprint, Labels, Timestamp};
 
 /// What a rule's condition found to be wrong: it identifies the alert, together with the rule's name and labels.
@@ -48,7 +50,7 @@ pub struct Alert {
     /// When it was last heard of.
     pub updated_at: Timestamp,
     /// Where it came from: a link for people.
-    pub generator_url: String,
+    pub generator_url: Arc<str>,
     /// Whether `ends_at` was derived from the resolve timeout because the sender gave none.
     pub timeout: bool,
     /// The value that made it so, if the sender is a rule of ours.

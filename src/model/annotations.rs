@@ -17,12 +17,15 @@ pub struct Annotations(Arc<str>);
 impl Annotations {
     /// Without any.
     pub fn new() -> Self {
-        Annotations(Arc::from(""))
+        Annotations(Arc::default())
     }
 
     /// From pairs that are sorted by name already, with unique names: the fast way for parsers. Falls back to sorting
     /// if they are not.
     pub fn from_sorted(pairs: &[(&str, &str)]) -> Self {
+        if pairs.is_empty() {
+            return Annotations::new();
+        }
         if !pairs.windows(2).all(|w| w[0].0 < w[1].0) {
             return pairs.iter().copied().collect();
         }

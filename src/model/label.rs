@@ -90,7 +90,7 @@ fn take_pair<'a>(text: &mut &'a str) -> Option<(&'a str, &'a str)> {
 impl Labels {
     /// The set without labels.
     pub fn empty() -> Self {
-        Labels(Arc::from(""))
+        Labels(Arc::default())
     }
 
     /// From pairs in any order. An empty value means that the label is absent; of equal names the last one counts.
@@ -105,6 +105,9 @@ impl Labels {
     /// From pairs that are sorted by name already, with unique names and no empty value: the fast way for parsers.
     /// Falls back to sorting if they are not.
     pub fn from_sorted(pairs: &[(&str, &str)]) -> Self {
+        if pairs.is_empty() {
+            return Labels::empty();
+        }
         let sorted = pairs.windows(2).all(|w| w[0].0 < w[1].0) && pairs.iter().all(|(_, v)| !v.is_empty());
         if !sorted {
             return Labels::from_pairs(pairs.iter().copied());

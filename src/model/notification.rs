@@ -59,24 +59,24 @@ pub struct NotifiedAlert {
     /// Hash of its labels.
     pub fingerprint: Fingerprint,
     /// Where it came from.
-    pub generator_url: String,
+    pub generator_url: Arc<str>,
 }
 
 /// What one integration of a receiver is told about one aggregation group, at one flush.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notification {
     /// The same for every attempt at this notification, on any replica.
-    pub id: String,
+    pub id: Arc<str>,
     /// The same for the whole life of this group at this integration: the incident key of pagers.
-    pub dedup_key: String,
+    pub dedup_key: Arc<str>,
     /// The receiver's name.
-    pub receiver: String,
+    pub receiver: Arc<str>,
     /// The integration's kind, as in `<kind>_configs`: `discord`, `webhook`.
-    pub integration: String,
+    pub integration: Arc<str>,
     /// Position among the receiver's integrations of that kind.
     pub index: usize,
     /// Alertmanager's text for the group: `{}/{severity="page"}:{alertname="X"}`.
-    pub group_key: String,
+    pub group_key: Arc<str>,
     /// Firing if any alert is.
     pub status: AlertStatus,
     /// Why it is sent.
@@ -92,7 +92,7 @@ pub struct Notification {
     /// Its alerts, in Alertmanager's order. Shared: a queue, an attempt and a plugin hold the same ones.
     pub alerts: Arc<[NotifiedAlert]>,
     /// The server's address for links.
-    pub external_url: String,
+    pub external_url: Arc<str>,
     /// The integration's settings with their templates expanded: name → JSON text.
     pub settings: BTreeMap<String, String>,
     /// What the last successful delivery for this group returned.

@@ -144,7 +144,7 @@ pub struct Lineup {
     /// By arrival.
     items: BTreeMap<u64, Item>,
     /// By incident: no two have the same.
-    by_key: HashMap<String, u64>,
+    by_key: HashMap<Arc<str>, u64>,
     ready: BTreeSet<u64>,
     /// Those that wait for a time.
     later: BTreeSet<(Duration, u64)>,

@@ -35,9 +35,9 @@ pub enum OutboxEvent {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IntegrationKey {
     /// The receiver's name.
-    pub receiver: String,
+    pub receiver: Arc<str>,
     /// `discord`, `webhook`, …
-    pub kind: String,
+    pub kind: Arc<str>,
     /// Position among the receiver's integrations of that kind.
     pub index: usize,
 }
@@ -225,7 +225,7 @@ impl Outbox {
     }
 
     /// Answers a [`Turn`]: there is nothing to tell about this incident now.
-    pub async fn withdraw(&self, key: &IntegrationKey, dedup_key: String) {
+    pub async fn withdraw(&self, key: &IntegrationKey, dedup_key: Arc<str>) {
         let incoming = {
             let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
             queues.get(key).map(|running| running.incoming.clone())

@@ -53,7 +53,7 @@ impl Counters {
 pub(crate) enum Incoming {
     Notification(Box<Notification>),
     /// What waits for this incident is not to be told, now that its turn has come.
-    Withdraw(String),
+    Withdraw(Arc<str>),
 }
 
 /// What all queues are to do.

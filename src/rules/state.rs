@@ -209,7 +209,7 @@ impl GroupState {
             if !tracker.is_due(now, resend_delay) {
                 return;
             }
-            let source = link::generator_url(&external.url, rule);
+            let source = link::generator_url(&external.url, rule).into();
             alerts.extend(tracker.alerts_to_send(now, resend_delay, interval, &source));
         };
         self.leaving.retain_mut(|(rule, tracker)| {

@@ -5,6 +5,7 @@
 //! Invariant: an evaluation that fails changes nothing. Start at [`AlertTracker::apply`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Alert, Labels, METRIC_NAME, PlantedBug, SampleValue, Timestamp};
@@ -164,7 +165,7 @@ impl AlertTracker {
         now: Timestamp,
         resend_delay: Duration,
         interval: Duration,
-        generator_url: &str,
+        generator_url: &Arc<str>,
     ) -> Vec<Alert> {
         if self.last_at.is_some_and(|last| now < last) {
             // Also if no evaluation came through since: an end may not lie in the future.
@@ -189,7 +190,7 @@ impl AlertTracker {
                 starts_at,
                 ends_at,
                 updated_at: now,
-                generator_url: generator_url.to_owned(),
+                generator_url: generator_url.clone(),
                 timeout: false,
                 value: Some(tracked.alert.value),
             })

@@ -101,11 +101,11 @@ pub(crate) fn alerting_config(
 ) -> AlertingConfig {
     let told = config.alerting.clone().unwrap_or_else(|| {
         let root = RouteSpec { receiver: Some(NOBODY.to_owned()), ..RouteSpec::default() };
-        let nobody = Receiver { name: NOBODY.to_owned(), labels: Labels::empty(), integrations: Vec::new() };
+        let nobody = Receiver { name: NOBODY.into(), labels: Labels::empty(), integrations: Vec::new() };
         AlertingConfig::new(RouteTree::build(&root), vec![nobody])
     });
     AlertingConfig {
-        external_url: external_url.to_owned(),
+        external_url: external_url.into(),
         retention: options.retention,
         start_delay: options.start_delay,
         limits: options.limits.clone(),

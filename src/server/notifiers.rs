@@ -52,7 +52,7 @@ impl Notifier for FallbackNotifier {
         Box::pin(async move {
             let mut told = notification.clone();
             // Whoever reads it sees for whom it was.
-            told.receiver = format!("{}, via fallback {}", notification.receiver, self.name);
+            told.receiver = format!("{}, via fallback {}", notification.receiver, self.name).into();
             // What another notifier wanted to remember says nothing here.
             told.previous = None;
             let began = tokio::time::Instant::now();
@@ -191,7 +191,7 @@ mod tests {
             common_annotations: Default::default(),
             route_labels: Labels::empty(),
             alerts: Default::default(),
-            external_url: String::new(),
+            external_url: Default::default(),
             settings: BTreeMap::new(),
             previous: None,
             at: Timestamp::EPOCH,

@@ -268,7 +268,7 @@ fn body(alerts: &[Arc<Alert>]) -> String {
         });
         // An empty text is no address.
         if !alert.generator_url.is_empty() {
-            json["generatorURL"] = alert.generator_url.as_str().into();
+            json["generatorURL"] = (&*alert.generator_url).into();
         }
         json
     };
@@ -370,7 +370,7 @@ mod tests {
             starts_at,
             ends_at: model::Timestamp::from_secs(60),
             updated_at: starts_at,
-            generator_url: String::new(),
+            generator_url: Default::default(),
             timeout: false,
             value: None,
         })

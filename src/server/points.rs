@@ -1,6 +1,7 @@
 //! What `/metrics` and our own target show: the parts' counters under the names that the field's dashboards and rules know.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -174,14 +175,11 @@ impl Running {
     }
 
     fn notify_points(&self, points: &mut Points) {
-        let mut sums: BTreeMap<(String, String), Told> = BTreeMap::new();
+        let mut sums: BTreeMap<(Arc<str>, Arc<str>), Told> = BTreeMap::new();
         for queue in self.outbox.status() {
             let index = queue.key.index.to_string();
-            let labels = [
-                ("receiver", queue.key.receiver.as_str()),
-                ("integration", &queue.key.kind),
-                ("index", &index),
-            ];
+            let labels =
+                [("receiver", &*queue.key.receiver), ("integration", &queue.key.kind), ("index", &index)];
             points.count("foghorn_notify_waiting", &labels, queue.waiting as u64);
             points.count("foghorn_notify_rate_limited_total", &labels, queue.rate_limited);
             sums.entry((queue.key.kind.clone(), queue.key.receiver.clone())).or_default().add(&queue);

@@ -165,8 +165,8 @@ impl Running {
         for receiver in &config.receivers {
             for integration in &receiver.integrations {
                 let key = IntegrationKey {
-                    receiver: receiver.name.clone(),
-                    kind: integration.kind.clone(),
+                    receiver: receiver.name.as_str().into(),
+                    kind: integration.kind.as_str().into(),
                     index: integration.index,
                 };
                 let Some(notifier) = self.notifier(integration, templates) else {

@@ -226,7 +226,7 @@ impl From<&NotifiedAlert> for AlertFields {
             annotations: annotations_map(&alert.annotations),
             starts_at: Some(alert.starts_at),
             ends_at: alert.ends_at,
-            generator_url: alert.generator_url.clone(),
+            generator_url: alert.generator_url.to_string(),
             fingerprint: alert.fingerprint.to_string(),
         }
     }
@@ -246,7 +246,7 @@ impl From<&Notification> for NotificationFields {
             common_annotations: annotations_map(&notification.common_annotations),
             route_labels: labels_map(&notification.route_labels),
             route_labels_rendered: false,
-            external_url: notification.external_url.clone(),
+            external_url: notification.external_url.to_string(),
         }
     }
 }

@@ -214,7 +214,7 @@ fn routing(case: &Value) -> Outcome {
         .map_err(|error| error.to_string())?;
     let tree = RouteTree::build(&route_spec(&yaml)?);
     if let Some(expected) = case.get("receivers_in_depth_first_order") {
-        let found = tree.iter().map(|(_, route)| route.receiver.clone()).collect();
+        let found = tree.iter().map(|(_, route)| route.receiver.to_string()).collect();
         return same(found, strings(expected));
     }
     if let Some(expected) = case.get("route_ids") {
@@ -232,7 +232,7 @@ fn routing(case: &Value) -> Outcome {
     let matching = tree.matching(&labels(&case["labels"]));
     let routes: Vec<&alerting::Route> = matching.into_iter().map(|id| tree.route(id)).collect();
     if let Some(expected) = case.get("route_labels") {
-        let found = Labels::from_pairs(routes[0].labels.iter().map(|(n, v)| (n.clone(), v.clone())));
+        let found = routes[0].labels.clone();
         return same(found, labels(expected));
     }
     let expected: Vec<&Value> = list(&case["matches"]).collect();
@@ -245,7 +245,7 @@ fn routing(case: &Value) -> Outcome {
         let mut expected_names = strings(&expected["group_by"]);
         expected_names.sort();
         let seconds = |key: &str| expected[key].as_f64().map(Duration::from_secs_f64);
-        same(Some(route.receiver.as_str()), expected["receiver"].as_str())?;
+        same(Some(&*route.receiver), expected["receiver"].as_str())?;
         same(group_by, expected_names)?;
         same(Some(route.group_by == GroupBy::All), expected["group_by_all"].as_bool())?;
         same(Some(route.group_wait), seconds("group_wait_s"))?;
@@ -261,8 +261,8 @@ fn routing(case: &Value) -> Outcome {
 /// A configuration with one receiver, told by one webhook, and nothing else.
 fn plain_config() -> AlertingConfig {
     let spec = RouteSpec { receiver: Some("default".to_owned()), ..RouteSpec::default() };
-    let integrations = vec![Integration { kind: "webhook".to_owned(), index: 0, send_resolved: true }];
-    let receiver = Receiver { name: "default".to_owned(), labels: Labels::empty(), integrations };
+    let integrations = vec![Integration { kind: "webhook".into(), index: 0, send_resolved: true }];
+    let receiver = Receiver { name: "default".into(), labels: Labels::empty(), integrations };
     AlertingConfig::new(RouteTree::build(&spec), vec![receiver])
 }
 
@@ -307,7 +307,7 @@ fn inhibition(case: &Value) -> Outcome {
             starts_at: secs(&alert["starts"]).unwrap_or(NOW),
             ends_at: secs(&alert["ends"]).unwrap_or(NOW),
             updated_at: NOW,
-            generator_url: String::new(),
+            generator_url: Default::default(),
             timeout: false,
             value: None,
         }
@@ -509,7 +509,7 @@ fn merge(case: &Value) -> Outcome {
         starts_at: secs(&value["starts"]).unwrap_or(NOW),
         ends_at: secs(&value["ends"]).unwrap_or(NOW),
         updated_at: secs(&value["updated"]).unwrap_or(NOW),
-        generator_url: String::new(),
+        generator_url: Default::default(),
         timeout: value["timeout"].as_bool().unwrap_or_default(),
         value: None,
     };

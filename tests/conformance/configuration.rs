@@ -275,7 +275,7 @@ fn routing_check(directory: &Path, case: &Value) -> Outcome {
         let pairs = case["labels"].as_object().into_iter().flatten();
         let labels = Labels::from_pairs(pairs.map(|(n, v)| (n.as_str(), v.as_str().unwrap_or_default())));
         let found: Vec<&str> =
-            routes.matching(&labels).into_iter().map(|id| routes.route(id).receiver.as_str()).collect();
+            routes.matching(&labels).into_iter().map(|id| &*routes.route(id).receiver).collect();
         let expected: Vec<&str> =
             case["receivers"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         ensure(found == expected, || format!("{found:?}"))

@@ -275,18 +275,18 @@ fn whole_data(case: &Value, compare: impl Fn(String, &Value) -> Result<(), Strin
             value: None,
             starts_at: moment(json["startsAt"].as_str().unwrap_or_default())?,
             ends_at,
-            generator_url: String::new(),
+            generator_url: Default::default(),
         })
     };
     let alerts = case["alerts"].as_array().into_iter().flatten().map(alert).collect::<Result<Vec<_>, _>>()?;
     let firing = alerts.iter().any(|alert| alert.status == AlertStatus::Firing);
     let notification = Notification {
-        id: String::new(),
-        dedup_key: String::new(),
-        receiver: case["receiver"].as_str().unwrap_or_default().to_owned(),
-        integration: "webhook".to_owned(),
+        id: Default::default(),
+        dedup_key: Default::default(),
+        receiver: case["receiver"].as_str().unwrap_or_default().into(),
+        integration: "webhook".into(),
         index: 0,
-        group_key: String::new(),
+        group_key: Default::default(),
         status: if firing { AlertStatus::Firing } else { AlertStatus::Resolved },
         reason: NotifyReason::FirstNotification,
         group_labels: labels(&case["group_labels"]),
@@ -294,7 +294,7 @@ fn whole_data(case: &Value, compare: impl Fn(String, &Value) -> Result<(), Strin
         common_annotations: string_map(&case["data"]["commonAnnotations"]).unwrap_or_default().into(),
         route_labels: labels(&case["route_labels"]),
         alerts: alerts.into(),
-        external_url: case["external_url"].as_str().unwrap_or_default().to_owned(),
+        external_url: case["external_url"].as_str().unwrap_or_default().into(),
         settings: BTreeMap::new(),
         previous: None,
         at: NOW,

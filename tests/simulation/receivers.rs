@@ -24,7 +24,7 @@ pub(crate) enum Manner {
 }
 
 /// What is told of one group at one integration.
-pub(crate) type Stream = (String, String, String);
+pub(crate) type Stream = (Arc<str>, Arc<str>, Arc<str>);
 
 pub(crate) fn stream(message: &Notification) -> Stream {
     (message.receiver.clone(), message.integration.clone(), message.dedup_key.clone())
@@ -33,7 +33,7 @@ pub(crate) fn stream(message: &Notification) -> Stream {
 /// The last message that arrived on a stream.
 #[derive(Clone, Debug)]
 pub(crate) struct Arrival {
-    pub(crate) id: String,
+    pub(crate) id: Arc<str>,
     pub(crate) at: u64,
     pub(crate) wall: Timestamp,
     pub(crate) content: Vec<(AlertStatus, Labels, Timestamp)>,
@@ -56,11 +56,11 @@ pub(crate) struct Known {
 #[derive(Default)]
 pub(crate) struct Receivers {
     pub(crate) last: BTreeMap<Stream, Arrival>,
-    pub(crate) known: BTreeMap<String, Known>,
+    pub(crate) known: BTreeMap<Arc<str>, Known>,
     /// Attempts that run, by stream.
     pub(crate) under_way: BTreeSet<Stream>,
     /// Alerts that a message said fire, by receiver and integration.
-    pub(crate) said_firing: BTreeSet<(String, String, Labels)>,
+    pub(crate) said_firing: BTreeSet<(Arc<str>, Arc<str>, Labels)>,
     /// Until when an integration was asked to wait.
     pub(crate) asked_to_wait: BTreeMap<IntegrationKey, u64>,
     /// When an integration was last served, if it is one with a limit.

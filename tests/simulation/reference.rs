@@ -6,6 +6,7 @@
 //! two questions: what certainly is, and what may be.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::plan::{KEEP_FIRING, Name, OWN, Pick, Plan, PlannedRoute, QUIET_MINUTES, RECEIVERS};
 
@@ -69,7 +70,7 @@ pub struct Reference {
     /// Silences by id.
     pub silences: BTreeMap<String, KnownSilence>,
     /// What receivers believe to fire, by receiver and integration.
-    pub beliefs: BTreeMap<(String, String, Name), Belief>,
+    pub beliefs: BTreeMap<(Arc<str>, Arc<str>, Name), Belief>,
 }
 
 /// A receiver believes that an alert fires.
@@ -78,7 +79,7 @@ pub struct Belief {
     /// Since when.
     pub since: u64,
     /// The message that said so.
-    pub message: String,
+    pub message: Arc<str>,
     /// The server learned that it was told. What it could not learn it tells again while it is true, and not later.
     pub known: bool,
 }
@@ -267,7 +268,7 @@ impl Reference {
             if life.firing_since.is_some_and(|at| at < calm) && unmuted(calm) {
                 for route in self.routes(name) {
                     for (kind, _) in integrations(route.receiver) {
-                        let key = (route.receiver.to_owned(), (*kind).to_owned(), *name);
+                        let key = (route.receiver.into(), (*kind).into(), *name);
                         if !self.beliefs.contains_key(&key) {
                             problems
                                 .push(format!("untold: {}/{kind} does not know of {name:?}", route.receiver));
@@ -282,7 +283,7 @@ impl Reference {
             }
             for (receiver, kinds) in RECEIVERS {
                 for (kind, _) in kinds.iter().filter(|(_, tells_ends)| *tells_ends) {
-                    let belief = self.beliefs.get(&(receiver.to_owned(), (*kind).to_owned(), *name));
+                    let belief = self.beliefs.get(&(receiver.into(), (*kind).into(), *name));
                     // Those who were told under another configuration may never hear of it again.
                     let binding = |belief: &Belief| {
                         belief.known && belief.since > self.plan_since && unmuted(belief.since)

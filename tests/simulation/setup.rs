@@ -62,12 +62,12 @@ fn alerting_config(plan: &Plan) -> Arc<AlertingConfig> {
     let mut root = route_spec(&plan.routes[0]);
     root.routes = plan.routes[1..].iter().map(route_spec).collect();
     let receivers = RECEIVERS.iter().map(|(name, integrations)| Receiver {
-        name: (*name).to_owned(),
+        name: (*name).into(),
         labels: Labels::empty(),
         integrations: integrations
             .iter()
             .map(|(kind, send_resolved)| Integration {
-                kind: (*kind).to_owned(),
+                kind: (*kind).into(),
                 index: 0,
                 send_resolved: *send_resolved,
             })

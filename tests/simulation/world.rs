@@ -96,7 +96,7 @@ pub(crate) struct World {
     second: SecondSender,
     asked: BTreeMap<ReplyTo, Asked>,
     /// When a message was decided on, by which process, and whether it is one from before a restart.
-    decided: BTreeMap<String, (u64, u64, bool)>,
+    decided: BTreeMap<Arc<str>, (u64, u64, bool)>,
     /// When an alert was last told by the group of the root, by name.
     root_told: BTreeMap<Name, u64>,
     /// Alerts that this process was given as firing, and since when.
@@ -107,7 +107,7 @@ pub(crate) struct World {
     /// Alerts that the server certainly knows to fire, also after a restart.
     known_to_fire: BTreeSet<Name>,
     /// Messages of which it could not be written down that they go out.
-    unrecorded: BTreeSet<String>,
+    unrecorded: BTreeSet<Arc<str>>,
     /// What the clock said when the server last looked at it, in milliseconds since the start by that clock.
     last_seen: u64,
     /// When everything that the process knew was last written.
@@ -115,7 +115,7 @@ pub(crate) struct World {
     /// Alerts of whose end this process was told, and when.
     known_ends: BTreeMap<Name, u64>,
     /// Commits that record that a message was accepted.
-    recording: BTreeMap<alerting::CommitId, String>,
+    recording: BTreeMap<alerting::CommitId, Arc<str>>,
     /// When the server last wrote a sample.
     alive_until: Timestamp,
     /// When the server wakes up if nothing happens first; among what happens at that time, in this place.
@@ -125,7 +125,7 @@ pub(crate) struct World {
     /// When something last happened that excuses saying the same twice.
     excused_at: u64,
     /// Ends that arrived in the life of this process, and the messages that told them.
-    ends: BTreeMap<(String, String, Name), String>,
+    ends: BTreeMap<(Arc<str>, Arc<str>, Name), Arc<str>>,
     /// When the clock was last set.
     clock_set_at: u64,
     healing: bool,
@@ -332,7 +332,7 @@ impl World {
         match effect {
             Effect::Commit { id, changes } => {
                 if let Some(notification) = accepted {
-                    self.recording.insert(id, notification.to_owned());
+                    self.recording.insert(id, notification.into());
                 }
                 let delay = self.random.between(1, self.slowest_write());
                 if let Some(process) = &mut self.process {

@@ -111,7 +111,7 @@ fn draft(i: usize, groups: usize) -> AlertDraft {
         .into(),
         starts_at: Some(START),
         ends_at: Some(START + Duration::from_secs(3600)),
-        generator_url: "http://127.0.0.1:9090/graph?g0.expr=up+%3D%3D+0".to_owned(),
+        generator_url: "http://127.0.0.1:9090/graph?g0.expr=up+%3D%3D+0".into(),
     }
 }
 

@@ -28,7 +28,7 @@ prop_compose! {
         generator_url in ".{0,9}", timeout: bool, ended: bool, value in option::of(-1e9..1e9),
     ) -> AlertRecord {
         let (starts_at, ends_at, updated_at) = times;
-        let annotations = annotations.into();
+        let (annotations, generator_url) = (annotations.into(), generator_url.into());
         let alert = Alert { labels, annotations, starts_at, ends_at, updated_at, generator_url, timeout, value };
         AlertRecord { alert, ended }
     }
@@ -89,7 +89,7 @@ proptest! {
 
     #[test]
     fn other_keys_come_back(texts in (".{0,9}", ".{0,9}", ".{0,9}"), index: usize) {
-        let destination = Destination { receiver: texts.1, kind: texts.2, index };
+        let destination = Destination { receiver: texts.1.into(), kind: texts.2.into(), index };
         for key in [
             Key::Group(texts.0.as_str().into()),
             Key::Silence(SilenceId::new(&texts.0)),
@@ -144,7 +144,7 @@ fn version_1_stays_readable() {
     assert_eq!(alert.alert.ends_at, Timestamp::from_millis(2000));
     assert_eq!(alert.alert.updated_at, Timestamp::from_millis(1));
     assert!(alert.alert.timeout && !alert.ended);
-    assert_eq!((alert.alert.generator_url.as_str(), &alert.alert.annotations["n"]), ("u", "t"));
+    assert_eq!((&*alert.alert.generator_url, &alert.alert.annotations["n"]), ("u", "t"));
     let log = decode_log(&[1, 7, 1, 2, 0, 1, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, b'm', 4, 0, 0]).unwrap();
     let told = log.told.unwrap();
     assert_eq!((log.sequence, told.firing, told.remember.as_deref()), (7, vec![Fingerprint(9)], Some("m")));

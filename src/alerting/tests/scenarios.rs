@@ -67,7 +67,7 @@ impl Description {
             receivers.push(world::receiver("ops", &[("webhook", true)]));
         }
         let mut root = self.root.clone();
-        root.receiver = Some(receivers[0].name.clone());
+        root.receiver = Some(receivers[0].name.to_string());
         let problems = AlertingConfig::check(&root, &receivers, &self.intervals);
         if !problems.is_empty() {
             return Err(format!("{problems:?}"));
@@ -238,7 +238,7 @@ struct Run {
     silences: BTreeMap<String, SilenceId>,
     /// The time of the line before.
     since: Timestamp,
-    last_id: Option<String>,
+    last_id: Option<std::sync::Arc<str>>,
     fresh: usize,
 }
 

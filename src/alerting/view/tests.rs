@@ -143,7 +143,7 @@ fn shows_groups_with_their_alerts() {
         ["{alertname=\"A\"} db 1", "{alertname=\"A\"} ops 1"]
     );
     let group = &view.groups[0];
-    assert_eq!(group.group_key, "{}/{team=\"db\"}:{alertname=\"A\"}");
+    assert_eq!(&*group.group_key, "{}/{team=\"db\"}:{alertname=\"A\"}");
     assert_eq!(group.route_labels, Labels::from([("owner", "dba")]));
     assert_eq!((group.next_flush, group.flushed), (secs(30), false));
 }
@@ -157,7 +157,7 @@ fn says_who_was_told_and_why_not() {
     let view = alerting.view(secs(31));
     let told = |name: &str| {
         let alert = view.alerts.iter().find(|alert| alert.alert.labels.value("alertname") == name).unwrap();
-        alert.told.iter().map(|told| told.destination.receiver.as_str()).collect::<Vec<_>>()
+        alert.told.iter().map(|told| &*told.destination.receiver).collect::<Vec<_>>()
     };
     assert_eq!((told("A"), told("B")), (vec!["db", "ops"], vec![]));
     assert_eq!(view.groups[0].deliveries[0].told, Some((secs(30), NotifyReason::FirstNotification)));

@@ -21,7 +21,7 @@ fn message(id: &str, group: &str) -> Arc<Notification> {
         common_annotations: Default::default(),
         route_labels: Labels::empty(),
         alerts: Default::default(),
-        external_url: String::new(),
+        external_url: Default::default(),
         settings: BTreeMap::new(),
         previous: None,
         at: Timestamp::EPOCH,
@@ -63,7 +63,7 @@ impl Queue {
         let (mut attempts, mut turns) = (Vec::new(), Vec::new());
         while let Some(start) = self.lineup.start(secs(now), &mut self.pace) {
             match start {
-                Start::Attempt(attempt) => attempts.push((attempt.id, attempt.notification.id.clone())),
+                Start::Attempt(attempt) => attempts.push((attempt.id, attempt.notification.id.to_string())),
                 Start::Turn(turn) => turns.push(turn),
             }
         }
@@ -90,7 +90,7 @@ impl Queue {
 
 fn report(step: Step) -> (String, bool) {
     match step {
-        Step::Done(report) => (report.notification.id.clone(), report.outcome.is_ok()),
+        Step::Done(report) => (report.notification.id.to_string(), report.outcome.is_ok()),
         Step::Again { .. } => panic!("it goes again"),
     }
 }
@@ -194,7 +194,7 @@ fn asks_before_what_waited_goes_out() {
     assert_eq!(queue.starts(59).1.len(), 0);
     let (attempts, turns) = queue.starts(60);
     assert!(attempts.is_empty() && queue.starts(61).1.is_empty(), "asked once, and waits for the answer");
-    assert_eq!((turns[0].notification.id.as_str(), turns[0].may_have_arrived), ("old", false));
+    assert_eq!((&*turns[0].notification.id, turns[0].may_have_arrived), ("old", false));
     // Something else holds now.
     queue.push(message("new", "g"), 62);
     assert_eq!(queue.starts(62).0[0].1, "new");

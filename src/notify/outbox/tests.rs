@@ -31,7 +31,7 @@ impl Notifier for Script {
         _deadline: Deadline,
     ) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
         let at = self.start.elapsed().as_secs();
-        self.asked.lock().unwrap().push((at, notification.id.clone(), attempt));
+        self.asked.lock().unwrap().push((at, notification.id.to_string(), attempt));
         let mut answers = self.answers.lock().unwrap();
         let answer = if answers.is_empty() { Ok(Receipt::default()) } else { answers.remove(0) };
         Box::pin(async move { answer })
@@ -63,7 +63,7 @@ fn notification(id: &str, group: &str) -> Notification {
         common_annotations: Default::default(),
         route_labels: Labels::empty(),
         alerts: Default::default(),
-        external_url: String::new(),
+        external_url: Default::default(),
         settings: BTreeMap::new(),
         previous: None,
         at: Timestamp::EPOCH,
@@ -166,7 +166,7 @@ async fn what_waited_is_asked_about_and_may_be_taken_back() {
     let mut world = world(vec![too_many(60)]);
     world.outbox.deliver(notification("a", "g")).await;
     let turn = world.event().await.unwrap();
-    assert_eq!(turn.notification.id, "a");
+    assert_eq!(&*turn.notification.id, "a");
     world.outbox.withdraw(&key(), turn.notification.dedup_key.clone()).await;
     world.outbox.deliver(notification("b", "h")).await;
     assert_eq!(world.report().await, "b delivered");

@@ -37,7 +37,7 @@ impl Notifier for Integration {
                 settings: Settings::new(&notification.settings),
                 http_headers: vec![
                     ("traceparent", told.traceparent.clone()),
-                    (IDEMPOTENCY_KEY, notification.id.clone()),
+                    (IDEMPOTENCY_KEY, notification.id.to_string()),
                 ],
                 handed: size(notification),
                 ..CallSetup::default()

@@ -295,26 +295,26 @@ fn told_map(told: &Told) -> Dynamic {
             ("starts_at".into(), time(alert.starts_at)),
             ("ends_at".into(), alert.ends_at.map_or(Dynamic::UNIT, time)),
             ("fingerprint".into(), alert.fingerprint.to_string().into()),
-            ("generator_url".into(), alert.generator_url.as_str().into()),
+            ("generator_url".into(), (&*alert.generator_url).into()),
         ])
         .into()
     };
     let previous = notification.previous.as_deref().map_or(Dynamic::UNIT, Into::into);
     Map::from([
-        ("id".into(), notification.id.as_str().into()),
-        ("dedup_key".into(), notification.dedup_key.as_str().into()),
+        ("id".into(), (&*notification.id).into()),
+        ("dedup_key".into(), (&*notification.dedup_key).into()),
         ("attempt".into(), i64::from(told.attempt).into()),
         ("status".into(), notification.status.as_str().into()),
-        ("receiver".into(), notification.receiver.as_str().into()),
+        ("receiver".into(), (&*notification.receiver).into()),
         ("title".into(), told.title.as_str().into()),
-        ("group_key".into(), notification.group_key.as_str().into()),
+        ("group_key".into(), (&*notification.group_key).into()),
         ("reason".into(), notification.reason.as_str().into()),
         ("group_labels".into(), labels_map(&notification.group_labels).into()),
         ("common_labels".into(), labels_map(&notification.common_labels).into()),
         ("common_annotations".into(), annotations_map(&notification.common_annotations).into()),
         ("alerts".into(), notification.alerts.iter().map(alert).collect::<Array>().into()),
         ("truncated".into(), 0_i64.into()),
-        ("external_url".into(), notification.external_url.as_str().into()),
+        ("external_url".into(), (&*notification.external_url).into()),
         ("traceparent".into(), told.traceparent.as_str().into()),
         ("previous".into(), previous),
     ])

@@ -168,7 +168,7 @@ fn sending_goes_on_through_failures_and_ends_with_the_resolve() {
             let status = alert.status(time(at)).as_str();
             sent.push(format!("{at} {status} {}", model::format_duration(alert.ends_at.since(time(at)))));
             assert_eq!(alert.starts_at, time("30s"));
-            assert_eq!(alert.generator_url, "/graph?g0.expr=disk+%3E+1&g0.tab=1");
+            assert_eq!(&*alert.generator_url, "/graph?g0.expr=disk+%3E+1&g0.tab=1");
         }
     }
     assert_eq!(

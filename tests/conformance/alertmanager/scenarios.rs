@@ -27,7 +27,7 @@ struct World {
     alerting: Alerting,
     config: Arc<AlertingConfig>,
     /// Which webhook an integration is, by receiver and position.
-    hooks: BTreeMap<(String, usize), String>,
+    hooks: BTreeMap<(Arc<str>, usize), String>,
     /// Requests before this time are accepted and not recorded, by placeholder.
     deaf_until: BTreeMap<String, Timestamp>,
     received: BTreeMap<String, Vec<(Timestamp, Vec<NotifiedAlert>)>>,
@@ -70,13 +70,13 @@ fn build(case: &Value) -> Result<World, String> {
     let mut hooks = BTreeMap::new();
     let mut receivers = Vec::new();
     for receiver in yaml["receivers"].as_sequence().into_iter().flatten() {
-        let name = receiver["name"].as_str().unwrap_or_default().to_owned();
+        let name: Arc<str> = receiver["name"].as_str().unwrap_or_default().into();
         let mut integrations = Vec::new();
         for (index, hook) in receiver["webhook_configs"].as_sequence().into_iter().flatten().enumerate() {
             let url = hook["url"].as_str().unwrap_or_default().to_owned();
             hooks.insert((name.clone(), index), url);
             let send_resolved = hook["send_resolved"].as_bool().unwrap_or(true);
-            integrations.push(Integration { kind: "webhook".to_owned(), index, send_resolved });
+            integrations.push(Integration { kind: "webhook".into(), index, send_resolved });
         }
         receivers.push(Receiver { name, labels: Labels::empty(), integrations });
     }
@@ -120,7 +120,7 @@ fn event(world: &World, described: &Value, number: u64) -> Result<Event, String>
                 .collect(),
             starts_at: positive(&alert["starts_at"]),
             ends_at: positive(&alert["ends_at"]),
-            generator_url: String::new(),
+            generator_url: Default::default(),
         };
         return Ok(Event::PostAlerts { alerts: alerts.iter().map(draft).collect(), reply });
     }

@@ -250,7 +250,7 @@ fn relabelled(case: &Value) -> Result<(), String> {
         starts_at: Timestamp::EPOCH,
         ends_at: Timestamp::MAX,
         updated_at: Timestamp::EPOCH,
-        generator_url: String::new(),
+        generator_url: Default::default(),
         timeout: false,
         value: None,
     };

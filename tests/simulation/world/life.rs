@@ -1,5 +1,7 @@
 //! The life of the process: it starts, dies, and comes back with what is on the disk.
 
+use std::sync::Arc;
+
 use alerting::{Event, SilenceId};
 
 use super::{Asked, LONGEST_SLEEP, Later, MINUTE, START, World};
@@ -123,7 +125,7 @@ impl World {
 
     /// An end that went out although it could not be written down is forgotten with the process: the next one goes on
     /// thinking that those who were told believe in the alert, and nobody can tell it otherwise.
-    pub(super) fn end_is_forgotten(&mut self, key: (String, String, Name), message: String) {
+    pub(super) fn end_is_forgotten(&mut self, key: (Arc<str>, Arc<str>, Name), message: Arc<str>) {
         let recorded = self.receivers.known.get(&message).is_some_and(|known| known.recorded);
         if self.unrecorded.contains(&message) && !recorded {
             let belief = Belief { since: self.now, message, known: false };
@@ -171,7 +173,7 @@ impl World {
             && self.reference.plan_since < since
             && self.excused_at <= self.broken_until
             && self.disk_works;
-        let knows = ("ops".to_owned(), "webhook".to_owned(), *name);
+        let knows = ("ops".into(), "webhook".into(), *name);
         let told = self.root_told.get(name).is_some_and(|at| *at >= since)
             || self.reference.beliefs.contains_key(&knows);
         if goes_on && unmuted && calm && !told {

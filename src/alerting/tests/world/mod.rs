@@ -248,7 +248,7 @@ impl World {
             starts_at,
             ends_at: self.now,
             updated_at: self.now,
-            generator_url: String::new(),
+            generator_url: Default::default(),
             timeout: false,
             value: None,
         };
@@ -305,7 +305,7 @@ pub(crate) fn receiver(name: &str, integrations: &[(&str, bool)]) -> Receiver {
     let integrations = integrations.iter().map(|(kind, send_resolved)| {
         let count = counts.entry(kind).or_default();
         *count += 1;
-        Integration { kind: (*kind).to_owned(), index: *count - 1, send_resolved: *send_resolved }
+        Integration { kind: (*kind).into(), index: *count - 1, send_resolved: *send_resolved }
     });
-    Receiver { name: name.to_owned(), labels: Labels::empty(), integrations: integrations.collect() }
+    Receiver { name: name.into(), labels: Labels::empty(), integrations: integrations.collect() }
 }

@@ -102,7 +102,7 @@ async fn a_group_of_ten_thousand_is_told() {
     let host = world.host();
     let notifier = host.load(spec("webhook")).await.unwrap().notifier().unwrap();
     let mut told = notification(&[("Disk", AlertStatus::Firing)]);
-    told.integration = "webhook".to_owned();
+    told.integration = "webhook".into();
     told.settings = BTreeMap::from([("url".to_owned(), "\"http://sink.lan/hook\"".to_owned())]);
     let one = told.alerts[0].clone();
     let mut alerts = Vec::new();
@@ -150,7 +150,7 @@ async fn notifiers_reach_the_receivers_address_alone() {
     ] {
         let notifier = host.load(spec(name)).await.unwrap().notifier().unwrap();
         let mut told = notification(&[("Disk", AlertStatus::Firing)]);
-        told.integration = name.to_owned();
+        told.integration = name.into();
         let json = |value: &str| match value.parse::<i64>() {
             Ok(_) => value.to_owned(),
             Err(_) => format!("{value:?}"),

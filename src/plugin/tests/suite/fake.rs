@@ -221,18 +221,18 @@ pub(crate) fn notification(alerts: &[(&str, AlertStatus)]) -> Notification {
             starts_at: Timestamp::from_millis(NOW - 60_000),
             ends_at: (*status == AlertStatus::Resolved).then(|| Timestamp::from_millis(NOW)),
             fingerprint: labels.fingerprint(),
-            generator_url: "http://foghorn/graph".to_owned(),
+            generator_url: "http://foghorn/graph".into(),
             labels,
         }
     };
     let firing = alerts.iter().any(|(_, status)| *status == AlertStatus::Firing);
     Notification {
-        id: "n1".to_owned(),
-        dedup_key: "d1".to_owned(),
-        receiver: "chat".to_owned(),
-        integration: "discord".to_owned(),
+        id: "n1".into(),
+        dedup_key: "d1".into(),
+        receiver: "chat".into(),
+        integration: "discord".into(),
         index: 0,
-        group_key: "{}:{alertname=\"X\"}".to_owned(),
+        group_key: "{}:{alertname=\"X\"}".into(),
         status: if firing { AlertStatus::Firing } else { AlertStatus::Resolved },
         reason: NotifyReason::FirstNotification,
         group_labels: Labels::from([("alertname", alerts[0].0)]),
@@ -240,7 +240,7 @@ pub(crate) fn notification(alerts: &[(&str, AlertStatus)]) -> Notification {
         common_annotations: Annotations::new(),
         route_labels: Labels::empty(),
         alerts: alerts.iter().map(alert).collect(),
-        external_url: "http://foghorn".to_owned(),
+        external_url: "http://foghorn".into(),
         settings: BTreeMap::new(),
         previous: None,
         at: Timestamp::from_millis(NOW),
