@@ -16,13 +16,23 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use cli::args::{Cli, Verb};
+use tikv_jemallocator::Jemalloc;
 
-/// Counts what scripts allocate, so that they can be stopped.
+/// Counts what scripts allocate, so that they can be stopped. The system's allocator takes a lock for most of what one
+/// thread allocates and another frees, as messages and samples are.
 #[global_allocator]
-static ALLOCATOR: plugin::CountingAllocator = plugin::CountingAllocator::system();
+static ALLOCATOR: plugin::CountingAllocator<Jemalloc> = plugin::CountingAllocator::over(Jemalloc);
+
+/// The allocator's settings, which it looks for under this name: few arenas, since each keeps to itself what was freed in it,
+/// and soon back to the kernel. `_RJEM_MALLOC_CONF` in the environment goes over it.
+#[expect(
+    unsafe_code,
+    reason = "a name that is looked for from outside could be somebody else's; this one is the allocator's"
+)]
+#[unsafe(export_name = "_rjem_malloc_conf")]
+static ALLOCATOR_SETTINGS: &[u8; 63] = b"narenas:2,dirty_decay_ms:500,muzzy_decay_ms:0,lg_tcache_max:13\0";
 
 fn main() -> ExitCode {
-    plugin::few_arenas();
     let called = cli::namesakes::ours(std::env::args_os().collect());
     let (arguments, ignored) = match cli::serve::without_ignored(called.into_iter()) {
         Ok(split) => split,

@@ -35,7 +35,7 @@ pub use health::State;
 pub use kind::{Kind, Language};
 pub use limits::Limits;
 pub use manifest::{Manifest, MetricHelp, Needs, Param};
-pub use memory::{CountingAllocator, few_arenas};
+pub use memory::CountingAllocator;
 pub use plugin::{ParamStatus, Plugin, PluginStatus, RuleMeta};
 pub use registry::{CheckReport, HostDeps, HostOptions, PluginHost};
 pub use spec::{Grants, LimitOverrides, PluginSpec, SecretSource, Source};

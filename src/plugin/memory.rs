@@ -37,28 +37,6 @@ impl<A> CountingAllocator<A> {
     }
 }
 
-/// An arena for so many processors.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-const PROCESSORS_PER_ARENA: usize = 4;
-
-/// Tells glibc's allocator to make few arenas; to be called first of all. By itself it makes eight for each processor. Each
-/// keeps what was freed in it from the others, and all but the first grow by a page and a call of the kernel at a time.
-pub fn few_arenas() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    {
-        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        let arenas = i32::try_from(processors / PROCESSORS_PER_ARENA).unwrap_or(i32::MAX).max(1);
-        // Who set it has a reason.
-        if std::env::var_os("MALLOC_ARENA_MAX").is_none() {
-            #[expect(unsafe_code, reason = "the allocator has no other door from inside the process")]
-            // SAFETY: `mallopt` takes two numbers and locks what it changes; an unknown parameter is refused.
-            unsafe {
-                libc::mallopt(libc::M_ARENA_MAX, arenas);
-            }
-        }
-    }
-}
-
 fn count(bytes: isize) {
     // While a thread ends, its locals may be gone already; then nobody counts any more.
     let _ = LIVE.try_with(|live| live.set(live.get().wrapping_add(bytes)));
