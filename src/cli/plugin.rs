@@ -151,7 +151,7 @@ fn example() -> Notification {
         }]
         .into(),
         external_url: "http://localhost:9090".into(),
-        settings: std::collections::BTreeMap::new(),
+        settings: std::sync::Arc::default(),
         previous: None,
         at: now,
         give_up_after: TIMEOUT,

@@ -93,8 +93,8 @@ pub struct Notification {
     pub alerts: Arc<[NotifiedAlert]>,
     /// The server's address for links.
     pub external_url: Arc<str>,
-    /// The integration's settings with their templates expanded: name → JSON text.
-    pub settings: BTreeMap<String, String>,
+    /// The integration's settings with their templates expanded: name → JSON text. The same ones for many messages.
+    pub settings: Arc<BTreeMap<String, String>>,
     /// What the last successful delivery for this group returned.
     pub previous: Option<String>,
     /// When the flush decided to send.

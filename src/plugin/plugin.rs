@@ -304,12 +304,9 @@ impl Plugin {
         // If the caller goes away, a script on its own thread must hear of it.
         let _abandon = Abandon(Arc::clone(&call));
         let queued = Instant::now();
-        let slot = match tokio::time::timeout(call.left(), self.slots.acquire()).await {
-            Ok(slot) => slot.expect("the semaphore is never closed"),
-            Err(_) => {
-                let error = HostError::limit("time", "its earlier calls have not ended");
-                return Ran { outcome: Err(self.error(error)), cpu: Duration::ZERO, memory: 0 };
-            }
+        let Some(slot) = call.slot(&self.slots).await else {
+            let error = HostError::limit("time", "its earlier calls have not ended");
+            return Ran { outcome: Err(self.error(error)), cpu: Duration::ZERO, memory: 0 };
         };
         self.stats.queued(queued.elapsed());
         let mut ran = work(version, Arc::clone(&call)).await;

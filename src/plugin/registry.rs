@@ -10,7 +10,7 @@ use ports::{Clock, Coord, Outgoing, Point, Random};
 use sha2::{Digest, Sha256};
 
 use crate::grants::{self, HostPattern};
-use crate::host::{FileGrant, Profile, Services, StateStore, hex};
+use crate::host::{FileGrant, KeptTerms, Profile, Services, StateStore, hex};
 use crate::limits::FILE_BYTES;
 use crate::manifest::Needs;
 use crate::params::Params;
@@ -327,6 +327,7 @@ impl PluginHost {
             manifest,
             params,
             stats,
+            terms: KeptTerms::default(),
         })
     }
 

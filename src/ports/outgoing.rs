@@ -1,5 +1,6 @@
 //! The one way out: HTTP and SMTP to others.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,7 +25,7 @@ pub enum Reach {
     Operator,
     /// Only these hosts (`host`, `host:port`, `*.host`), and of those no private, loopback or link-local address unless
     /// written as an address or followed by ` private`.
-    Hosts(Vec<String>),
+    Hosts(Arc<[String]>),
 }
 
 /// A request body, and how to show it.
@@ -53,7 +54,7 @@ pub struct HttpRequest {
     /// Where it may go.
     pub reach: Reach,
     /// TLS, credentials, proxy: the configuration's `http_config`.
-    pub options: std::sync::Arc<HttpOptions>,
+    pub options: Arc<HttpOptions>,
 }
 
 /// One answer.
@@ -187,7 +188,7 @@ pub enum HttpAuth {
         /// Further parameters of the token request.
         endpoint_params: Vec<(String, String)>,
         /// TLS and proxy of the token request, which has its own.
-        client: std::sync::Arc<HttpOptions>,
+        client: Arc<HttpOptions>,
     },
 }
 

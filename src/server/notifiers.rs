@@ -2,7 +2,7 @@
 
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use config::Setting;
 use model::{Labels, Notification, Receipt};
@@ -18,6 +18,8 @@ pub(crate) struct IntegrationNotifier {
     pub(crate) integration: config::Integration,
     /// Defaults and the user's files.
     pub(crate) templates: Arc<Templates>,
+    /// The settings as they are for every message, if no template has a say in them.
+    fixed: OnceLock<Arc<BTreeMap<String, String>>>,
 }
 
 impl Notifier for IntegrationNotifier {
@@ -74,6 +76,15 @@ impl Notifier for FallbackNotifier {
 }
 
 impl IntegrationNotifier {
+    /// `inner`, told what `integration` says.
+    pub(crate) fn new(
+        inner: Arc<dyn Notifier>,
+        integration: config::Integration,
+        templates: Arc<Templates>,
+    ) -> IntegrationNotifier {
+        IntegrationNotifier { inner, integration, templates, fixed: OnceLock::new() }
+    }
+
     /// The notification with the receiver's settings, and all templates filled in. A template that fails is an error: words
     /// that nobody asked for could hide that something is broken.
     fn filled(&self, notification: &Notification) -> Result<Notification, NotifyError> {
@@ -84,7 +95,10 @@ impl IntegrationNotifier {
             let routed = self.templates.expand_route_labels(&data, notification.at);
             told.route_labels = Labels::from_pairs(routed);
         }
-        told.settings = self.settings(notification, || &data)?;
+        told.settings = match self.fixed.get() {
+            Some(fixed) => Arc::clone(fixed),
+            None => self.settings(notification, || &data)?,
+        };
         Ok(told)
     }
 
@@ -93,15 +107,20 @@ impl IntegrationNotifier {
         &self,
         notification: &Notification,
         data: impl Fn() -> &'a NotificationData,
-    ) -> Result<BTreeMap<String, String>, NotifyError> {
+    ) -> Result<Arc<BTreeMap<String, String>>, NotifyError> {
         let (mut filled, mut broken) = (BTreeMap::new(), Vec::new());
+        let mut fixed = true;
         for (name, setting) in &self.integration.settings {
             let mut expand = |text: &str| match () {
                 () if is_html(&self.integration, name) => {
+                    fixed = false;
                     self.templates.expand_html(text, data(), notification.at)
                 }
                 () if !text.contains("{{") => Ok(text.to_owned()),
-                () => self.templates.expand_text(text, data(), notification.at),
+                () => {
+                    fixed = false;
+                    self.templates.expand_text(text, data(), notification.at)
+                }
             };
             let is_address = matches!(setting, Setting::Secret { template: true, .. });
             match setting.to_json(&mut expand) {
@@ -118,6 +137,11 @@ impl IntegrationNotifier {
             }
         }
         if broken.is_empty() {
+            let filled = Arc::new(filled);
+            if fixed {
+                // Another message may have been faster.
+                return Ok(Arc::clone(self.fixed.get_or_init(|| filled)));
+            }
             return Ok(filled);
         }
         // It fails for these alerts in the same way each time: nothing to try again before they change.
@@ -192,7 +216,7 @@ mod tests {
             route_labels: Labels::empty(),
             alerts: Default::default(),
             external_url: Default::default(),
-            settings: BTreeMap::new(),
+            settings: Arc::default(),
             previous: None,
             at: Timestamp::EPOCH,
             give_up_after: Duration::from_secs(10),
@@ -222,11 +246,11 @@ mod tests {
                 Box::pin(async { Ok(Receipt::default()) })
             }
         }
-        let notifier = IntegrationNotifier {
-            inner: Arc::new(Unused),
-            integration: config.receivers[0].integrations[0].clone(),
-            templates: Arc::new(Templates::parse::<&str, &str>(&[]).unwrap()),
-        };
+        let notifier = IntegrationNotifier::new(
+            Arc::new(Unused),
+            config.receivers[0].integrations[0].clone(),
+            Arc::new(Templates::parse::<&str, &str>(&[]).unwrap()),
+        );
         let settings = notifier.filled(&notification()).map_err(|error| error.to_string())?.settings;
         Ok(serde_json::from_str(&settings[name]).unwrap())
     }

@@ -25,6 +25,7 @@ use tokio::time::Instant;
 pub(crate) use client::tls_config;
 use client::{build_client, files_of};
 use credentials::{Kept, Style, read_credential, take_userinfo};
+use reach::Fence;
 
 /// Redirects of one request.
 const REDIRECTS_MAX: usize = 10;
@@ -40,11 +41,32 @@ const USER_AGENT: &str = concat!("Foghorn/", env!("CARGO_PKG_VERSION"));
 /// Sends requests with reqwest.
 #[derive(Default)]
 pub struct HttpOutgoing {
-    /// With what the files held that they are made of.
-    clients: Mutex<HashMap<(Arc<HttpOptions>, Reach), (Vec<Option<String>>, Client)>>,
+    /// The one that was found last comes first.
+    clients: Mutex<Vec<Arc<Known>>>,
     tokens: Mutex<HashMap<Arc<HttpOptions>, Kept>>,
     /// What token servers take from which client: by address and client.
     styles: Mutex<HashMap<(String, String), Style>>,
+}
+
+/// A client, and whom it is for.
+struct Known {
+    options: Arc<HttpOptions>,
+    reach: Reach,
+    fence: Fence,
+    /// What the files held that it is made of.
+    files: Vec<Option<String>>,
+    client: Client,
+}
+
+impl Known {
+    /// Comparing all of the options takes longer than the rest of a request; most come with the very same ones again.
+    fn is_for(&self, options: &Arc<HttpOptions>, reach: &Reach) -> bool {
+        let same_reach = match (&self.reach, reach) {
+            (Reach::Hosts(own), Reach::Hosts(other)) => Arc::ptr_eq(own, other) || own == other,
+            (own, other) => own == other,
+        };
+        same_reach && (Arc::ptr_eq(&self.options, options) || self.options == *options)
+    }
 }
 
 impl HttpOutgoing {
@@ -53,20 +75,29 @@ impl HttpOutgoing {
         HttpOutgoing::default()
     }
 
-    fn client(&self, options: &Arc<HttpOptions>, reach: &Reach) -> Result<Client, OutgoingError> {
-        let key = (Arc::clone(options), reach.clone());
+    fn client(&self, options: &Arc<HttpOptions>, reach: &Reach) -> Result<Arc<Known>, OutgoingError> {
         let files = files_of(options)?;
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        // Certificates in files may have changed.
-        if let Some((_, client)) = clients.get(&key).filter(|(known, _)| *known == files) {
-            return Ok(client.clone());
+        if let Some(index) = clients.iter().position(|known| known.is_for(options, reach)) {
+            clients.swap(0, index);
+            // Certificates in files may have changed.
+            if clients[0].files == files {
+                return Ok(Arc::clone(&clients[0]));
+            }
+            clients.swap_remove(0);
         }
-        let client = build_client(options, reach)?;
+        let known = Arc::new(Known {
+            options: Arc::clone(options),
+            reach: reach.clone(),
+            fence: Fence::of(reach),
+            files,
+            client: build_client(options, reach)?,
+        });
         if clients.len() >= CLIENTS_MAX {
             clients.clear();
         }
-        clients.insert(key, (files, client.clone()));
-        Ok(client)
+        clients.push(Arc::clone(&known));
+        Ok(known)
     }
 
     /// The request's own headers, those of the operator, and the credentials: `in_url` are those of its address.
@@ -120,16 +151,16 @@ impl HttpOutgoing {
         if request.decompress {
             headers.insert(reqwest::header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        let client = self.client(&request.options, &request.reach)?;
+        let known = self.client(&request.options, &request.reach)?;
         let mut body = request.body.clone();
         let mut origin = origin_of(&url);
         let until = began + request.timeout.mul_f64(ANSWER_SHARE);
         let limit = if request.reach == Reach::Operator { REDIRECTS_MAX } else { PLUGIN_REDIRECTS_MAX };
-        for _ in 0..=limit {
-            reach::check_name(&request.reach, &url)?;
-            let mut sent = client.request(method.clone(), url.clone()).body(body.clone());
+        for hop in 0..=limit {
+            known.fence.check(&url)?;
+            let mut sent = known.client.request(method.clone(), url.clone()).body(body.clone());
             // Credentials go to the origin they are for, and nowhere else.
-            let ours = origin_of(&url) == origin;
+            let ours = hop == 0 || origin_of(&url) == origin;
             let headers_now = if ours {
                 headers.clone()
             } else {

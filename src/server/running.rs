@@ -204,11 +204,7 @@ impl Running {
         templates: &Arc<Templates>,
     ) -> Option<IntegrationNotifier> {
         let inner = self.host.get(&integration.plugin.name)?.notifier()?;
-        Some(IntegrationNotifier {
-            inner,
-            integration: integration.clone(),
-            templates: Arc::clone(templates),
-        })
+        Some(IntegrationNotifier::new(inner, integration.clone(), Arc::clone(templates)))
     }
 
     /// Those who are told while one of a receiver's notifiers is missing: what is loaded of its `fallback`.

@@ -1,7 +1,5 @@
 //! What goes when, without a clock.
 
-use std::collections::BTreeMap;
-
 use model::{AlertStatus, Labels, NotifyReason, Timestamp};
 
 use super::*;
@@ -22,7 +20,7 @@ fn message(id: &str, group: &str) -> Arc<Notification> {
         route_labels: Labels::empty(),
         alerts: Default::default(),
         external_url: Default::default(),
-        settings: BTreeMap::new(),
+        settings: Arc::default(),
         previous: None,
         at: Timestamp::EPOCH,
         give_up_after: Duration::from_secs(10),

@@ -1,7 +1,5 @@
 //! Scenarios in virtual time: what a notifier answers, and when it is asked.
 
-use std::collections::BTreeMap;
-
 use model::{AlertStatus, Labels, NotifyReason, Timestamp};
 use tokio::time::Instant;
 
@@ -64,7 +62,7 @@ fn notification(id: &str, group: &str) -> Notification {
         route_labels: Labels::empty(),
         alerts: Default::default(),
         external_url: Default::default(),
-        settings: BTreeMap::new(),
+        settings: Arc::default(),
         previous: None,
         at: Timestamp::EPOCH,
         give_up_after: Duration::from_secs(10),

@@ -7,7 +7,7 @@ use model::{Labels, Notification, NotifiedAlert, Receipt};
 use ports::{BoxFuture, Deadline, FailureReason, Notifier, NotifyError};
 use sha2::{Digest, Sha256};
 
-use crate::host::{Call, CallSetup, Exchange, IDEMPOTENCY_KEY, Settings, hex};
+use crate::host::{Call, CallSetup, Exchange, IDEMPOTENCY_KEY, hex};
 use crate::program::Told;
 use crate::{CallError, ErrorKind, Fault, Plugin};
 
@@ -34,7 +34,7 @@ impl Notifier for Integration {
             });
             let setup = CallSetup {
                 time: Some(deadline.left),
-                settings: Settings::new(&notification.settings),
+                settings: Arc::clone(&notification.settings),
                 http_headers: vec![
                     ("traceparent", told.traceparent.clone()),
                     (IDEMPOTENCY_KEY, notification.id.to_string()),

@@ -3,6 +3,7 @@
 //! The name is checked here, with a message that says what to grant; every resolved address and every redirect are
 //! checked by [`ports::Outgoing`], which connects to the address that it checked.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -102,8 +103,8 @@ impl Call {
             headers.push((name, Secret::new(value)));
         }
         let body = self.fill(request.body, written, &mut found);
-        let granted = self.granted(&url)?;
-        let reach = self.bound_hosts(&found, granted, &url)?;
+        self.granted(&url)?;
+        let reach = self.reach(&found, &url)?;
         Ok(HttpRequest {
             method: method(&request.method)?,
             url: Secret::new(address),
@@ -114,8 +115,8 @@ impl Call {
             // A message that was accepted is not to be sent again because of what else the answer says.
             partial_answer: self.profile.kind == Kind::Notifier,
             decompress: true,
-            reach: Reach::Hosts(reach.iter().map(HostPattern::to_string).collect()),
-            options: self.http_options.clone(),
+            reach: Reach::Hosts(reach),
+            options: Arc::clone(&self.terms.http_options),
         })
     }
 
@@ -131,14 +132,14 @@ impl Call {
         Ok(())
     }
 
-    /// All hosts that this call is granted, if that of `url` is among them.
-    fn granted(&self, url: &Url) -> Result<Vec<HostPattern>, HostError> {
-        let hosts: Vec<HostPattern> = self.profile.hosts.iter().chain(&self.extra_hosts).cloned().collect();
-        if hosts.iter().any(|host| host.matches(url)) {
-            return Ok(hosts);
+    /// Whether the host of `url` is granted.
+    fn granted(&self, url: &Url) -> Result<(), HostError> {
+        let hosts = || self.terms.hosts.iter().chain(&self.target);
+        if hosts().any(|host| host.matches(url)) {
+            return Ok(());
         }
         let wanted = shown(url);
-        let granted: Vec<String> = hosts.iter().map(HostPattern::to_string).collect();
+        let granted: Vec<String> = hosts().map(HostPattern::to_string).collect();
         let granted = if granted.is_empty() { "nothing".to_owned() } else { granted.join(", ") };
         Err(HostError::new(
             ErrorKind::Denied,

@@ -17,8 +17,8 @@ impl Call {
     }
 
     async fn mail(&self, name: &str, mut mail: Mail) -> Result<String, HostError> {
-        let server = self.smtp.get(name).ok_or_else(|| {
-            let known: Vec<&str> = self.smtp.keys().map(String::as_str).collect();
+        let server = self.terms.smtp.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.terms.smtp.keys().map(String::as_str).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             HostError::new(
                 ErrorKind::Denied,

@@ -15,6 +15,7 @@ mod query;
 mod secrets;
 mod settings;
 mod state;
+mod terms;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +23,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use model::Timestamp;
-use ports::{Clock, HttpOptions, Outgoing, Random, SmtpServer};
+use ports::{Clock, Outgoing, Random, SmtpServer};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub(crate) use files::{Entry, FileGrant, FileSystem, Kernel};
 pub(crate) use http::{Request, Response};
@@ -30,8 +32,8 @@ pub(crate) use log::{Level, LogBudget};
 pub(crate) use metrics::{Operation, OwnMetrics};
 pub(crate) use query::{Asker, Questions, serve};
 pub(crate) use secrets::hex;
-pub(crate) use settings::Settings;
 pub(crate) use state::StateStore;
+pub(crate) use terms::{KeptTerms, RawSettings, Terms};
 
 use crate::grants::HostPattern;
 use crate::params::Params;
@@ -66,6 +68,7 @@ pub(crate) struct Profile {
     pub(crate) limits: Limits,
     pub(crate) services: Arc<Services>,
     pub(crate) stats: Arc<PluginStats>,
+    pub(crate) terms: KeptTerms,
 }
 
 /// One call of one plugin.
@@ -78,12 +81,10 @@ pub(crate) struct Call {
     /// The time that the plugin sees, if it is not the clock's: a rule's evaluation time.
     at: Option<Timestamp>,
     deadline: Instant,
-    params: Params,
-    secrets: BTreeMap<String, SecretSource>,
-    /// Hosts beyond the plugin's own grant: the target, the receiver's URLs.
-    extra_hosts: Vec<HostPattern>,
-    smtp: BTreeMap<String, SmtpServer>,
-    http_options: Arc<HttpOptions>,
+    /// What the receiver's settings come to.
+    pub(crate) terms: Arc<Terms>,
+    /// The target being scraped: a host beyond the plugin's own grant.
+    target: Option<HostPattern>,
     /// Added to each request.
     http_headers: Vec<(&'static str, String)>,
     asker: Option<Asker>,
@@ -91,7 +92,7 @@ pub(crate) struct Call {
     abandoned: AtomicBool,
     used: Mutex<Used>,
     transaction: Mutex<Transaction>,
-    resolved: Mutex<Vec<secrets::Resolved>>,
+    resolved: Mutex<Vec<Arc<secrets::Resolved>>>,
 }
 
 /// What a call has done so far.
@@ -141,7 +142,7 @@ pub(crate) struct CallSetup {
     /// The time that the call may take, if it is less than the limit.
     pub(crate) time: Option<Duration>,
     /// A receiver's settings.
-    pub(crate) settings: Settings,
+    pub(crate) settings: RawSettings,
     /// The target being scraped.
     pub(crate) target: Option<HostPattern>,
     /// Added to each request.
@@ -156,19 +157,7 @@ impl Call {
     /// Begins a call. An error is about the receiver's settings.
     pub(crate) fn new(profile: &Arc<Profile>, setup: CallSetup) -> Result<Call, HostError> {
         let config = |message: String| HostError::new(ErrorKind::Config, message);
-        let settings = setup.settings;
-        let params = profile.params.with(&profile.manifest, settings.values()).map_err(config)?;
-        if let Some(missing) = params.missing(&profile.manifest) {
-            return Err(config(missing));
-        }
-        let mut secrets = profile.secrets.clone();
-        let from_settings = settings.secrets(&profile.manifest.needs.secrets);
-        let mut extra_hosts = settings.hosts(&from_settings);
-        extra_hosts.extend(setup.target);
-        extra_hosts.extend(addressed(profile, &params));
-        secrets.extend(from_settings);
-        let mut smtp = profile.smtp.clone();
-        smtp.extend(settings.smtp().map_err(config)?);
+        let terms = profile.terms.of(profile, &setup.settings).map_err(config)?;
         let mut limits = profile.limits.handed(setup.handed);
         limits.time = setup.time.map_or(limits.time, |time| time.min(limits.time));
         Ok(Call {
@@ -176,11 +165,8 @@ impl Call {
             id: profile.services.random.next_u64(),
             at: setup.at,
             deadline: Instant::now() + limits.time,
-            params,
-            secrets,
-            extra_hosts,
-            smtp,
-            http_options: settings.http_options().map_err(config)?,
+            terms,
+            target: setup.target,
             http_headers: setup.http_headers,
             asker: setup.asker,
             abandoned: AtomicBool::new(false),
@@ -211,6 +197,16 @@ impl Call {
     /// The time that is left.
     pub(crate) fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// One of `slots`, or `None` if none comes free within the call's time.
+    pub(crate) async fn slot<'a>(&self, slots: &'a Semaphore) -> Option<SemaphorePermit<'a>> {
+        // Mostly there is one, and then no time has to be watched.
+        if let Ok(slot) = slots.try_acquire() {
+            return Some(slot);
+        }
+        let slot = tokio::time::timeout(self.left(), slots.acquire()).await.ok()?;
+        Some(slot.expect("the semaphore is never closed"))
     }
 
     /// Nobody waits for the answer any more.
@@ -255,30 +251,6 @@ impl Call {
             limit("time", format!("not done within {}", model::format_duration(self.limits.time)))
         })
     }
-}
-
-/// Parameters that say where a plugin sends, beside those that its manifest names as `{NAME}` under `needs.hosts`. Other
-/// parameters may hold links, which are an alert's and not the operator's.
-const ADDRESSES: [&str; 3] = ["url", "api_url", "app_url"];
-
-/// The hosts of parameters that are addresses: as the operator wrote them, or as they came with what ships with us.
-fn addressed(profile: &Profile, params: &Params) -> Vec<HostPattern> {
-    let named =
-        profile.manifest.needs.hosts.iter().filter_map(|host| host.strip_prefix('{')?.strip_suffix('}'));
-    let mut hosts = Vec::new();
-    for name in named.chain(ADDRESSES) {
-        let Some(value) = params.get(name) else { continue };
-        let is_default = profile.manifest.param(name).is_some_and(|param| param.default == *value);
-        let host = value.as_str().and_then(settings::host_of_url);
-        if let Some(host) = host.filter(|host| !hosts.contains(host)) {
-            match (is_default, profile.bundled) {
-                (false, _) => hosts.push(host),
-                (true, true) => hosts.push(host.public()),
-                (true, false) => {}
-            }
-        }
-    }
-    hosts
 }
 
 /// A poisoned lock guards plain numbers and maps here: they are as right as before.

@@ -4,6 +4,7 @@
 //! that the plugin is granted. What comes back is searched for the value before the plugin or a log sees it.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -16,9 +17,9 @@ use super::{Call, lock};
 use crate::grants::{HostPattern, pattern_of};
 use crate::{ErrorKind, HostError, SecretSource};
 
-/// A secret that this call has asked for.
+/// A secret that a call has asked for.
 pub(super) struct Resolved {
-    name: String,
+    pub(super) name: String,
     stand_in: String,
     value: Secret<String>,
     /// The only host that it may go to, if it is a URL.
@@ -58,7 +59,23 @@ impl Call {
         if let Some(known) = resolved.iter().find(|known| known.name == name) {
             return Ok(then(known));
         }
-        let source = self.secrets.get(name).ok_or_else(|| self.no_secret(name))?;
+        let known = match self.terms.resolved(name) {
+            Some(known) => known,
+            None => {
+                let read = Arc::new(self.read_secret(name)?);
+                if matches!(self.terms.secrets.get(name), Some(SecretSource::Inline(_))) {
+                    self.terms.keep(&read);
+                }
+                read
+            }
+        };
+        let answer = then(&known);
+        resolved.push(known);
+        Ok(answer)
+    }
+
+    fn read_secret(&self, name: &str) -> Result<Resolved, HostError> {
+        let source = self.terms.secrets.get(name).ok_or_else(|| self.no_secret(name))?;
         let value = read(source).map_err(|problem| {
             HostError::new(ErrorKind::Config, format!("the secret `{name}` cannot be read: {problem}"))
         })?;
@@ -70,10 +87,7 @@ impl Call {
             Some(url) => url_forms(value.expose(), url),
             None => forms(value.expose()),
         };
-        let new = Resolved { name: name.to_owned(), stand_in, value, bound, forms };
-        let answer = then(&new);
-        resolved.push(new);
-        Ok(answer)
+        Ok(Resolved { name: name.to_owned(), stand_in, value, bound, forms })
     }
 
     fn no_secret(&self, name: &str) -> HostError {
@@ -136,16 +150,14 @@ impl Call {
     }
 
     /// The hosts that a request with the secrets `found` may reach: none of them may go further than it is bound.
-    pub(super) fn bound_hosts(
-        &self,
-        found: &[usize],
-        granted: Vec<HostPattern>,
-        url: &Url,
-    ) -> Result<Vec<HostPattern>, HostError> {
+    pub(super) fn reach(&self, found: &[usize], url: &Url) -> Result<Arc<[String]>, HostError> {
         let resolved = lock(&self.resolved);
-        let mut hosts = granted;
-        for known in found.iter().filter_map(|index| resolved.get(*index)) {
-            let Some(bound) = &known.bound else { continue };
+        let bound = found.iter().filter_map(|index| {
+            let known = resolved.get(*index)?;
+            known.bound.as_ref().map(|bound| (known, bound))
+        });
+        let mut only = None;
+        for (known, bound) in bound {
             if !bound.matches(url) {
                 return Err(HostError::new(
                     ErrorKind::Denied,
@@ -156,9 +168,14 @@ impl Call {
                     ),
                 ));
             }
-            hosts.retain(|host| host.matches(url));
+            only = Some(url);
         }
-        Ok(hosts)
+        let Some(target) = &self.target else { return Ok(self.terms.reach(only)) };
+        let hosts = self.terms.hosts.iter().chain([target]);
+        Ok(hosts
+            .filter(|host| only.is_none_or(|url| host.matches(url)))
+            .map(HostPattern::to_string)
+            .collect())
     }
 
     /// `bytes` without any secret that this call has asked for.

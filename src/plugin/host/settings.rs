@@ -87,6 +87,12 @@ impl Settings {
         Ok(Secret::new(text))
     }
 
+    /// Whether [`Settings::smtp`] reads a file.
+    pub(super) fn smtp_reads_files(&self) -> bool {
+        self.text(OWN_SERVER).is_some()
+            && ["auth_password_file", "auth_secret_file"].iter().any(|name| self.text(name).is_some())
+    }
+
     /// The SMTP server of an `email_configs` entry, under the name `smarthost`.
     pub(crate) fn smtp(&self) -> Result<Option<(String, SmtpServer)>, String> {
         let Some(smarthost) = self.text(OWN_SERVER) else { return Ok(None) };

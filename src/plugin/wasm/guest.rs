@@ -1,7 +1,7 @@
-//! One call of a component: a store of its own, with everything that bounds it.
+//! A call of a component: its store, with everything that bounds it.
 //!
 //! A busy component yields at each tick of the epoch, so it never holds a thread of the runtime; CPU time is measured and
-//! its memory counted; a trap leaves nothing behind, since the store is dropped after the call.
+//! its memory counted; a trap leaves nothing behind, since the store is dropped after a call that failed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,9 +47,12 @@ impl Stopped {
 
 /// What a store holds beside the component.
 pub(super) struct Guest {
-    /// `None` while it describes itself.
+    /// `None` while it describes itself, and between calls.
     pub(super) call: Option<Arc<Call>>,
     pub(super) memory: Memory,
+    /// The CPU time of this call, and how much it may be.
+    meter: Arc<Meter>,
+    cpu: Duration,
     wasi: WasiCtx,
     table: ResourceTable,
 }
@@ -131,10 +134,8 @@ impl HostMonotonicClock for Frozen {
 
 /// One run of a component.
 pub(super) struct Run {
-    pub(super) store: Store<Guest>,
-    meter: Arc<Meter>,
+    store: Store<Guest>,
     output: MemoryOutputPipe,
-    call: Option<Arc<Call>>,
     time: Duration,
 }
 
@@ -172,48 +173,79 @@ impl Run {
     pub(super) fn new(engine: &Engine, call: Option<Arc<Call>>, bounds: Bounds) -> Run {
         let output = MemoryOutputPipe::new(OUTPUT_BYTES);
         let memory = Memory { max: bounds.memory, held: 0, peak: 0 };
+        let time = call.as_ref().map_or(bounds.time, |call| call.left());
         let guest = Guest {
             wasi: wasi(call.as_deref(), &output),
             table: ResourceTable::new(),
             memory,
-            call: call.clone(),
+            call,
+            meter: Arc::default(),
+            cpu: bounds.cpu,
         };
         let mut store = Store::new(engine, guest);
         store.limiter(|guest| &mut guest.memory);
         store.set_hostcall_fuel(bounds.handed_over);
-        let meter = Arc::new(Meter::default());
-        let at_tick = Arc::clone(&meter);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(move |_| {
-            check(at_tick.spent_so_far(), bounds.cpu)?;
+        store.epoch_deadline_callback(|store| {
+            let guest = store.data();
+            check(guest.meter.spent_so_far(), guest.cpu)?;
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
         });
-        let at_border = Arc::clone(&meter);
-        store.call_hook(move |_, hook| match hook {
+        store.call_hook(|store, hook| match hook {
             CallHook::CallingHost => {
-                at_border.enter_host();
+                store.data().meter.enter_host();
                 Ok(())
             }
             // Before the component goes on.
-            CallHook::ReturningFromHost => check(at_border.leave_host(), bounds.cpu)
-                .or_else(|_| check(at_border.spent_so_far(), bounds.cpu)),
+            CallHook::ReturningFromHost => {
+                let guest = store.data();
+                check(guest.meter.leave_host(), guest.cpu)
+                    .or_else(|_| check(guest.meter.spent_so_far(), guest.cpu))
+            }
             // Each text that is handed over makes the component allocate: looking at the thread's clock, which is a call
             // of the kernel, would cost more than that. So it counts for whoever is on.
             CallHook::CallingWasm | CallHook::ReturningFromWasm => Ok(()),
         });
-        let time = call.as_ref().map_or(bounds.time, |call| call.left());
-        Run { store, meter, output, call, time }
+        Run { store, output, time }
     }
 
-    /// Runs `work` on the store, within the call's time.
+    /// The next call, in the same store.
+    pub(super) fn begin(&mut self, call: Arc<Call>, bounds: Bounds) {
+        self.time = call.left();
+        let guest = self.store.data_mut();
+        guest.memory = Memory { max: bounds.memory, held: guest.memory.held, peak: guest.memory.held };
+        guest.meter = Arc::default();
+        guest.cpu = bounds.cpu;
+        guest.call = Some(call);
+        self.store.set_hostcall_fuel(bounds.handed_over);
+        self.store.set_epoch_deadline(1);
+    }
+
+    /// Nothing of the last call is held any more.
+    pub(super) fn rest(&mut self) {
+        self.store.data_mut().call = None;
+    }
+
+    /// What its memories and tables hold, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.store.data().memory.held
+    }
+
+    /// Whether it has written anything to its standard output or error.
+    pub(super) fn has_written(&self) -> bool {
+        !self.output.contents().is_empty()
+    }
+
+    /// Runs `work` on the store, within the call's time. After an error the store is not to be used again.
     pub(super) async fn run<T>(
-        mut self,
+        &mut self,
         name: &str,
         function: &'static str,
         work: impl AsyncFnOnce(&mut Store<Guest>) -> wasmtime::Result<Result<T, CallError>>,
     ) -> Ran<T> {
-        let meter = Arc::clone(&self.meter);
-        let finished = tokio::time::timeout(self.time, metered(meter, work(&mut self.store))).await;
+        let meter = Arc::clone(&self.store.data().meter);
+        let finished =
+            tokio::time::timeout(self.time, metered(Arc::clone(&meter), work(&mut self.store))).await;
         self.log_output();
         let outcome = match finished {
             Ok(Ok(outcome)) => outcome,
@@ -224,13 +256,13 @@ impl Run {
                 ..broken(name, function, format!("not done within {}", model::format_duration(self.time)))
             }),
         };
-        Ran { outcome, cpu: self.meter.guest(), memory: self.store.data().memory.peak }
+        Ran { outcome, cpu: meter.guest(), memory: self.store.data().memory.peak }
     }
 
     /// What it wrote to its standard output and error goes to the log.
     fn log_output(&self) {
         let written = self.output.contents();
-        let Some(call) = self.call.as_ref().filter(|_| !written.is_empty()) else { return };
+        let Some(call) = self.store.data().call.as_ref().filter(|_| !written.is_empty()) else { return };
         for line in String::from_utf8_lossy(&written).lines() {
             call.log(Level::Info, line, &[]);
         }

@@ -1,7 +1,8 @@
 //! WebAssembly components.
 //!
 //! In: the bytes of a component. Out: a [`Program`]. A component is compiled once, kept on disk, and instantiated anew for
-//! each call, so that a trap leaves nothing broken. Start at [`Components::load`] and [`Component::call`].
+//! each call, so that a trap leaves nothing broken; only a notifier's instance may serve several messages of one
+//! integration (`kept`). Start at [`Components::load`] and [`Component::call`].
 
 mod bindings;
 mod cache;
@@ -10,6 +11,7 @@ mod engine;
 mod guest;
 mod handed;
 mod imports;
+mod kept;
 mod ticker;
 
 use std::path::Path;
@@ -29,6 +31,7 @@ use self::cache::Cache;
 use self::columns::ScrapeError;
 use self::guest::{Bounds, Guest, Run, broken};
 use self::handed::Handed;
+use self::kept::{KEPT_MAX, Kept, Waiting};
 use self::ticker::Ticker;
 use crate::host::Call;
 use crate::limits::COMPILE_TIME;
@@ -48,13 +51,14 @@ pub(crate) struct Components {
 struct Shared {
     engine: Engine,
     ticker: Ticker,
-    /// How many run at once: what the pool has room for.
+    /// How many run at once: what the pool has room for beside those that wait.
     slots: Semaphore,
+    waiting: Waiting,
 }
 
 impl Components {
     pub(crate) fn new(at_once: usize, cache_dir: Option<&Path>) -> Result<Components, String> {
-        let engine = engine::engine(at_once)?;
+        let engine = engine::engine(at_once + KEPT_MAX)?;
         let link = |kind| {
             engine::linker(&engine, kind).map_err(|error| format!("components cannot be linked: {error}"))
         };
@@ -66,7 +70,12 @@ impl Components {
                 })
                 .ok()
         });
-        let shared = Shared { ticker: Ticker::start(&engine)?, slots: Semaphore::new(at_once), engine };
+        let shared = Shared {
+            ticker: Ticker::start(&engine)?,
+            slots: Semaphore::new(at_once),
+            waiting: Waiting::default(),
+            engine,
+        };
         Ok(Components { shared: Arc::new(shared), linkers, cache })
     }
 
@@ -131,7 +140,7 @@ impl Components {
         let (indices, pre) = prepared;
         let _slot = shared.slots.acquire().await.expect("the semaphore is never closed");
         let _ticking = shared.ticker.ticking();
-        let run = Run::new(&shared.engine, None, Bounds::DESCRIBE);
+        let mut run = Run::new(&shared.engine, None, Bounds::DESCRIBE);
         let ran = run
             .run(file, "describe", async |store| {
                 let instance = pre.instantiate_async(&mut *store).await?;
@@ -221,7 +230,7 @@ struct Component {
 }
 
 impl Component {
-    /// Calls the component's function in an instance of its own.
+    /// Calls the component's function in an instance of its own, or in one that has served this integration before.
     async fn call<T>(
         &self,
         call: &Arc<Call>,
@@ -229,7 +238,8 @@ impl Component {
     ) -> Ran<T> {
         let profile = &call.profile;
         let function = profile.kind.function();
-        let Ok(slot) = tokio::time::timeout(call.left(), self.shared.slots.acquire()).await else {
+        let shared = &self.shared;
+        let Some(_slot) = call.slot(&shared.slots).await else {
             let busy = broken(&profile.name, function, "too many components run at once".to_owned());
             return Ran {
                 outcome: Err(CallError { fault: Fault::Reported, limit: Some("time"), ..busy }),
@@ -237,15 +247,30 @@ impl Component {
                 memory: 0,
             };
         };
-        let _slot = slot.expect("the semaphore is never closed");
-        let _ticking = self.shared.ticker.ticking();
+        let _ticking = shared.ticker.ticking();
         let bounds = Bounds::of(profile.kind, &call.limits);
-        let run = Run::new(&self.shared.engine, Some(Arc::clone(call)), bounds);
-        run.run(&profile.name, function, async |store| {
-            let instance = self.pre.instantiate_async(&mut *store).await?;
-            work(store, instance).await
-        })
-        .await
+        let (mut run, mut instance, calls) = match shared.waiting.take(&call.terms) {
+            Some(Kept { mut run, instance, calls, .. }) => {
+                run.begin(Arc::clone(call), bounds);
+                (run, Some(instance), calls)
+            }
+            None => (Run::new(&shared.engine, Some(Arc::clone(call)), bounds), None, 0),
+        };
+        let ran = run
+            .run(&profile.name, function, async |store| {
+                let instance = match instance {
+                    Some(instance) => instance,
+                    None => *instance.insert(self.pre.instantiate_async(&mut *store).await?),
+                };
+                work(store, instance).await
+            })
+            .await;
+        if let (Kind::Notifier, Ok(_), Some(instance)) = (profile.kind, &ran.outcome, instance)
+            && !run.has_written()
+        {
+            shared.waiting.put(Kept { run, instance, terms: Arc::clone(&call.terms), calls: calls + 1 });
+        }
+        ran
     }
 
     /// The host only asks for what the kind has.

@@ -51,6 +51,9 @@ pub(super) fn build_client(options: &HttpOptions, reach: &Reach) -> Result<Clien
 /// What the files hold that a client is made of: when one changes, so must the client.
 pub(super) fn files_of(options: &HttpOptions) -> Result<Vec<Option<String>>, OutgoingError> {
     let tls = &options.tls;
+    if (&tls.ca_file, &tls.cert_file, &tls.key_file) == (&None, &None, &None) {
+        return Ok(Vec::new());
+    }
     [&tls.ca_file, &tls.cert_file, &tls.key_file]
         .into_iter()
         .map(|file| inline_or_file(None, file.as_deref()))

@@ -128,6 +128,7 @@ impl HttpOutgoing {
         // The operator wrote the address: no plugin can lead this request elsewhere.
         let client = self.client(client, &Reach::Operator)?;
         let mut request = client
+            .client
             .post(url)
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(form(client_id, secret, scopes, endpoint_params, style));

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use ports::{OutgoingError, Reach};
 use reqwest::Url;
@@ -76,28 +77,45 @@ fn host_of(url: &Url) -> String {
     }
 }
 
-/// Checks the name and the port of `url`, and the address if it is one.
-pub(super) fn check_name(reach: &Reach, url: &Url) -> Result<(), OutgoingError> {
-    let Reach::Hosts(granted) = reach else { return Ok(()) };
-    let host = host_of(url);
-    let default_port = url.port().is_none();
-    let grants: Vec<Grant> = granted.iter().map(|g| parse(g)).collect();
-    let Some(grant) = grants.iter().find(|g| g.covers(&host, url.port_or_known_default(), default_port))
-    else {
-        let port = url.port().map(|p| format!(":{p}")).unwrap_or_default();
-        let known = if granted.is_empty() { "none".to_owned() } else { granted.join(", ") };
-        return Err(OutgoingError::Denied(format!(
-            "host `{host}{port}` is not granted (granted: {known}); add it to `allow: {{ hosts: [\"{host}{port}\"] }}` of the plugin"
-        )));
-    };
-    if let Ok(address) = host.parse::<IpAddr>()
-        && !grant.is_address()
-        && !grant.private
-        && is_internal(address)
-    {
-        return Err(OutgoingError::Denied(internal(&host, address)));
+/// What a request may reach, read once for all requests that may reach the same.
+#[derive(Debug)]
+pub(super) struct Fence {
+    /// As it was written, for people, and as it is compared. `None`: whatever the operator wrote.
+    granted: Option<(Arc<[String]>, Vec<Grant>)>,
+}
+
+impl Fence {
+    pub(super) fn of(reach: &Reach) -> Fence {
+        match reach {
+            Reach::Operator => Fence { granted: None },
+            Reach::Hosts(hosts) => {
+                Fence { granted: Some((Arc::clone(hosts), hosts.iter().map(|host| parse(host)).collect())) }
+            }
+        }
     }
-    Ok(())
+
+    /// Checks the name and the port of `url`, and the address if it is one.
+    pub(super) fn check(&self, url: &Url) -> Result<(), OutgoingError> {
+        let Some((written, grants)) = &self.granted else { return Ok(()) };
+        let host = host_of(url);
+        let default_port = url.port().is_none();
+        let Some(grant) = grants.iter().find(|g| g.covers(&host, url.port_or_known_default(), default_port))
+        else {
+            let port = url.port().map(|p| format!(":{p}")).unwrap_or_default();
+            let known = if written.is_empty() { "none".to_owned() } else { written.join(", ") };
+            return Err(OutgoingError::Denied(format!(
+                "host `{host}{port}` is not granted (granted: {known}); add it to `allow: {{ hosts: [\"{host}{port}\"] }}` of the plugin"
+            )));
+        };
+        if let Ok(address) = host.parse::<IpAddr>()
+            && !grant.is_address()
+            && !grant.private
+            && is_internal(address)
+        {
+            return Err(OutgoingError::Denied(internal(&host, address)));
+        }
+        Ok(())
+    }
 }
 
 fn internal(host: &str, address: IpAddr) -> String {

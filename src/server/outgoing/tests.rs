@@ -6,7 +6,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::reach::{check_name, is_internal};
+use super::reach::{Fence, is_internal};
 use super::*;
 use std::time::Duration;
 
@@ -117,7 +117,7 @@ async fn a_user_name_in_the_address_is_a_header() {
         ("", basic("other"), Some("Basic b3RoZXI6")),
     ] {
         let (port, asked) = serve(vec![answer("200 OK", "", "")]).await;
-        let reach = Reach::Hosts(vec![format!("127.0.0.1:{port}")]);
+        let reach = Reach::Hosts([format!("127.0.0.1:{port}")].into());
         let mut request = get(&format!("http://{userinfo}@127.0.0.1:{port}/"), reach);
         request.options = Arc::new(HttpOptions { auth, ..HttpOptions::default() });
         HttpOutgoing::new().send(request).await.unwrap();
@@ -288,7 +288,7 @@ async fn a_token_is_asked_for_with_basic_then_in_the_form_and_the_way_is_remembe
         ..HttpOptions::default()
     });
     // Not the reach of a plugin: the token server is the operator's choice alone.
-    let reach = Reach::Hosts(vec![format!("127.0.0.1:{port}")]);
+    let reach = Reach::Hosts([format!("127.0.0.1:{port}")].into());
     for round in 0..3 {
         let mut request = get(&format!("http://127.0.0.1:{port}/"), reach.clone());
         request.options = Arc::clone(&options);
@@ -329,15 +329,16 @@ async fn a_refused_token_is_no_answer_of_the_other_side() {
 async fn a_plugin_is_not_redirected_out_of_its_grant() {
     let (port, _task) =
         serve(vec![answer("302 Found", "location: http://169.254.169.254/latest\r\n", "")]).await;
-    let reach = Reach::Hosts(vec![format!("127.0.0.1:{port}")]);
+    let reach = Reach::Hosts([format!("127.0.0.1:{port}")].into());
     let got = HttpOutgoing::new().send(get(&format!("http://127.0.0.1:{port}/"), reach)).await;
     assert!(matches!(got, Err(OutgoingError::Denied(_))), "{got:?}");
 }
 
 #[tokio::test]
 async fn a_granted_name_that_leads_inside_is_refused() {
-    let got =
-        HttpOutgoing::new().send(get("http://localhost/", Reach::Hosts(vec!["localhost".into()]))).await;
+    let got = HttpOutgoing::new()
+        .send(get("http://localhost/", Reach::Hosts(["localhost".to_owned()].into())))
+        .await;
     let Err(OutgoingError::Denied(message)) = got else { panic!("{got:?}") };
     assert!(message.contains("internal address"), "{message}");
 }
@@ -359,7 +360,7 @@ fn grants_cover_names_and_ports() {
         ("10.0.0.7:80", "http://10.0.0.8/", false),
         ("[::1]:9999", "http://[::1]:9999/", true),
     ] {
-        let got = check_name(&Reach::Hosts(vec![grant.into()]), &Url::parse(url).unwrap());
+        let got = Fence::of(&Reach::Hosts([grant.to_owned()].into())).check(&Url::parse(url).unwrap());
         assert_eq!(got.is_ok(), covered, "{grant} for {url}: {got:?}");
     }
 }
@@ -391,7 +392,8 @@ fn internal_addresses_in_every_disguise() {
     }
     // A URL in another notation of the same address is normalised before it is checked.
     for url in ["http://127.1/", "http://0x7f.1/", "http://2130706433/", "http://[::ffff:7f00:1]/"] {
-        let got = check_name(&Reach::Hosts(vec!["example.org".into()]), &Url::parse(url).unwrap());
+        let got =
+            Fence::of(&Reach::Hosts(["example.org".to_owned()].into())).check(&Url::parse(url).unwrap());
         assert!(got.is_err(), "{url}");
     }
 }

@@ -1,6 +1,7 @@
 //! The components that ship, through the host that ships: what their own tests do against a fake host, here for real.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use model::{AlertStatus, Timestamp};
 use plugin::{Kind, Language, PluginSpec, Source, bundled};
@@ -103,7 +104,7 @@ async fn a_group_of_ten_thousand_is_told() {
     let notifier = host.load(spec("webhook")).await.unwrap().notifier().unwrap();
     let mut told = notification(&[("Disk", AlertStatus::Firing)]);
     told.integration = "webhook".into();
-    told.settings = BTreeMap::from([("url".to_owned(), "\"http://sink.lan/hook\"".to_owned())]);
+    told.settings = Arc::new(BTreeMap::from([("url".to_owned(), "\"http://sink.lan/hook\"".to_owned())]));
     let one = told.alerts[0].clone();
     let mut alerts = Vec::new();
     let summary = "the file system of this machine will be full within four hours ".repeat(4);
@@ -155,7 +156,8 @@ async fn notifiers_reach_the_receivers_address_alone() {
             Ok(_) => value.to_owned(),
             Err(_) => format!("{value:?}"),
         };
-        told.settings = settings.iter().map(|(k, v)| ((*k).to_owned(), json(v))).collect::<BTreeMap<_, _>>();
+        told.settings =
+            Arc::new(settings.iter().map(|(k, v)| ((*k).to_owned(), json(v))).collect::<BTreeMap<_, _>>());
         world.answer(200, &[], "{\"ok\": true, \"id\": \"7\"}");
         match notifier.notify(&told, 1, deadline()).await {
             Ok(_) => {}
@@ -169,7 +171,7 @@ async fn notifiers_reach_the_receivers_address_alone() {
     }
     let mut told = notification(&[("Disk", AlertStatus::Firing)]);
     for (name, value) in [("smarthost", "mx:25"), ("from", "a@x"), ("to", "b@x")] {
-        told.settings.insert(name.to_owned(), format!("{value:?}"));
+        Arc::make_mut(&mut told.settings).insert(name.to_owned(), format!("{value:?}"));
     }
     let notifier = host.load(spec("email")).await.unwrap().notifier().unwrap();
     notifier.notify(&told, 1, deadline()).await.unwrap();

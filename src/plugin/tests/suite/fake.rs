@@ -241,7 +241,7 @@ pub(crate) fn notification(alerts: &[(&str, AlertStatus)]) -> Notification {
         route_labels: Labels::empty(),
         alerts: alerts.iter().map(alert).collect(),
         external_url: "http://foghorn".into(),
-        settings: BTreeMap::new(),
+        settings: Arc::default(),
         previous: None,
         at: Timestamp::from_millis(NOW),
         give_up_after: Duration::from_secs(15),

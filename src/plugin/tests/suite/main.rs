@@ -6,6 +6,7 @@ mod bundled;
 mod component;
 mod fake;
 mod hostile;
+mod kept;
 mod lifecycle;
 mod permissions;
 mod same;

@@ -160,26 +160,33 @@ async fn a_receivers_settings_bring_parameters_and_secrets() {
         ),
         "{error}"
     );
-    told.settings.insert("webhook_url".to_owned(), "\"http://127.0.0.1:9999/hook\"".to_owned());
-    told.settings.insert("title".to_owned(), "\"Disk\"".to_owned());
-    told.settings.insert("http_config".to_owned(), "{\"follow_redirects\": false}".to_owned());
+    Arc::make_mut(&mut told.settings)
+        .insert("webhook_url".to_owned(), "\"http://127.0.0.1:9999/hook\"".to_owned());
+    Arc::make_mut(&mut told.settings).insert("title".to_owned(), "\"Disk\"".to_owned());
+    Arc::make_mut(&mut told.settings)
+        .insert("http_config".to_owned(), "{\"follow_redirects\": false}".to_owned());
     world.answer(204, &[], "");
     assert_eq!(notify_with(&world, spec.clone(), &told).await.unwrap().as_deref(), Some("X (page)"));
     let request = world.requests.lock().unwrap().pop().unwrap();
     assert_eq!(request.url.expose(), "http://127.0.0.1:9999/hook");
     assert_eq!(request.body, "{\"n\":3,\"t\":\"Disk\"}");
-    assert_eq!(request.reach, ports::Reach::Hosts(vec!["127.0.0.1:9999 private".to_owned()]));
+    assert_eq!(request.reach, ports::Reach::Hosts(["127.0.0.1:9999 private".to_owned()].into()));
     assert!(!request.options.follow_redirects);
     // From a file, as `webhook_url_file` has it.
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("hook");
-    std::fs::write(&file, "http://127.0.0.1:9998/other\n").unwrap();
-    told.settings.remove("webhook_url");
-    told.settings.insert("webhook_url_file".to_owned(), format!("{file:?}"));
-    world.answer(204, &[], "");
-    notify_with(&world, spec.clone(), &told).await.unwrap();
-    assert!(world.sent()[0].starts_with("POST http://127.0.0.1:9998/other\n"));
-    told.settings.insert("show".to_owned(), "\"many\"".to_owned());
+    Arc::make_mut(&mut told.settings).remove("webhook_url");
+    Arc::make_mut(&mut told.settings).insert("webhook_url_file".to_owned(), format!("{file:?}"));
+    let notifier = world.host().load(spec.clone()).await.unwrap().notifier().unwrap();
+    for address in ["http://127.0.0.1:9998/other", "http://127.0.0.1:9997/third"] {
+        // What stands in the file now counts, though the settings are the same.
+        std::fs::write(&file, format!("{address}\n")).unwrap();
+        world.answer(204, &[], "");
+        notifier.notify(&told, 1, deadline()).await.unwrap();
+        let sent = world.sent();
+        assert!(sent[0].starts_with(&format!("POST {address}\n")), "{sent:?}");
+    }
+    Arc::make_mut(&mut told.settings).insert("show".to_owned(), "\"many\"".to_owned());
     let error = notify_with(&world, spec, &told).await.unwrap_err();
     assert!(error.contains("the parameter `show` is a text; it must be a number"), "{error}");
 }
@@ -192,7 +199,7 @@ async fn mail_goes_to_granted_servers() {
     let mut told = notification(&[("X", AlertStatus::Firing)]);
     let error = notify_with(&world, script("mail", text), &told).await.unwrap_err();
     assert!(error.contains("the SMTP server `smarthost` is not granted (granted: none)"), "{error}");
-    told.settings.insert("smarthost".to_owned(), "\"mx.example.org:25\"".to_owned());
+    Arc::make_mut(&mut told.settings).insert("smarthost".to_owned(), "\"mx.example.org:25\"".to_owned());
     assert_eq!(notify_with(&world, script("mail", text), &told).await.unwrap().as_deref(), Some("<1@test>"));
     let (server, mail) = world.mails.lock().unwrap().pop().unwrap();
     assert_eq!((server.as_str(), mail.to.len()), ("mx.example.org:25", 2));

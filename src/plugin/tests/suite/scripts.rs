@@ -151,7 +151,7 @@ async fn json_api_exporter_reads_its_target() {
     assert_eq!(scrape.metadata.len(), 3);
     let request = world.requests.lock().unwrap().pop().unwrap();
     assert_eq!(request.url.expose(), "http://localhost:5000/status.json");
-    assert_eq!(request.reach, ports::Reach::Hosts(vec!["localhost:5000 private".to_owned()]));
+    assert_eq!(request.reach, ports::Reach::Hosts(["localhost:5000 private".to_owned()].into()));
     world.answer(503, &[], "down");
     let error = collector.collect(&target("localhost:5000"), deadline()).await.unwrap_err();
     assert!(error.message.contains("localhost answered with status 503: down"), "{error}");
