@@ -1,10 +1,11 @@
 //! The alerts that are known.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use model::{ALERT_NAME, Alert, AlertStatus, Fingerprint, Labels, Timestamp};
 
+use crate::few::Few;
 use crate::group::GroupId;
 use crate::inhibition::Sides;
 use crate::route::RouteId;
@@ -14,6 +15,13 @@ use crate::silence::SilenceCache;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct AlertId(u32);
 
+#[cfg(test)]
+impl AlertId {
+    pub(crate) fn of_slot(slot: u32) -> Self {
+        AlertId(slot)
+    }
+}
+
 /// An alert and what was found out about its labels, which never change.
 #[derive(Debug)]
 pub(crate) struct AlertEntry {
@@ -22,9 +30,9 @@ pub(crate) struct AlertEntry {
     /// A flush found that it ended. From then on only its sender can revive it; a clock that is set back cannot.
     pub ended: bool,
     /// The routes that hear of it.
-    pub routes: Vec<RouteId>,
+    pub routes: Few<RouteId>,
     /// The groups it is in. An alert that ended leaves a group when nobody there has to hear of it any more.
-    pub groups: Vec<GroupId>,
+    pub groups: Few<GroupId>,
     pub sides: Sides,
     pub silences: SilenceCache,
     /// The end that was last written down, if the alert is.

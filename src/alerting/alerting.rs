@@ -1,9 +1,9 @@
 //! The state machine itself: what there is, and which event leads where.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use model::{PlantedBug, Timestamp};
 
 use crate::alert_store::{AlertId, AlertStore};
@@ -71,8 +71,8 @@ impl Alerting {
             silence_commands: SilenceCommands::default(),
             timers,
             commits: Commits::default(),
-            deliveries: HashMap::new(),
-            overdue: HashMap::new(),
+            deliveries: HashMap::default(),
+            overdue: HashMap::default(),
             decisions: Decisions::default(),
             stats: Stats::default(),
             version: 0,

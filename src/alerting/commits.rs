@@ -96,9 +96,12 @@ impl Commits {
         for key in batch.keys() {
             self.unwritten.remove(key);
         }
-        let changes = batch.iter().map(|(key, value)| Change { key: key.encode(), value: value.clone() });
-        let changes = changes.collect();
-        self.pending.insert(id, Pending { keys: batch.into_keys().collect(), then });
+        let (mut keys, mut changes) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+        for (key, value) in batch {
+            changes.push(Change { key: key.encode(), value });
+            keys.push(key);
+        }
+        self.pending.insert(id, Pending { keys, then });
         Sealed::Commit(id, changes)
     }
 

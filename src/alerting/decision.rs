@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use model::{Fingerprint, NotifyReason, Timestamp};
 
-use crate::SilenceId;
+use crate::{Few, SilenceId};
 
 /// Why something is not told although it fires.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +99,7 @@ pub struct DecisionRecord {
     /// The integration, if it is about one: kind and position.
     pub integration: Option<(Arc<str>, usize)>,
     /// The alerts it is about: one for mutes, those of the message for sends.
-    pub alerts: Vec<Fingerprint>,
+    pub alerts: Few<Fingerprint>,
     /// What was decided.
     pub decision: Decision,
 }

@@ -9,7 +9,7 @@ use crate::flush::keep_for;
 use crate::group::GroupId;
 use crate::notification_log::{Attempt, Destination, contains};
 use crate::timers::Timer;
-use crate::{Decision, Effect, Turn};
+use crate::{Decision, Effect, Few, Turn};
 use std::time::Duration;
 
 /// Delivery answers on its own when its time is over, and may have to wait before that for as long as the other side asks;
@@ -38,7 +38,7 @@ pub(crate) struct Overdue {
     group: Arc<str>,
     destination: Destination,
     sequence: u64,
-    attempt: Attempt,
+    attempt: Box<Attempt>,
 }
 
 impl Alerting {
@@ -70,7 +70,7 @@ impl Alerting {
         if let Some(delivery) = self.deliveries.get(id) {
             let (group, to) = (delivery.group.clone(), delivery.destination.clone());
             let (notification, message) = (id.clone(), message.to_owned());
-            self.decide(&group, &to, Vec::new(), Decision::Unrecorded { notification, message });
+            self.decide(&group, &to, Few::new(), Decision::Unrecorded { notification, message });
         }
         self.go_out(id);
     }
@@ -156,7 +156,8 @@ impl Alerting {
                 if let Some(entry) = self.log.get_mut(&key, &to) {
                     entry.failed = entry.attempt.take();
                     if PlantedBug::EndIsLostWhenDeliveryFails.is_planted() {
-                        let ended = entry.failed.clone().map_or(Vec::new(), |failed| failed.resolved);
+                        let ended =
+                            entry.failed.clone().map_or_else(Default::default, |failed| failed.resolved);
                         for alert in ended {
                             entry.forget(alert);
                         }
@@ -165,7 +166,7 @@ impl Alerting {
                 }
                 self.stats.notifications.entry(to.kind.clone()).or_default().failed += 1;
                 let notification = id.clone();
-                self.decide(&key, &to, Vec::new(), Decision::Failed { notification, message });
+                self.decide(&key, &to, Few::new(), Decision::Failed { notification, message });
             }
         }
         let Some(group) = group else { return };
@@ -197,11 +198,13 @@ impl Alerting {
             let one = |i: &&crate::Integration| i.kind == to.kind && i.index == to.index;
             receiver.integrations.iter().find(one).is_some_and(|integration| integration.send_resolved)
         });
-        // Alerts that are there and may come to an end that has to be told.
+        // Alerts that are there and may come to an end that has to be told. Who was told nothing before holds none of them.
+        let told_before = self.log.get(key, to).is_some_and(|entry| entry.told.is_some());
         let mut members: Vec<_> = group
+            .filter(|_| told_before)
             .iter()
-            .flat_map(|group| group.members.keys())
-            .map(|alert| self.alerts.get(*alert))
+            .flat_map(|group| group.members.ids())
+            .map(|alert| self.alerts.get(alert))
             .filter(|entry| send_resolved || !entry.ended)
             .map(|entry| entry.fingerprint)
             .collect();
@@ -213,6 +216,6 @@ impl Alerting {
                 self.write_log(key, to);
             }
         }
-        self.decide(key, to, Vec::new(), Decision::Delivered { notification: id.clone() });
+        self.decide(key, to, Few::new(), Decision::Delivered { notification: id.clone() });
     }
 }

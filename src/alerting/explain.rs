@@ -121,7 +121,7 @@ impl Alerting {
             let explain = |integration: &crate::Integration| {
                 let to = destination(receiver, integration);
                 let entry = self.log.get(&key, &to);
-                let told = entry.and_then(|entry| entry.told.as_ref());
+                let told = entry.and_then(|entry| entry.told.as_deref());
                 let in_flight = entry.is_some_and(|entry| entry.attempt.is_some());
                 IntegrationExplanation {
                     verdict: verdict(route, told, in_flight, &firing, &resolved, integration, now),
@@ -147,8 +147,8 @@ impl Alerting {
 
     fn visible_now(&self, group: &AggregationGroup, now: Timestamp) -> (Vec<Fingerprint>, Vec<Fingerprint>) {
         let (mut firing, mut resolved) = (Vec::new(), Vec::new());
-        for id in group.members.keys() {
-            let entry = self.alerts.get(*id);
+        for id in group.members.ids() {
+            let entry = self.alerts.get(id);
             if self.muted_now(entry, now).is_none() {
                 match entry.status(now) {
                     AlertStatus::Firing => firing.push(entry.fingerprint),

@@ -14,6 +14,7 @@ use crate::alert_store::{AlertEntry, AlertId};
 use crate::alerting::Alerting;
 use crate::commits::Then;
 use crate::delivery::Delivery;
+use crate::few::Few;
 use crate::group::GroupId;
 use crate::group_key::sha256_hex;
 use crate::inhibition::Inhibitor;
@@ -35,8 +36,8 @@ const KEEP_MIN: Duration = Duration::from_secs(3600);
 /// What there is to tell of a group, muted alerts left out; sorted by fingerprint.
 #[derive(Debug, Default)]
 pub(crate) struct Visible {
-    firing: Vec<(Fingerprint, AlertId)>,
-    resolved: Vec<(Fingerprint, AlertId)>,
+    firing: Few<(Fingerprint, AlertId)>,
+    resolved: Few<(Fingerprint, AlertId)>,
     /// What was left out.
     suppressed: Suppressed,
 }
@@ -54,7 +55,7 @@ impl Visible {
     }
 }
 
-fn fingerprints(alerts: &[(Fingerprint, AlertId)]) -> Vec<Fingerprint> {
+fn fingerprints(alerts: &[(Fingerprint, AlertId)]) -> Few<Fingerprint> {
     alerts.iter().map(|(fingerprint, _)| *fingerprint).collect()
 }
 
@@ -158,7 +159,7 @@ impl Alerting {
         let intervals = muting_intervals(config, route, now);
         let outside = is_outside(config, route, now);
         let mut visible = Visible::default();
-        let members: Vec<AlertId> = self.groups.get(id).members.keys().copied().collect();
+        let members: Few<AlertId> = self.groups.get(id).members.ids().collect();
         for alert in members {
             if self.alerts.get(alert).status(now) == AlertStatus::Resolved {
                 self.conclude(alert);
@@ -202,13 +203,13 @@ impl Alerting {
     /// Records a change of why an alert is muted.
     fn note_mute(&mut self, id: GroupId, route: &Route, alert: AlertId, reason: Option<MuteReason>) {
         let group = self.groups.get_mut(id);
-        let member = group.members.get_mut(&alert).expect("only members are looked at");
+        let member = group.members.get_mut(alert).expect("only members are looked at");
         if member.muted.as_deref() == reason.as_ref() {
             return;
         }
         member.muted = reason.clone().map(Box::new);
         let decision = reason.map_or(Decision::Unmuted, Decision::Muted);
-        let (group, alerts) = (group.key.clone(), vec![self.alerts.get(alert).fingerprint]);
+        let (group, alerts) = (group.key.clone(), Few::one(self.alerts.get(alert).fingerprint));
         let receiver = route.receiver.clone();
         self.decisions.push(DecisionRecord {
             at: self.now,
@@ -261,10 +262,11 @@ impl Alerting {
                 let unwanted = firing.is_empty() && !integration.send_resolved;
                 let resolved = match integration.send_resolved || unwanted {
                     true => resolved.into_iter().filter(|alert| !told_ended(alert)).collect(),
-                    false => Vec::new(),
+                    false => Few::new(),
                 };
                 let (recovered, in_doubt) = (false, false);
-                let attempt = Attempt { at: self.now, reason, firing, resolved, recovered, in_doubt };
+                let attempt =
+                    Box::new(Attempt { at: self.now, reason, firing, resolved, recovered, in_doubt });
                 match unwanted {
                     true => self.note_ended(id, route, &to, attempt),
                     false => self.start(id, route, &to, attempt, visible),
@@ -299,33 +301,44 @@ impl Alerting {
         if before.recovered && PlantedBug::NewIdAfterRestart.is_planted() {
             entry.sequence += 1;
         }
-        if !attempt.tells_more_than(entry.told.as_ref()) {
+        if !attempt.tells_more_than(entry.told.as_deref()) {
             (entry.attempt, entry.failed) = (None, Some(before));
             self.write_log(&key, to);
             return false;
         }
         let reason = attempt.reason;
         let alerts = attempt.firing.iter().chain(&attempt.resolved).copied().collect();
-        let notification = entry.notification_id(&key, to);
-        self.decide(&key, to, alerts, Decision::Send { notification, reason, again: true });
-        self.tell_now(id, route, to, visible);
+        if let Some(notification) = self.prepare(id, route, to, visible) {
+            self.deliver(&notification);
+            self.decide(&key, to, alerts, Decision::Send { notification, reason, again: true });
+        }
         true
     }
 
-    /// Sends what the log says is under way: that is durable already.
-    fn tell_now(&mut self, id: GroupId, route: &Route, to: &Destination, visible: &Visible) {
-        let key = self.groups.get(id).key.clone();
-        let Some(entry) = self.log.get(&key, to) else { return };
-        let Some(attempt) = entry.attempt.clone() else { return };
-        let notification = entry.notification_id(&key, to);
-        let message = self.compose(id, route, to, &attempt, visible, notification.clone());
-        let (decided, message) = (self.now, Some(Box::new(message)));
-        let delivery = Delivery { group: key, destination: to.clone(), decided, message };
-        self.deliveries.insert(notification.clone(), delivery);
-        self.deliver(&notification);
+    /// Makes the message that the log says is under way; it waits to go out.
+    fn prepare(
+        &mut self,
+        id: GroupId,
+        route: &Route,
+        to: &Destination,
+        visible: &Visible,
+    ) -> Option<Arc<str>> {
+        let message = self.compose(id, route, to, visible)?;
+        let notification = message.id.clone();
+        let group = self.groups.get(id).key.clone();
+        let (destination, decided, message) = (to.clone(), self.now, Some(Box::new(message)));
+        self.deliveries.insert(notification.clone(), Delivery { group, destination, decided, message });
+        Some(notification)
     }
 
-    fn start(&mut self, id: GroupId, route: &Route, to: &Destination, attempt: Attempt, visible: &Visible) {
+    fn start(
+        &mut self,
+        id: GroupId,
+        route: &Route,
+        to: &Destination,
+        attempt: Box<Attempt>,
+        visible: &Visible,
+    ) {
         let key = self.groups.get(id).key.clone();
         let now_millis = u64::try_from(self.now.as_millis()).unwrap_or(0);
         let entry = self.log.entry(&key, to);
@@ -333,42 +346,37 @@ impl Alerting {
             |before: &Attempt| (&before.firing, &before.resolved) == (&attempt.firing, &attempt.resolved);
         if entry.waited.as_deref().is_some_and(same) {
             // Nothing changed while it waited: what is written down holds.
-            entry.attempt = entry.waited.take().map(|waited| *waited);
-            return self.tell_now(id, route, to, visible);
+            entry.attempt = entry.waited.take();
+            if let Some(notification) = self.prepare(id, route, to, visible) {
+                self.deliver(&notification);
+            }
+            return;
         }
         let anew = entry.waited.is_none();
         // The same content again after it was given up is the same message: it may have arrived after all.
-        if !entry.failed.as_ref().is_some_and(same) {
+        if !entry.failed.as_deref().is_some_and(same) {
             entry.sequence = now_millis.max(entry.sequence + 1);
         }
         // What is doubtful now stays so, whatever becomes of this message.
         if let Some(Cow::Owned(certain)) = entry.certain() {
-            entry.told = Some(certain);
+            entry.told = Some(Box::new(certain));
         }
         entry.failed = None;
         entry.skipped = None;
-        entry.attempt = Some(attempt.clone());
-        let notification = entry.notification_id(&key, to);
+        let alerts = attempt.firing.iter().chain(&attempt.resolved).copied().collect();
+        let reason = attempt.reason;
+        entry.attempt = Some(attempt);
         self.write_log(&key, to);
         self.write_group(id);
         self.stats.notifications.entry(to.kind.clone()).or_default().sent += u64::from(anew);
-        let alerts = attempt.firing.iter().chain(&attempt.resolved).copied().collect();
-        let reason = attempt.reason;
-        self.decide(
-            &key,
-            to,
-            alerts,
-            Decision::Send { notification: notification.clone(), reason, again: false },
-        );
-        let message = self.compose(id, route, to, &attempt, visible, notification.clone());
-        let (decided, message) = (self.now, Some(Box::new(message)));
-        let delivery = Delivery { group: key, destination: to.clone(), decided, message };
-        self.deliveries.insert(notification.clone(), delivery);
-        self.commits.then(Then::Deliver(notification));
+        if let Some(notification) = self.prepare(id, route, to, visible) {
+            self.commits.then(Then::Deliver(notification.clone()));
+            self.decide(&key, to, alerts, Decision::Send { notification, reason, again: false });
+        }
     }
 
     /// The last alert ended and the integration does not want to hear of it: only the log does.
-    fn note_ended(&mut self, id: GroupId, route: &Route, to: &Destination, attempt: Attempt) {
+    fn note_ended(&mut self, id: GroupId, route: &Route, to: &Destination, attempt: Box<Attempt>) {
         let key = self.groups.get(id).key.clone();
         let (now, keep) = (self.now, keep_for(&self.config, route));
         let entry = self.log.entry(&key, to);
@@ -383,22 +391,21 @@ impl Alerting {
         id: GroupId,
         route: &Route,
         to: &Destination,
-        attempt: &Attempt,
         visible: &Visible,
-        notification: Arc<str>,
-    ) -> Notification {
+    ) -> Option<Notification> {
         let group = self.groups.get(id);
+        let entry = self.log.get(&group.key, to)?;
+        let attempt = entry.attempt.as_deref()?;
         let tell = |status| move |alert: &Fingerprint| Some((status, visible.find(*alert)?));
         let firing = attempt.firing.iter().filter_map(tell(AlertStatus::Firing));
         let resolved = attempt.resolved.iter().filter_map(tell(AlertStatus::Resolved));
         let mut told: Vec<(AlertStatus, &AlertEntry)> =
             firing.chain(resolved).map(|(status, alert)| (status, self.alerts.get(alert))).collect();
         told.sort_by_cached_key(|(_, entry)| NotificationOrder::of(&entry.alert.labels));
-        let alerts: Vec<NotifiedAlert> =
+        let alerts: Arc<[NotifiedAlert]> =
             told.into_iter().map(|(status, entry)| notified(entry, status)).collect();
-        let told = self.log.get(&group.key, to).and_then(|entry| entry.told.as_ref());
-        Notification {
-            id: notification,
+        Some(Notification {
+            id: entry.notification_id(&group.key, to),
             // Alertmanager's incident key, so that incidents that are open survive a change to us; for the second of two
             // identical siblings one of our own.
             dedup_key: sha256_hex(&[group.key.as_bytes()], 64),
@@ -414,17 +421,17 @@ impl Alerting {
             common_labels: common_labels(&alerts),
             common_annotations: common_annotations(&alerts),
             route_labels: route.labels.clone(),
-            alerts: alerts.into(),
+            alerts,
             external_url: self.config.external_url.clone(),
             settings: Default::default(),
             previous: match attempt.reason {
                 NotifyReason::FirstNotification => None,
-                _ => told.and_then(|told| told.remember.clone()),
+                _ => entry.told.as_ref().and_then(|told| told.remember.clone()),
             },
             at: attempt.at,
             give_up_after: give_up_after(route),
             group_key: group.key_text(route),
-        }
+        })
     }
 
     /// Lets alerts that ended leave the group, if nobody there has to hear of them any more.
@@ -434,8 +441,8 @@ impl Alerting {
         let route = config.routes.route(group.route);
         let integrations = config.receiver(&route.receiver).map_or(&[][..], |r| &r.integrations);
         let mut leaving = Vec::new();
-        for (alert, member) in &group.members {
-            let entry = self.alerts.get(*alert);
+        for (alert, member) in group.members.iter() {
+            let entry = self.alerts.get(alert);
             if !entry.ended {
                 continue;
             }
@@ -453,7 +460,7 @@ impl Alerting {
                 })
             };
             if !integrations.iter().any(concerns) {
-                leaving.push((*alert, entry.fingerprint, member.muted.is_some()));
+                leaving.push((alert, entry.fingerprint, member.muted.is_some()));
             }
         }
         for (alert, fingerprint, muted) in leaving {
@@ -467,7 +474,7 @@ impl Alerting {
             for (to, value) in known {
                 self.commits.put(Key::Log(key.clone(), to.clone()), Some(value));
                 if muted {
-                    self.decide(&key, &to, vec![fingerprint], Decision::EndedMuted);
+                    self.decide(&key, &to, Few::one(fingerprint), Decision::EndedMuted);
                 }
             }
         }
@@ -496,14 +503,14 @@ impl Alerting {
             return;
         }
         entry.skipped = Some(reason);
-        self.decide(group, to, Vec::new(), Decision::Skip(reason));
+        self.decide(group, to, Few::new(), Decision::Skip(reason));
     }
 
     pub(crate) fn decide(
         &mut self,
         group: &Arc<str>,
         to: &Destination,
-        alerts: Vec<Fingerprint>,
+        alerts: Few<Fingerprint>,
         decision: Decision,
     ) {
         self.decisions.push(DecisionRecord {

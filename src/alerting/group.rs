@@ -1,14 +1,13 @@
 //! Aggregation groups: alerts of one route with equal grouping labels, and the rhythm in which they are told.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use model::{Labels, Timestamp};
 
-use crate::MuteReason;
-use crate::alert_store::AlertId;
 use crate::group_key::group_key_of;
+use crate::members::Members;
 use crate::notification_log::Destination;
 use crate::route::{Route, RouteId};
 
@@ -23,13 +22,6 @@ impl GroupId {
     }
 }
 
-/// An alert in a group.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Member {
-    /// Why it was not told at the last flush; a change is a decision. In a box, since most are told.
-    pub muted: Option<Box<MuteReason>>,
-}
-
 /// Alerts of one route with equal grouping labels.
 #[derive(Clone, Debug)]
 pub(crate) struct AggregationGroup {
@@ -37,7 +29,7 @@ pub(crate) struct AggregationGroup {
     pub key: Arc<str>,
     pub route: RouteId,
     pub labels: Labels,
-    pub members: BTreeMap<AlertId, Member>,
+    pub members: Members,
     pub next_flush: Timestamp,
     /// Whether it was flushed before. Until then an alert that is old enough makes it flush at once.
     pub flushed: bool,
@@ -47,7 +39,7 @@ pub(crate) struct AggregationGroup {
 
 impl AggregationGroup {
     pub(crate) fn new(key: Arc<str>, route: RouteId, labels: Labels, next_flush: Timestamp) -> Self {
-        let (members, missed) = (BTreeMap::new(), Vec::new());
+        let (members, missed) = (Members::default(), Vec::new());
         AggregationGroup { key, route, labels, members, next_flush, flushed: false, missed }
     }
 

@@ -5,8 +5,9 @@
 //! Invariant: an alert never mutes itself, even when it matches both sides of a rule. A source that is itself silenced or
 //! inhibited still mutes; one that ended does not.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
+use foldhash::HashMap;
 use model::{Labels, Matcher, PlantedBug, Timestamp};
 
 use crate::alert_store::AlertId;
@@ -39,8 +40,8 @@ impl InhibitRule {
 /// For one alert: the rules in which it can stand on either side.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sides {
-    sources: Vec<u32>,
-    targets: Vec<u32>,
+    sources: Box<[u32]>,
+    targets: Box<[u32]>,
 }
 
 /// Sources of one rule with equal values of its `equal` labels, by when they end: the last one decides.
@@ -68,7 +69,7 @@ pub(crate) struct Inhibitor {
 
 impl Inhibitor {
     pub(crate) fn new(rules: &[InhibitRule]) -> Self {
-        Inhibitor { rules: rules.to_vec(), sources: rules.iter().map(|_| HashMap::new()).collect() }
+        Inhibitor { rules: rules.to_vec(), sources: rules.iter().map(|_| HashMap::default()).collect() }
     }
 
     /// In which rules an alert with `labels` stands on which side.
@@ -89,7 +90,7 @@ impl Inhibitor {
 
     /// Takes note of an alert that holds until `ends_at`.
     pub(crate) fn insert(&mut self, id: AlertId, labels: &Labels, sides: &Sides, ends_at: Timestamp) {
-        for rule in &sides.sources {
+        for rule in sides.sources.iter() {
             let key = self.equal_labels(*rule, labels);
             let sources = self.sources[*rule as usize].entry(key).or_default();
             let set = match sides.targets.contains(rule) {
@@ -102,7 +103,7 @@ impl Inhibitor {
 
     /// Forgets an alert that was inserted with the same values.
     pub(crate) fn remove(&mut self, id: AlertId, labels: &Labels, sides: &Sides, ends_at: Timestamp) {
-        for rule in &sides.sources {
+        for rule in sides.sources.iter() {
             let key = self.equal_labels(*rule, labels);
             let map = &mut self.sources[*rule as usize];
             if let Some(sources) = map.get_mut(&key) {

@@ -25,7 +25,13 @@ impl Alerting {
     pub(crate) fn take_posted(&mut self, drafts: Vec<AlertDraft>, reply: ReplyTo) {
         let mut answer = AlertsAnswer::default();
         let (resolve_timeout, mode) = (self.config.resolve_timeout, self.config.matcher_mode);
-        for (position, draft) in drafts.into_iter().enumerate() {
+        // Alerts of one rule come together, and have the same link: one text for all of them.
+        let mut link: Arc<str> = Arc::default();
+        for (position, mut draft) in drafts.into_iter().enumerate() {
+            match draft.generator_url == link {
+                true => draft.generator_url = link.clone(),
+                false => link = draft.generator_url.clone(),
+            }
             let checked = draft.check(self.now, resolve_timeout, mode);
             if checked.is_err() {
                 self.stats.received_invalid += 1;
@@ -95,7 +101,7 @@ impl Alerting {
             fingerprint: labels.fingerprint(),
             ended,
             routes: self.config.routes.matching(&labels),
-            groups: Vec::new(),
+            groups: Default::default(),
             sides: sides.clone(),
             silences: Default::default(),
             written_end: None,
@@ -174,7 +180,7 @@ impl Alerting {
 
     pub(crate) fn join(&mut self, id: AlertId, group: GroupId) {
         self.timers.clear(&Timer::Forget(id));
-        self.groups.get_mut(group).members.entry(id).or_default();
+        self.groups.get_mut(group).members.insert(id);
         self.alerts.join(id, group);
     }
 
@@ -210,7 +216,7 @@ impl Alerting {
 
     /// Takes an alert out of a group. One that is in no group any more is forgotten soon, and not written down.
     pub(crate) fn leave(&mut self, id: AlertId, group: GroupId) {
-        self.groups.get_mut(group).members.remove(&id);
+        self.groups.get_mut(group).members.remove(id);
         if !self.alerts.leave(id, group) {
             return;
         }

@@ -14,12 +14,14 @@ mod decision;
 mod delivery;
 mod event;
 mod explain;
+mod few;
 mod flush;
 mod group;
 mod group_key;
 mod inhibition;
 mod intake;
 mod matcher;
+mod members;
 mod notification_log;
 mod receiver;
 mod record;
@@ -41,6 +43,7 @@ pub use config::{AlertingConfig, AlertingLimits, AlertingProblem};
 pub use decision::{Decision, DecisionRecord, MuteReason, SkipReason};
 pub use event::{AlertsAnswer, Answer, Change, CommitFailure, CommitId, Effect, Event, ReplyTo, Turn};
 pub use explain::{Explanation, IntegrationExplanation, RouteExplanation};
+pub use few::Few;
 pub use inhibition::InhibitRule;
 pub use matcher::{
     MatcherMode, MatcherSyntaxError, match_re, matcher_text, matchers_text, parse_matcher, parse_matchers,

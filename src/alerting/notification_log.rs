@@ -5,13 +5,14 @@
 //! Start at [`plan_flush`].
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use model::{Fingerprint, NotifyReason, PlantedBug, Timestamp};
 
 use crate::SkipReason;
+use crate::few::Few;
 use crate::group_key::sha256_hex;
 
 /// One integration of one receiver.
@@ -42,11 +43,11 @@ pub struct Told {
     /// Why it was told.
     pub reason: NotifyReason,
     /// Alerts it was told fire.
-    pub firing: Vec<Fingerprint>,
+    pub firing: Few<Fingerprint>,
     /// Alerts it was told ended.
-    pub resolved: Vec<Fingerprint>,
+    pub resolved: Few<Fingerprint>,
     /// Alerts it was told of before and that were muted this time: it does not know how they went on.
-    pub held: Vec<Fingerprint>,
+    pub held: Few<Fingerprint>,
     /// What the integration wanted to remember.
     pub remember: Option<String>,
     /// Until when this is kept after the group is gone.
@@ -66,8 +67,8 @@ pub(crate) struct Attempt {
     /// When the flush decided to send it.
     pub at: Timestamp,
     pub reason: NotifyReason,
-    pub firing: Vec<Fingerprint>,
-    pub resolved: Vec<Fingerprint>,
+    pub firing: Few<Fingerprint>,
+    pub resolved: Few<Fingerprint>,
     /// From before a restart: it has to be sent again, as the same message.
     pub recovered: bool,
     /// It may have arrived, though nobody answered.
@@ -90,10 +91,10 @@ impl Attempt {
 pub(crate) struct LogEntry {
     /// Names the last message. Taken from the time, so that an id never returns after the entry was forgotten.
     pub sequence: u64,
-    pub told: Option<Told>,
-    pub attempt: Option<Attempt>,
+    pub told: Option<Box<Told>>,
+    pub attempt: Option<Box<Attempt>>,
     /// What was last given up. The same content again is the same message.
-    pub failed: Option<Attempt>,
+    pub failed: Option<Box<Attempt>>,
     /// What waited until now and certainly did not arrive. The same content again is the same message. Not written down:
     /// it is decided about in the same step.
     pub waited: Option<Box<Attempt>>,
@@ -113,17 +114,16 @@ impl LogEntry {
     /// What the integration was told, as far as it is certain: of alerts whose end was in a message that was given up it
     /// may or may not believe that they fire.
     pub(crate) fn certain(&self) -> Option<Cow<'_, Told>> {
-        let told = self.told.as_ref()?;
+        let told = self.told.as_deref()?;
         let ended = self.failed.as_ref().map_or(&[][..], |failed| &failed.resolved);
         if !told.firing.iter().any(|alert| contains(ended, *alert)) {
             return Some(Cow::Borrowed(told));
         }
-        let mut told = told.clone();
-        let (doubtful, firing) = told.firing.into_iter().partition(|alert| contains(ended, *alert));
-        told.firing = firing;
-        told.held = [told.held, doubtful].concat();
-        told.held.sort_unstable();
-        Some(Cow::Owned(told))
+        let doubtful = told.firing.iter().copied().filter(|alert| contains(ended, *alert));
+        let mut held: Few<_> = told.held.iter().copied().chain(doubtful).collect();
+        held.sort_unstable();
+        let firing = told.firing.iter().copied().filter(|alert| !contains(ended, *alert)).collect();
+        Some(Cow::Owned(Told { firing, held, ..told.clone() }))
     }
 
     pub(crate) fn is_open(&self, alert: Fingerprint) -> bool {
@@ -161,15 +161,15 @@ impl LogEntry {
             NotifyReason::FirstNotification => None,
             _ => before.and_then(|told| told.remember),
         };
-        self.told = Some(Told {
+        self.told = Some(Box::new(Told {
             at: now,
             reason: attempt.reason,
             firing: attempt.firing,
             resolved: attempt.resolved,
-            held,
+            held: held.into_iter().collect(),
             remember: remember.or(remembered),
             keep_until: now + keep,
-        });
+        }));
         self.failed = None;
     }
 
@@ -330,7 +330,7 @@ impl NotificationLog {
 mod tests {
     use super::*;
 
-    fn set(alerts: &[u64]) -> Vec<Fingerprint> {
+    fn set(alerts: &[u64]) -> Few<Fingerprint> {
         alerts.iter().map(|alert| Fingerprint(*alert)).collect()
     }
 
@@ -339,7 +339,7 @@ mod tests {
             at: Timestamp::from_secs(at),
             reason: NotifyReason::FirstNotification,
             firing: set(firing),
-            resolved: Vec::new(),
+            resolved: Few::new(),
             held: set(held),
             remember: None,
             keep_until: Timestamp::MAX,
@@ -390,15 +390,15 @@ mod tests {
 
     #[test]
     fn remembers_who_was_left_out_while_muted() {
-        let mut entry = LogEntry { told: Some(told(&[1, 2, 3], &[], 0)), ..Default::default() };
-        entry.attempt = Some(Attempt {
+        let mut entry = LogEntry { told: Some(Box::new(told(&[1, 2, 3], &[], 0))), ..Default::default() };
+        entry.attempt = Some(Box::new(Attempt {
             at: Timestamp::from_secs(5),
             reason: NotifyReason::RepeatIntervalElapsed,
             firing: set(&[1]),
-            resolved: Vec::new(),
+            resolved: Few::new(),
             recovered: false,
             in_doubt: false,
-        });
+        }));
         // 2 is muted, 3 left the group.
         entry.accept(Timestamp::from_secs(6), Some("m".into()), Duration::ZERO, |a| a == Fingerprint(2));
         let told = entry.told.as_ref().unwrap();

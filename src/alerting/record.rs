@@ -31,6 +31,7 @@ use std::sync::Arc;
 
 use model::{Alert, Annotations, Fingerprint, Labels, MatchOp, Matcher, NotifyReason};
 
+use crate::few::Few;
 use crate::notification_log::{Attempt, Destination, LogEntry, Told};
 use crate::{Silence, SilenceId};
 use codec::{Reader, Writer};
@@ -219,10 +220,10 @@ fn reason(reader: &mut Reader<'_>) -> Result<NotifyReason, RecordError> {
     REASONS.get(usize::from(number)).copied().ok_or_else(|| reader.damaged("unknown reason"))
 }
 
-fn fingerprints(reader: &mut Reader<'_>) -> Result<Vec<Fingerprint>, RecordError> {
+fn fingerprints(reader: &mut Reader<'_>) -> Result<Few<Fingerprint>, RecordError> {
     let list = reader.fingerprints()?;
     match list.is_sorted() {
-        true => Ok(list),
+        true => Ok(list.into_iter().collect()),
         false => Err(reader.damaged("fingerprints out of order")),
     }
 }
@@ -232,7 +233,7 @@ pub(crate) fn decode_log(bytes: &[u8]) -> Result<LogEntry, RecordError> {
     let sequence = reader.number()?;
     let told = match reader.byte()? {
         0 => None,
-        _ => Some(Told {
+        _ => Some(Box::new(Told {
             at: reader.time()?,
             reason: reason(&mut reader)?,
             firing: fingerprints(&mut reader)?,
@@ -243,20 +244,20 @@ pub(crate) fn decode_log(bytes: &[u8]) -> Result<LogEntry, RecordError> {
                 _ => Some(reader.text()?.to_owned()),
             },
             keep_until: reader.time()?,
-        }),
+        })),
     };
     let attempt = attempt(&mut reader, true)?;
     let failed = self::attempt(&mut reader, false)?;
     Ok(LogEntry { sequence, told, attempt, failed, waited: None, skipped: None })
 }
 
-fn attempt(reader: &mut Reader<'_>, recovered: bool) -> Result<Option<Attempt>, RecordError> {
+fn attempt(reader: &mut Reader<'_>, recovered: bool) -> Result<Option<Box<Attempt>>, RecordError> {
     if reader.byte()? == 0 {
         return Ok(None);
     }
     let (at, reason) = (reader.time()?, reason(reader)?);
     let (firing, resolved) = (fingerprints(reader)?, fingerprints(reader)?);
-    Ok(Some(Attempt { at, reason, firing, resolved, recovered, in_doubt: recovered }))
+    Ok(Some(Box::new(Attempt { at, reason, firing, resolved, recovered, in_doubt: recovered })))
 }
 
 pub(crate) fn encode_silence(silence: &Silence) -> Vec<u8> {

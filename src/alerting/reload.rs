@@ -84,7 +84,7 @@ impl Alerting {
 
     /// Removes a group that the new configuration does not know, or that has no alert left.
     fn dissolve(&mut self, id: GroupId) {
-        let members: Vec<AlertId> = self.groups.get(id).members.keys().copied().collect();
+        let members: Vec<AlertId> = self.groups.get(id).members.ids().collect();
         for alert in members {
             self.leave(alert, id);
         }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use model::{Labels, Matcher};
 
+use crate::few::Few;
 use crate::{MatcherMode, matchers_text, sort_matchers};
 
 /// By which labels alerts are grouped.
@@ -216,13 +217,13 @@ impl RouteTree {
 
     /// The nodes that hear of an alert with `labels`, in order. A node whose children match is not among them; if none
     /// matches, the node itself is. At least the root, unless it has matchers.
-    pub fn matching(&self, labels: &Labels) -> Vec<RouteId> {
-        let mut found = Vec::new();
+    pub fn matching(&self, labels: &Labels) -> Few<RouteId> {
+        let mut found = Few::new();
         self.collect(RouteId(0), labels, &mut found);
         found
     }
 
-    fn collect(&self, id: RouteId, labels: &Labels, found: &mut Vec<RouteId>) -> bool {
+    fn collect(&self, id: RouteId, labels: &Labels, found: &mut Few<RouteId>) -> bool {
         let route = self.route(id);
         if !route.matchers.iter().all(|matcher| matcher.matches_labels(labels)) {
             return false;

@@ -1,9 +1,10 @@
 //! Everything that has to happen at a time, ordered by time.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use model::Timestamp;
 
 use crate::alert_store::AlertId;

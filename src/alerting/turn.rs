@@ -10,7 +10,7 @@ use crate::flush::give_up_after;
 use crate::group::GroupId;
 use crate::notification_log::Destination;
 use crate::timers::Timer;
-use crate::{AlertingConfig, Decision, Effect, Integration, Receiver, Route, Turn};
+use crate::{AlertingConfig, Decision, Effect, Few, Integration, Receiver, Route, Turn};
 
 /// What a message that waits stands for, as far as the configuration still knows it.
 struct Place<'a> {
@@ -51,7 +51,7 @@ impl Alerting {
             if let Some(entry) = self.log.get_mut(&key, &to) {
                 match in_doubt {
                     true => entry.failed = entry.attempt.take().or(entry.failed.take()),
-                    false => entry.waited = entry.attempt.take().map(Box::new),
+                    false => entry.waited = entry.attempt.take(),
                 }
             }
             self.groups.get_mut(place.group).missed.retain(|missed| *missed != to);
@@ -70,7 +70,7 @@ impl Alerting {
         };
         let same = self.deliveries.contains_key(&id);
         if !same {
-            self.decide(&key, &to, Vec::new(), Decision::Withdrawn { notification: id });
+            self.decide(&key, &to, Few::new(), Decision::Withdrawn { notification: id });
         }
         if !under_way {
             self.write_log(&key, &to);

@@ -11,9 +11,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use alerting::{
-    AlertDraft, AlertingConfig, Event, GroupBy, InhibitRule, Integration, MatcherMode, Receiver, RouteSpec,
-    RouteTree, Silence, SilenceDraft, SilenceId, SilenceState, Told, Verdict, match_re, matcher_text,
-    merge_overlapping, parse_matcher, parse_matchers, plan_flush, receiver_matches, silence_is_listed,
+    AlertDraft, AlertingConfig, Event, Few, GroupBy, InhibitRule, Integration, MatcherMode, Receiver,
+    RouteSpec, RouteTree, Silence, SilenceDraft, SilenceId, SilenceState, Told, Verdict, match_re,
+    matcher_text, merge_overlapping, parse_matcher, parse_matchers, plan_flush, receiver_matches,
+    silence_is_listed,
 };
 use model::{Alert, Annotations, Fingerprint, Labels, MatchOp, Matcher, NotifyReason, Timestamp};
 use serde_json::Value;
@@ -481,9 +482,9 @@ fn pipeline(case: &Value) -> Outcome {
 }
 
 fn needs_update(case: &Value) -> Outcome {
-    let set = |value: &Value| {
+    let set = |value: &Value| -> Few<Fingerprint> {
         let numbers: BTreeSet<u64> = list(value).filter_map(Value::as_u64).collect();
-        numbers.into_iter().map(Fingerprint).collect::<Vec<_>>()
+        numbers.into_iter().map(Fingerprint).collect()
     };
     let last = &case["last_notification"];
     let told = last.is_object().then(|| Told {
@@ -491,7 +492,7 @@ fn needs_update(case: &Value) -> Outcome {
         reason: NotifyReason::FirstNotification,
         firing: set(&last["firing"]),
         resolved: set(&last["resolved"]),
-        held: Vec::new(),
+        held: Few::new(),
         remember: None,
         keep_until: Timestamp::MAX,
     });

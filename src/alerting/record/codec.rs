@@ -4,9 +4,15 @@ use model::Timestamp;
 
 use super::RecordError;
 
-#[derive(Default)]
 pub(super) struct Writer {
     bytes: Vec<u8>,
+}
+
+impl Default for Writer {
+    /// With room for most records, so that they need not grow.
+    fn default() -> Self {
+        Writer { bytes: Vec::with_capacity(256) }
+    }
 }
 
 impl Writer {
