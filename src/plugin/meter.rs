@@ -2,9 +2,12 @@
 //!
 //! The clock is the thread's CPU clock, so a busy machine does not count against a plugin. A component may move between
 //! threads whenever it yields; [`metered`] therefore measures each poll, which is on one thread from beginning to end.
-//! That clock is a call of the kernel, and a component calls the host often: within a poll the two are told apart by
-//! the ordinary clock, and share the CPU time as they share that.
+//! That clock is a call of the kernel, a component calls the host often, and most polls are short. So a short time counts
+//! as it passed, by the ordinary clock, and the thread's clock is read at most once a millisecond: a longer time counts as
+//! what the thread has used since then, if that is less. Within a poll the ordinary clock tells the plugin and the host
+//! apart, and they share the CPU time as they share that.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,11 +27,19 @@ struct Spent {
     in_host: bool,
 }
 
+/// What passed in less than this counts as CPU time, whatever the thread's clock says.
+const SHORT: Duration = Duration::from_micros(200);
+/// For so long what the thread's clock said is good enough to begin with.
+const LATELY: Duration = Duration::from_millis(1);
+
+thread_local! {
+    /// When this thread's CPU clock was read last, and what it said.
+    static READ: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
+}
+
 /// What has passed since CPU time was booked last.
 #[derive(Debug)]
 struct Running {
-    /// The thread's CPU clock at that time.
-    cpu: Duration,
     /// The ordinary clock when plugin and host changed places last.
     since: Instant,
     guest: Duration,
@@ -37,8 +48,24 @@ struct Running {
 
 impl Running {
     fn now() -> Running {
-        let (guest, host) = (Duration::ZERO, Duration::ZERO);
-        Running { cpu: thread_cpu(), since: Instant::now(), guest, host }
+        let since = Instant::now();
+        if READ.get().is_none_or(|(at, _)| since.saturating_duration_since(at) > LATELY) {
+            READ.set(Some((since, thread_cpu())));
+        }
+        Running { since, guest: Duration::ZERO, host: Duration::ZERO }
+    }
+
+    /// The CPU time of what has passed, at most.
+    fn cpu(&self) -> Duration {
+        let passed = self.guest + self.host;
+        if passed < SHORT {
+            return passed;
+        }
+        let now = thread_cpu();
+        match READ.replace(Some((self.since, now))) {
+            Some((_, before)) => passed.min(now.saturating_sub(before)),
+            None => passed,
+        }
     }
 
     /// The time until now goes to whoever ran.
@@ -59,11 +86,10 @@ impl Spent {
     fn book(&mut self) {
         if let Some(running) = &mut self.running {
             running.pass(self.in_host);
-            let next = Running::now();
-            let (guest, host) = shares(next.cpu.saturating_sub(running.cpu), running.guest, running.host);
+            let (guest, host) = shares(running.cpu(), running.guest, running.host);
             self.guest += guest;
             self.host += host;
-            self.running = Some(next);
+            *running = Running { since: running.since, guest: Duration::ZERO, host: Duration::ZERO };
         }
     }
 

@@ -56,9 +56,22 @@ struct Known {
     /// What the files held that it is made of.
     files: Vec<Option<String>>,
     client: Client,
+    /// The address that was asked for last.
+    url: Mutex<Option<(String, Url)>>,
 }
 
 impl Known {
+    fn url(&self, address: &str) -> Result<Url, OutgoingError> {
+        let mut last = self.url.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, url)) = last.as_ref().filter(|(known, _)| known == address) {
+            return Ok(url.clone());
+        }
+        let url = Url::parse(address)
+            .map_err(|error| OutgoingError::Invalid(format!("the address is not a URL: {error}")))?;
+        *last = Some((address.to_owned(), url.clone()));
+        Ok(url)
+    }
+
     /// Comparing all of the options takes longer than the rest of a request; most come with the very same ones again.
     fn is_for(&self, options: &Arc<HttpOptions>, reach: &Reach) -> bool {
         let same_reach = match (&self.reach, reach) {
@@ -92,6 +105,7 @@ impl HttpOutgoing {
             fence: Fence::of(reach),
             files,
             client: build_client(options, reach)?,
+            url: Mutex::default(),
         });
         if clients.len() >= CLIENTS_MAX {
             clients.clear();
@@ -137,8 +151,8 @@ impl HttpOutgoing {
 
     async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, OutgoingError> {
         let began = Instant::now();
-        let mut url = Url::parse(request.url.expose())
-            .map_err(|error| OutgoingError::Invalid(format!("the address is not a URL: {error}")))?;
+        let known = self.client(&request.options, &request.reach)?;
+        let mut url = known.url(request.url.expose())?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(OutgoingError::Invalid(format!(
                 "the address has the scheme `{}`; only http and https",
@@ -151,7 +165,6 @@ impl HttpOutgoing {
         if request.decompress {
             headers.insert(reqwest::header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        let known = self.client(&request.options, &request.reach)?;
         let mut body = request.body.clone();
         let mut origin = origin_of(&url);
         let until = began + request.timeout.mul_f64(ANSWER_SHARE);

@@ -295,7 +295,7 @@ fn whole_data(case: &Value, compare: impl Fn(String, &Value) -> Result<(), Strin
         route_labels: labels(&case["route_labels"]),
         alerts: alerts.into(),
         external_url: case["external_url"].as_str().unwrap_or_default().into(),
-        settings: BTreeMap::new(),
+        settings: Default::default(),
         previous: None,
         at: NOW,
         give_up_after: std::time::Duration::ZERO,

@@ -91,7 +91,7 @@ impl Call {
         let written = check_headers(&request.headers)?;
         let mut found = Vec::new();
         let address = self.fill_url(&request.url, &mut found);
-        let url = parse(&address)?;
+        let url = self.terms.url(&address, parse)?;
         let mut headers: Vec<(String, Secret<String>)> = self
             .http_headers
             .iter()

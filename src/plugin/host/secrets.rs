@@ -3,7 +3,6 @@
 //! A secret that is a URL has a URL as its stand-in and may go to that URL's host alone; any other may go to the hosts
 //! that the plugin is granted. What comes back is searched for the value before the plugin or a log sees it.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -289,10 +288,9 @@ pub(crate) fn hmac_sha256(key: &[u8], data: &[u8]) -> Vec<u8> {
 
 /// In hexadecimal, lower case.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {

@@ -38,6 +38,8 @@ pub(crate) struct Terms {
     resolved: Mutex<Vec<Arc<Resolved>>>,
     /// Which of `hosts` → how they are written.
     reaches: Mutex<Vec<(Vec<bool>, Arc<[String]>)>>,
+    /// The address that was asked for last. Most notifiers have one.
+    url: Mutex<Option<(String, Url)>>,
 }
 
 impl Terms {
@@ -65,6 +67,7 @@ impl Terms {
             http_options: values.http_options()?,
             resolved: Mutex::default(),
             reaches: Mutex::default(),
+            url: Mutex::default(),
         };
         Ok((terms, !of_files && !values.smtp_reads_files()))
     }
@@ -77,6 +80,17 @@ impl Terms {
     /// Keeps a secret that cannot change as long as these terms hold.
     pub(super) fn keep(&self, resolved: &Arc<Resolved>) {
         lock(&self.resolved).push(Arc::clone(resolved));
+    }
+
+    /// `address`, read with `parse` unless it was just read.
+    pub(super) fn url<E>(&self, address: &str, parse: impl FnOnce(&str) -> Result<Url, E>) -> Result<Url, E> {
+        let mut last = lock(&self.url);
+        if let Some((_, url)) = last.as_ref().filter(|(known, _)| known == address) {
+            return Ok(url.clone());
+        }
+        let url = parse(address)?;
+        *last = Some((address.to_owned(), url.clone()));
+        Ok(url)
     }
 
     /// All hosts as [`ports::Reach`] writes them, or only those that `url` is on.

@@ -21,7 +21,6 @@ pub(super) fn build_client(options: &HttpOptions, reach: &Reach) -> Result<Clien
     let mut builder = Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
-        .no_gzip()
         .user_agent(super::USER_AGENT)
         .connect_timeout(Duration::from_secs(10))
         .pool_idle_timeout(Duration::from_secs(90));
