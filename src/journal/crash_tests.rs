@@ -329,9 +329,9 @@ fn commits_share_an_fsync() {
 async fn commits_can_be_awaited() {
     let disk = SimDisk::new(6);
     let coord = open_state(&disk).unwrap();
-    let first = [change("a", Some("1"))];
-    let second = [change("a", Some("2")), change("b", Some("3"))];
-    let (one, two) = (ports::Coord::commit(&coord, &[], &first), ports::Coord::commit(&coord, &[], &second));
+    let first = vec![change("a", Some("1"))];
+    let second = vec![change("a", Some("2")), change("b", Some("3"))];
+    let (one, two) = (ports::Coord::commit(&coord, &[], first), ports::Coord::commit(&coord, &[], second));
     two.await.unwrap();
     one.await.unwrap();
     assert_eq!(state(&coord), [("a".into(), "2".into()), ("b".into(), "3".into())]);

@@ -23,6 +23,8 @@ mod log;
 mod replay;
 mod snapshot;
 
+mod state;
+
 mod local_coord;
 
 #[cfg(any(test, feature = "simulated"))]

@@ -12,7 +12,7 @@
 //! Keys and values are a length (LEB128) and bytes. Start at [`LocalCoord::open`]; at [`StateLog`] for the same without
 //! a thread.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -24,6 +24,7 @@ use tokio::sync::oneshot;
 
 use crate::names::RESERVE_FILE;
 use crate::record::{Batch, RECORD_BYTES_MAX};
+use crate::state::{Entry, State};
 use crate::{JournalError, Log, LogOptions, Record, Replay};
 
 const KIND_CHANGES: u8 = 1;
@@ -49,15 +50,6 @@ impl Default for LocalCoordOptions {
     fn default() -> Self {
         LocalCoordOptions { snapshot_bytes: 1 << 20, reserve_bytes: 0 }
     }
-}
-
-type State = BTreeMap<Vec<u8>, Entry>;
-
-/// A value, and the commit that it comes from; what was there at the start comes from none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Entry {
-    value: Vec<u8>,
-    revision: Revision,
 }
 
 /// Changes that are made if what they are tied to still holds.
@@ -110,30 +102,27 @@ impl LocalCoord {
 
     /// [`Coord::commit`] for code that may block.
     pub fn commit_blocking(&self, only_if: &[Condition], changes: &[Change]) -> Outcome {
-        self.enqueue(only_if, changes)
+        self.enqueue(only_if, changes.to_vec())
             .and_then(|answer| answer.blocking_recv().unwrap_or_else(|_| Err(gone())))
     }
 
     /// The value of one key.
     pub fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.state().get(key).map(|entry| entry.value.clone())
+        self.state().get(key).map(|entry| entry.value().to_vec())
     }
 
     /// The committed keys that start with `prefix`, and their values, in order.
     pub fn list(&self, prefix: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let state = self.state();
-        let from_prefix = state.range(prefix.to_vec()..);
-        let entries = from_prefix.take_while(|(key, _)| key.starts_with(prefix));
-        entries.map(|(key, entry)| (key.clone(), entry.value.clone())).collect()
+        list(&self.state(), prefix)
     }
 
     fn enqueue(
         &self,
         only_if: &[Condition],
-        changes: &[Change],
+        changes: Vec<Change>,
     ) -> Result<oneshot::Receiver<Outcome>, CoordError> {
         let (reply, answer) = oneshot::channel();
-        let commit = Commit { only_if: only_if.to_vec(), changes: changes.to_vec() };
+        let commit = Commit { only_if: only_if.to_vec(), changes };
         // A full queue blocks the caller for as long as the disk needs for 256 commits: state is small and rare, and
         // a disk that slow stops alerting anyway.
         match &self.commits {
@@ -153,7 +142,7 @@ fn gone() -> CoordError {
 }
 
 impl Coord for LocalCoord {
-    fn commit<'a>(&'a self, only_if: &'a [Condition], changes: &'a [Change]) -> BoxFuture<'a, Outcome> {
+    fn commit<'a>(&'a self, only_if: &'a [Condition], changes: Vec<Change>) -> BoxFuture<'a, Outcome> {
         // Handed over now, not when first polled: two commits reach the disk in the order in which they were asked for.
         let answer = self.enqueue(only_if, changes);
         Box::pin(async move { answer?.await.unwrap_or_else(|_| Err(gone())) })
@@ -196,8 +185,6 @@ pub struct StateLog {
     reserve: Reserve,
     /// Bytes since the last snapshot.
     logged_bytes: u64,
-    /// Bytes of all keys and values.
-    state_bytes: u64,
     /// Of the last commit.
     revision: Revision,
 }
@@ -209,22 +196,21 @@ impl StateLog {
         dir: &Path,
         options: LocalCoordOptions,
     ) -> Result<(StateLog, Replay), JournalError> {
-        let mut state = State::new();
+        let mut state = State::default();
         let (log, replay) = Log::open(Arc::clone(&disk), dir, LogOptions::default(), &mut |record| {
             restore(&mut state, record);
         })?;
         let reserve = Reserve { disk, path: dir.join(RESERVE_FILE), bytes: options.reserve_bytes };
         reserve.take();
-        let state_bytes = state.iter().map(|(key, entry)| entry_bytes(key, &entry.value)).sum();
         let (state, logged_bytes) = (Arc::new(Mutex::new(state)), log.bytes());
         let revision = Revision::default();
-        Ok((StateLog { log, state, options, reserve, logged_bytes, state_bytes, revision }, replay))
+        Ok((StateLog { log, state, options, reserve, logged_bytes, revision }, replay))
     }
 
     /// Everything that is committed, in the order of keys.
     pub fn entries(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.iter().map(|(key, entry)| (key.clone(), entry.value.clone())).collect()
+        list(&state, b"")
     }
 
     /// Makes these commits durable, each of them all or none, with one fsync. The answers are in their order. A condition
@@ -232,15 +218,13 @@ impl StateLog {
     pub fn commit(&mut self, commits: Vec<Commit>) -> Vec<Outcome> {
         let mut batch = Batch::new();
         let mut answers: Vec<Outcome> = Vec::with_capacity(commits.len());
-        // What the commits before did to a key; `None` if it is gone.
-        let mut staged: HashMap<&[u8], Option<Revision>> = HashMap::new();
+        // Keys that conditions are about, each with what the commits before did to it; `None` if it is gone.
+        let conditions = commits.iter().flat_map(|commit| &commit.only_if);
+        let mut staged: BTreeMap<&[u8], Option<Revision>> =
+            conditions.map(|Condition { key, .. }| (&key[..], self.revision_of(key))).collect();
         for Commit { only_if, changes } in &commits {
-            let last = |key: &[u8]| match staged.get(key) {
-                Some(last) => *last,
-                None => self.revision_of(key),
-            };
             answers.push(
-                if only_if.iter().any(|condition| last(&condition.key) != Some(condition.revision)) {
+                if only_if.iter().any(|condition| staged[&condition.key[..]] != Some(condition.revision)) {
                     Err(CoordError::Conflict)
                 } else if changes_bytes(changes) > RECORD_BYTES_MAX {
                     Err(CoordError::Failed("the change is larger than 256 MiB".to_owned()))
@@ -251,10 +235,11 @@ impl StateLog {
             );
             if answers.last().is_some_and(Result::is_ok) && !changes.is_empty() {
                 batch.push_with(KIND_CHANGES, |bytes| encode_changes(changes, bytes));
-                let revision = self.revision;
-                staged.extend(
-                    changes.iter().map(|change| (&change.key[..], change.value.as_ref().map(|_| revision))),
-                );
+                for change in changes {
+                    if let Some(last) = staged.get_mut(&change.key[..]) {
+                        *last = change.value.as_ref().map(|_| self.revision);
+                    }
+                }
             }
         }
         if batch.is_empty() {
@@ -281,16 +266,11 @@ impl StateLog {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             for (commit, answer) in commits.into_iter().zip(&answers) {
                 let Ok(revision) = *answer else { continue };
-                for change in commit.changes {
-                    let key_bytes = change.key.len();
-                    let before = match change.value {
-                        Some(value) => {
-                            self.state_bytes += entry_bytes(&change.key, &value);
-                            state.insert(change.key, Entry { value, revision })
-                        }
-                        None => state.remove(&change.key),
-                    };
-                    self.state_bytes -= before.map_or(0, |entry| (key_bytes + entry.value.len()) as u64);
+                for Change { key, value } in commit.changes {
+                    match value {
+                        Some(value) => state.put(&key, &value, revision),
+                        None => state.remove(&key),
+                    }
                 }
             }
         }
@@ -303,7 +283,7 @@ impl StateLog {
 
     fn revision_of(&self, key: &[u8]) -> Option<Revision> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.get(key).map(|entry| entry.revision)
+        state.get(key).map(Entry::revision)
     }
 
     fn write(&self, batch: &Batch) -> Result<(), CoordError> {
@@ -320,13 +300,14 @@ impl StateLog {
         if self.logged_bytes < self.options.snapshot_bytes {
             return;
         }
-        if self.logged_bytes < 4 * self.state_bytes {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.logged_bytes < 4 * state.bytes() {
             return;
         }
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let entries: Vec<Vec<u8>> = state
-            .iter()
-            .map(|(key, Entry { value, .. })| {
+            .with_prefix(b"")
+            .map(|entry| {
+                let (key, value) = (entry.key(), entry.value());
                 let mut bytes = Vec::with_capacity(key.len() + value.len() + 8);
                 put_bytes(&mut bytes, key);
                 put_bytes(&mut bytes, value);
@@ -384,8 +365,9 @@ impl Reserve {
     }
 }
 
-fn entry_bytes(key: &[u8], value: &[u8]) -> u64 {
-    (key.len() + value.len()) as u64
+/// Keys that start with `prefix`, and their values, in order.
+fn list(state: &State, prefix: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    state.with_prefix(prefix).map(|entry| (entry.key().to_vec(), entry.value().to_vec())).collect()
 }
 
 fn changes_bytes(changes: &[Change]) -> usize {
@@ -412,7 +394,7 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-fn take_bytes(bytes: &mut &[u8]) -> Option<Vec<u8>> {
+fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (mut len, mut shift) = (0usize, 0u32);
     loop {
         let (byte, rest) = bytes.split_first()?;
@@ -425,7 +407,7 @@ fn take_bytes(bytes: &mut &[u8]) -> Option<Vec<u8>> {
     }
     let (taken, rest) = bytes.split_at_checked(len)?;
     *bytes = rest;
-    Some(taken.to_vec())
+    Some(taken)
 }
 
 /// Applies one record. Its checksum fits, so it is what was written; what a newer version wrote is left out.
@@ -434,7 +416,7 @@ fn restore(state: &mut State, record: Record<'_>) {
     match record.kind {
         KIND_ENTRY => {
             if let (Some(key), Some(value)) = (take_bytes(&mut body), take_bytes(&mut body)) {
-                state.insert(key, Entry { value, ..Entry::default() });
+                state.put(key, value, Revision::default());
             }
         }
         KIND_CHANGES => {
@@ -443,10 +425,10 @@ fn restore(state: &mut State, record: Record<'_>) {
                 let Some(key) = take_bytes(&mut body) else { return };
                 match *op {
                     OP_PUT => match take_bytes(&mut body) {
-                        Some(value) => drop(state.insert(key, Entry { value, ..Entry::default() })),
+                        Some(value) => state.put(key, value, Revision::default()),
                         None => return,
                     },
-                    OP_REMOVE => drop(state.remove(&key)),
+                    OP_REMOVE => state.remove(key),
                     _ => return,
                 }
             }

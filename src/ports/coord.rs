@@ -31,7 +31,7 @@ pub trait Coord: Send + Sync {
     fn commit<'a>(
         &'a self,
         only_if: &'a [Condition],
-        changes: &'a [Change],
+        changes: Vec<Change>,
     ) -> BoxFuture<'a, Result<Revision, CoordError>>;
     /// Everything that is committed, in the order of keys.
     fn load(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, CoordError>;

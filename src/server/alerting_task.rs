@@ -240,8 +240,7 @@ async fn commit_all(
             keep_last(&mut changes);
         }
         next = Instant::now() + BETWEEN_COMMITS;
-        let outcome = coord.commit(&[], &changes).await.map(drop);
-        drop(changes);
+        let outcome = coord.commit(&[], changes).await.map(drop);
         for id in ids {
             // Who asked may have ended; what waits is written all the same.
             let _ = answers.send((id, outcome.clone()));

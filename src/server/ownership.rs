@@ -62,7 +62,7 @@ impl Owned {
             Claim::Wanted => {}
         }
         let own = Change { key: KEY.to_vec(), value: Some(self.owner.clone()) };
-        let revision = self.coord.commit(&[], &[own]).await?;
+        let revision = self.coord.commit(&[], vec![own]).await?;
         let held = Condition { key: KEY.to_vec(), revision };
         *self.claim.lock().unwrap_or_else(PoisonError::into_inner) = Claim::Held(held.clone());
         Ok(held)
@@ -73,7 +73,7 @@ impl Coord for Owned {
     fn commit<'a>(
         &'a self,
         only_if: &'a [Condition],
-        changes: &'a [Change],
+        changes: Vec<Change>,
     ) -> BoxFuture<'a, Result<Revision, CoordError>> {
         Box::pin(async move {
             let held = self.held().await?;
@@ -102,8 +102,8 @@ mod tests {
 
     use super::*;
 
-    fn put(key: &str, value: &str) -> [Change; 1] {
-        [Change { key: key.into(), value: Some(value.into()) }]
+    fn put(key: &str, value: &str) -> Vec<Change> {
+        vec![Change { key: key.into(), value: Some(value.into()) }]
     }
 
     fn state(directory: &Path) -> Arc<dyn Coord> {
@@ -117,11 +117,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let owned = Owned::new(state(directory.path()), "one");
         let changes: Vec<_> = (0..20).map(|n| put(&format!("key{n}"), "value")).collect();
-        let commits = changes.iter().map(|change| owned.commit(&[], change));
+        let commits = changes.into_iter().map(|change| owned.commit(&[], change));
         for outcome in futures_util::future::join_all(commits).await {
             outcome.unwrap();
         }
-        owned.commit(&[], &put("later", "value")).await.unwrap();
+        owned.commit(&[], put("later", "value")).await.unwrap();
         assert_eq!(owned.load().unwrap().len(), 22);
     }
 
@@ -130,14 +130,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let shared = state(directory.path());
         let (one, two) = (Owned::new(shared.clone(), "one"), Owned::new(shared.clone(), "two"));
-        one.commit(&[], &put("log", "one tells")).await.unwrap();
-        one.commit(&[], &put("log", "one told")).await.unwrap();
-        two.commit(&[], &put("log", "two tells")).await.unwrap();
+        one.commit(&[], put("log", "one tells")).await.unwrap();
+        one.commit(&[], put("log", "one told")).await.unwrap();
+        two.commit(&[], put("log", "two tells")).await.unwrap();
         // The first one wakes up and believes that it still owns the state.
         for _ in 0..2 {
-            assert_eq!(one.commit(&[], &put("log", "one tells again")).await, Err(CoordError::Conflict));
+            assert_eq!(one.commit(&[], put("log", "one tells again")).await, Err(CoordError::Conflict));
         }
-        two.commit(&[], &put("log", "two told")).await.unwrap();
+        two.commit(&[], put("log", "two told")).await.unwrap();
         let records = shared.load().unwrap();
         let of =
             |wanted: &[u8]| records.iter().find(|(key, _)| key == wanted).map(|(_, value)| value.clone());

@@ -220,7 +220,7 @@ impl RuleTasks {
             let _ = target.send(command).await;
         }
         if !forgotten.is_empty()
-            && let Err(error) = self.world.coord.commit(&[], &forgotten).await
+            && let Err(error) = self.world.coord.commit(&[], forgotten).await
         {
             tracing::error!(%error, "The state of groups that have other names now was not removed.");
         }
@@ -587,7 +587,7 @@ impl GroupTask {
         let snapshot = self.state.snapshot(self.world.clock.now());
         let value = (!snapshot.rules.is_empty()).then(|| rules::record::encode(&snapshot));
         let change = Change { key: self.key.state_key(), value };
-        let written = self.world.coord.commit(&[], &[change]).await;
+        let written = self.world.coord.commit(&[], vec![change]).await;
         self.unwritten = written.is_err();
         if let Err(error) = written {
             tracing::error!(file = %self.key.file, group = %self.key.name, %error, "Rule state was not written, and is tried again at the next evaluation; a restart before that would forget it.");
@@ -621,7 +621,7 @@ impl GroupTask {
             let _ = self.world.alerts.send(resolved).await;
         }
         let change = Change { key: self.key.state_key(), value: None };
-        if let Err(error) = self.world.coord.commit(&[], &[change]).await {
+        if let Err(error) = self.world.coord.commit(&[], vec![change]).await {
             tracing::error!(file = %self.key.file, group = %self.key.name, %error, "The state of a removed group was not removed.");
         }
     }

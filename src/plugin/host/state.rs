@@ -123,7 +123,7 @@ impl StateStore {
                     value: write.as_ref().map(Kept::encode),
                 })
                 .collect();
-            coord.commit(&[], &changes).await.map_err(|error| {
+            coord.commit(&[], changes).await.map_err(|error| {
                 HostError::new(ErrorKind::Retryable, format!("state was not kept: {error}"))
             })?;
         }

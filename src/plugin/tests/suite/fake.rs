@@ -121,7 +121,7 @@ impl Coord for World {
     fn commit<'a>(
         &'a self,
         _: &'a [Condition],
-        changes: &'a [Change],
+        changes: Vec<Change>,
     ) -> BoxFuture<'a, Result<Revision, CoordError>> {
         Box::pin(async move {
             if *self.disk_is_full.lock().unwrap() {
@@ -129,8 +129,8 @@ impl Coord for World {
             }
             let mut kept = self.kept.lock().unwrap();
             for change in changes {
-                match &change.value {
-                    Some(value) => drop(kept.insert(change.key.clone(), value.clone())),
+                match change.value {
+                    Some(value) => drop(kept.insert(change.key, value)),
                     None => drop(kept.remove(&change.key)),
                 }
             }
