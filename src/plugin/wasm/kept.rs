@@ -59,14 +59,15 @@ impl Waiting {
         }
         kept.run.rest();
         let mut inner = lock(&self.0);
-        let oldest = (inner.kept.len() >= KEPT_MAX).then(|| inner.kept.remove(0));
+        // Thrown away before the next one waits: the pool has room for no more.
+        if inner.kept.len() >= KEPT_MAX {
+            drop(inner.kept.remove(0));
+        }
         inner.kept.push((Instant::now(), kept));
         if !inner.watched {
             inner.watched = true;
             tokio::spawn(watch(Arc::downgrade(&self.0)));
         }
-        drop(inner);
-        drop(oldest);
     }
 }
 
@@ -75,17 +76,11 @@ async fn watch(waiting: Weak<Mutex<Inner>>) {
     loop {
         tokio::time::sleep(WAITS).await;
         let Some(waiting) = waiting.upgrade() else { return };
-        let (over, done) = {
-            let mut inner = lock(&waiting);
-            let now = Instant::now();
-            let count = inner.kept.partition_point(|(since, _)| now.duration_since(*since) >= WAITS);
-            let over: Vec<(Instant, Kept)> = inner.kept.drain(..count).collect();
-            inner.watched = !inner.kept.is_empty();
-            (over, !inner.watched)
-        };
-        // Outside of the lock: each gives its memory back.
-        drop(over);
-        if done {
+        let mut inner = lock(&waiting);
+        let now = Instant::now();
+        inner.kept.retain(|(since, _)| now.duration_since(*since) < WAITS);
+        inner.watched = !inner.kept.is_empty();
+        if !inner.watched {
             return;
         }
     }
