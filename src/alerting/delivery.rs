@@ -29,7 +29,7 @@ pub(crate) struct Delivery {
     pub destination: Destination,
     pub decided: Timestamp,
     /// Until it goes out.
-    pub message: Option<Box<Notification>>,
+    pub message: Option<Arc<Notification>>,
 }
 
 /// A notification that was not answered and is no longer waited for.
@@ -51,7 +51,7 @@ impl Alerting {
         }
         let Some(message) = delivery.message.take() else { return };
         let (notification, to) = (id.clone(), delivery.destination.clone());
-        let (dedup_key, may_have_arrived) = (message.dedup_key, false);
+        let (dedup_key, may_have_arrived) = (message.dedup_key.clone(), false);
         self.turn(Turn { notification, dedup_key, to, may_have_arrived });
     }
 

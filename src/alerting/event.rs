@@ -116,7 +116,7 @@ pub enum Effect {
         changes: Vec<Change>,
     },
     /// Tell an integration; answer with [`Event::Delivered`]. Never two at once for one group and integration.
-    Deliver(Box<Notification>),
+    Deliver(Arc<Notification>),
     /// Do not tell an integration what waits for an incident: the answer to [`Event::Turn`] if nothing is to be told.
     Withdraw {
         /// [`Notification::dedup_key`].

@@ -326,7 +326,7 @@ impl Alerting {
         let message = self.compose(id, route, to, visible)?;
         let notification = message.id.clone();
         let group = self.groups.get(id).key.clone();
-        let (destination, decided, message) = (to.clone(), self.now, Some(Box::new(message)));
+        let (destination, decided, message) = (to.clone(), self.now, Some(Arc::new(message)));
         self.deliveries.insert(notification.clone(), Delivery { group, destination, decided, message });
         Some(notification)
     }

@@ -395,7 +395,7 @@ mod tests {
                     Effect::Deliver(message) => {
                         sent.push(message.reason);
                         let outcome = Ok(Default::default());
-                        events.push(Event::Delivered { notification: message.id, outcome });
+                        events.push(Event::Delivered { notification: message.id.clone(), outcome });
                     }
                     Effect::Reply { .. } | Effect::Withdraw { .. } => {}
                 }

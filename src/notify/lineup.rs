@@ -9,10 +9,11 @@
 //! ([`Lineup::push`]), or take it back ([`Lineup::withdraw`]).
 //! Start at [`Lineup::push`] and [`Lineup::start`].
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use model::{Notification, PlantedBug, Receipt};
 use ports::{FailureReason, NotifyError};
 
@@ -107,24 +108,36 @@ pub enum Step {
 #[derive(Clone, Debug)]
 struct Item {
     notification: Arc<Notification>,
+    /// Until when it may go without asking.
+    fresh_until: Option<Duration>,
+    /// In a box: of many that wait, few were tried.
+    tried: Option<Box<Tried>>,
+    /// What came for the same group while this one was under way.
+    next: Option<Arc<Notification>>,
+}
+
+/// What became of the attempts at a message.
+#[derive(Clone, Debug, Default)]
+struct Tried {
     attempts: u32,
     failures: u32,
     first_attempt: Option<Duration>,
     /// Time that the other side asked us to wait: it does not count against `give_up_after`.
     excused: Duration,
-    /// Until when it may go without asking.
-    fresh_until: Option<Duration>,
-    /// An attempt at this message may have arrived.
+    /// One of them may have arrived.
     may_have_arrived: bool,
-    /// What came for the same group while this one was under way.
-    next: Option<Arc<Notification>>,
+}
+
+impl Tried {
+    /// From the first attempt until now.
+    fn took(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.first_attempt.unwrap_or(now))
+    }
 }
 
 impl Item {
     fn new(notification: Arc<Notification>, now: Duration) -> Self {
-        let (attempts, failures, first_attempt, next) = (0, 0, None, None);
-        let (excused, fresh_until, may_have_arrived) = (Duration::ZERO, Some(now + FRESH), false);
-        Item { notification, attempts, failures, first_attempt, excused, fresh_until, may_have_arrived, next }
+        Item { notification, fresh_until: Some(now + FRESH), tried: None, next: None }
     }
 
     fn replace(&mut self, notification: Arc<Notification>, now: Duration) {
@@ -210,18 +223,20 @@ impl Lineup {
         let fresh = item.fresh_until.is_some_and(|until| now <= until);
         if !fresh && !PlantedBug::OldContentAfterWaiting.is_planted() {
             self.asked.insert(at);
-            let (notification, may_have_arrived) = (Arc::clone(&item.notification), item.may_have_arrived);
+            let notification = Arc::clone(&item.notification);
+            let may_have_arrived = item.tried.as_ref().is_some_and(|tried| tried.may_have_arrived);
             return Some(Start::Turn(Turn { id: AttemptId(at), notification, may_have_arrived }));
         }
-        item.attempts += 1;
-        item.first_attempt.get_or_insert(now);
+        let tried = item.tried.get_or_insert_default();
+        tried.attempts += 1;
+        tried.first_attempt.get_or_insert(now);
         self.running.insert(at);
         pace.begin();
         Some(Start::Attempt(Attempt {
             id: AttemptId(at),
             notification: Arc::clone(&item.notification),
-            attempt: item.attempts,
-            may_have_arrived: item.may_have_arrived,
+            attempt: tried.attempts,
+            may_have_arrived: tried.may_have_arrived,
         }))
     }
 
@@ -258,8 +273,9 @@ impl Lineup {
                 (message, after, reason, may_have_arrived)
             }
         };
-        item.may_have_arrived |= may_have_arrived;
-        let (tried, attempt) = (Arc::clone(&item.notification), item.attempts);
+        let tried = item.tried.get_or_insert_default();
+        tried.may_have_arrived |= may_have_arrived;
+        let (notification, attempt) = (Arc::clone(&item.notification), tried.attempts);
         if let Some(newer) = item.next.take() {
             item.replace(newer, now);
         }
@@ -270,30 +286,31 @@ impl Lineup {
         if rate_limited && PlantedBug::WaitingIsGivingUp.is_planted() {
             return Step::Done(self.leave(id, Err(given_up(message)), now));
         }
+        let tried = item.tried.get_or_insert_default();
         let wait = match rate_limited {
             true => after.unwrap_or_else(|| pause(1, chance)),
             false => {
-                item.failures += 1;
-                pause(item.failures, chance).max(after.unwrap_or_default())
+                tried.failures += 1;
+                pause(tried.failures, chance).max(after.unwrap_or_default())
             }
         };
         let wait = wait.min(PAUSE_MAX);
         if rate_limited {
             pace.rest(now + wait);
-            item.excused += wait;
+            tried.excused += wait;
         }
         // What certainly did not arrive is decided anew before it goes, and waits for as long as it is asked to; what may
         // have arrived can only be said again as it was, and not for ever.
-        if !rate_limited || item.may_have_arrived {
-            let spent = now.saturating_sub(item.first_attempt.unwrap_or(now)) + wait;
-            let excused = if item.may_have_arrived { Duration::ZERO } else { item.excused };
+        if !rate_limited || tried.may_have_arrived {
+            let spent = tried.took(now) + wait;
+            let excused = if tried.may_have_arrived { Duration::ZERO } else { tried.excused };
             if spent.saturating_sub(excused) > item.notification.give_up_after {
-                let message = format!("{message} ({} attempts)", item.attempts);
+                let message = format!("{message} ({} attempts)", tried.attempts);
                 return Step::Done(self.leave(id, Err(given_up(message)), now));
             }
         }
         self.later.insert((now + wait, id.0));
-        Step::Again { notification: tried, attempt, wait, message, reason }
+        Step::Again { notification, attempt, wait, message, reason }
     }
 
     /// Nobody can be asked any more whether a notification still holds: those of which it was asked are given up.
@@ -313,12 +330,12 @@ impl Lineup {
     fn leave(&mut self, id: AttemptId, outcome: Result<Receipt, Failure>, now: Duration) -> Report {
         let item = self.items.remove(&id.0).expect("an attempt ends once");
         self.by_key.remove(&item.notification.dedup_key);
-        let took = now.saturating_sub(item.first_attempt.unwrap_or(now));
+        let tried = item.tried.unwrap_or_default();
         // The same message once more needs no second delivery: this report answers both.
         if let Some(newer) = item.next.filter(|newer| newer.id != item.notification.id || outcome.is_err()) {
             self.push(newer, now);
         }
-        Report { notification: item.notification, outcome, attempts: item.attempts, took }
+        Report { notification: item.notification, outcome, attempts: tried.attempts, took: tried.took(now) }
     }
 }
 

@@ -207,7 +207,8 @@ impl Outbox {
     }
 
     /// Queues a notification. One for an integration that does not exist is reported as refused at once.
-    pub async fn deliver(&self, notification: Notification) {
+    pub async fn deliver(&self, notification: impl Into<Arc<Notification>>) {
+        let notification = notification.into();
         let key = IntegrationKey::of(&notification);
         let incoming = {
             let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
@@ -221,7 +222,7 @@ impl Outbox {
             running.incoming.clone()
         };
         // A queue that ended at shutdown takes nothing more.
-        let _ = incoming.send(Incoming::Notification(Box::new(notification))).await;
+        let _ = incoming.send(Incoming::Notification(notification)).await;
     }
 
     /// Answers a [`Turn`]: there is nothing to tell about this incident now.

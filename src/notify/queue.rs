@@ -1,20 +1,25 @@
 //! The queue of one integration: carries out what the lineup decides.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use model::{Notification, Receipt};
-use ports::{Deadline, FailureReason, NotifyError, Random};
+use ports::{Deadline, FailureReason, Notifier, NotifyError, Random};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::endpoint::{Endpoint, SharedPace};
 use crate::lineup::{Attempt, AttemptId, Lineup, Start, Step};
 use crate::outbox::{IntegrationKey, OutboxEvent};
 use crate::trouble::Trouble;
+
+/// What comes in is taken so much at a time: those that run and those who decide are looked at in between.
+const BATCH: usize = 128;
 
 /// Counters of one queue.
 #[derive(Debug, Default)]
@@ -51,7 +56,7 @@ impl Counters {
 
 /// What comes to a queue.
 pub(crate) enum Incoming {
-    Notification(Box<Notification>),
+    Notification(Arc<Notification>),
     /// What waits for this incident is not to be told, now that its turn has come.
     Withdraw(Arc<str>),
 }
@@ -86,86 +91,107 @@ pub(crate) struct Queue {
     pub(crate) trouble: Trouble,
 }
 
-/// Attempts that run, each with the lineup's name for it and the pace it counts for.
-#[derive(Default)]
-struct Running {
-    tasks: JoinSet<Result<Receipt, NotifyError>>,
-    ids: HashMap<tokio::task::Id, (AttemptId, Arc<SharedPace>, Instant)>,
-}
+/// An attempt that runs counts for its pace; one that is broken off no longer does.
+struct Counted(Option<Arc<SharedPace>>);
 
-/// An attempt that came to its end.
-struct Ended {
-    id: AttemptId,
-    pace: Arc<SharedPace>,
-    took: Duration,
-    outcome: Result<Receipt, NotifyError>,
-}
-
-impl Running {
-    /// The next one that ends. A notifier that panics has not delivered.
-    async fn next(&mut self) -> Option<Ended> {
-        let (task, outcome) = match self.tasks.join_next_with_id().await? {
-            Ok((task, outcome)) => (task, outcome),
-            Err(error) => {
-                let message = "the notifier broke down; its last log line says where".to_owned();
-                (error.id(), Err(NotifyError::Refused { message, reason: FailureReason::Other }))
-            }
-        };
-        let (id, pace, began) = self.ids.remove(&task)?;
-        Some(Ended { id, pace, took: began.elapsed(), outcome })
-    }
-}
-
-impl Drop for Running {
-    /// Those that are broken off no longer count.
+impl Drop for Counted {
     fn drop(&mut self) {
-        for (_, pace, _) in self.ids.values() {
+        if let Some(pace) = self.0.take() {
             pace.lock().break_off();
             pace.changed.notify_waiters();
         }
     }
 }
 
+/// An attempt that came to its end.
+struct Ended {
+    id: AttemptId,
+    counted: Counted,
+    took: Duration,
+    outcome: Result<Receipt, NotifyError>,
+}
+
+/// Makes one attempt. A notifier that panics has not delivered.
+async fn attempt(attempt: Attempt, notifier: Arc<dyn Notifier>, limit: Duration, counted: Counted) -> Ended {
+    let began = Instant::now();
+    let made = async {
+        let deadline = Deadline::after(limit);
+        let outcome = notifier.notify(&attempt.notification, attempt.attempt, deadline);
+        tokio::time::timeout(limit, outcome).await
+    };
+    let outcome = match AssertUnwindSafe(made).catch_unwind().await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => Err(NotifyError::Later {
+            message: format!("no answer within {}", model::format_duration(limit)),
+            after: None,
+            reason: FailureReason::ContextDeadlineExceeded,
+            may_have_arrived: true,
+        }),
+        Err(_) => {
+            let message = "the notifier broke down; its last log line says where".to_owned();
+            Err(NotifyError::Refused { message, reason: FailureReason::Other })
+        }
+    };
+    Ended { id: attempt.id, counted, took: began.elapsed(), outcome }
+}
+
 impl Queue {
     /// Runs until the sender is gone and the queue is empty, or until shutdown; what is still waiting then is dropped
     /// without a report: the notification log says that it was not sent, and the next start sends it.
+    ///
+    /// Attempts run in this task: few run at once, and none holds the thread, so that a message costs no task of its own.
     pub(crate) async fn run(mut self) {
         let mut lineup = Lineup::default();
-        let mut running = Running::default();
+        let mut running = FuturesUnordered::new();
         // What those who decide were not told yet. They may be waiting for us meanwhile, so nothing here waits for them.
         let mut untold: VecDeque<OutboxEvent> = VecDeque::new();
         let mut open = true;
         let (mut phase, mut changed_line, events) =
             (self.phase.clone(), self.line.clone(), self.events.clone());
+        let mut line = changed_line.borrow_and_update().clone();
         loop {
+            // What is there already goes in one turn of this loop.
+            for _ in 0..BATCH {
+                match self.incoming.try_recv() {
+                    Ok(incoming) => self.take(incoming, &mut lineup),
+                    Err(_) => break,
+                }
+            }
             self.counters.waiting.store(lineup.len(), Ordering::Relaxed);
             let now_phase = *phase.borrow_and_update();
             let ends = !open || now_phase == Phase::Draining;
             if now_phase == Phase::Stopped || ends && lineup.is_empty() && untold.is_empty() {
                 return;
             }
-            let line = changed_line.borrow_and_update().clone();
-            let room = line.pace.changed.notified();
+            if changed_line.has_changed().unwrap_or(false) {
+                line = changed_line.borrow_and_update().clone();
+            }
+            let pace = Arc::clone(&line.pace);
+            let room = pace.changed.notified();
             tokio::pin!(room);
             room.as_mut().enable();
             let next = {
-                let mut pace = line.pace.lock();
+                let mut pace = pace.lock();
                 let now = self.began.elapsed();
                 while let Some(start) = lineup.start(now, &mut pace) {
                     match start {
-                        Start::Attempt(attempt) => self.start(attempt, &line, &mut running),
+                        Start::Attempt(next) => {
+                            self.counters.attempts.fetch_add(1, Ordering::Relaxed);
+                            let counted = Counted(Some(Arc::clone(&line.pace)));
+                            let limit = line.endpoint.attempt_limit(&next.notification);
+                            running.push(attempt(next, Arc::clone(&line.endpoint.notifier), limit, counted));
+                        }
                         Start::Turn(turn) if open => untold.push_back(OutboxEvent::Turn(turn)),
                         Start::Turn(_) => untold.extend(self.give_up_asked(&mut lineup, now)),
                     }
                 }
                 lineup.next_start(&pace)
             };
+            self.tell(&mut untold);
+            let wait = tokio::time::sleep_until(self.began + next.unwrap_or_default());
             tokio::select! {
                 incoming = self.incoming.recv(), if open => match incoming {
-                    Some(Incoming::Notification(message)) => {
-                        lineup.push(Arc::from(message), self.began.elapsed());
-                    }
-                    Some(Incoming::Withdraw(dedup_key)) => lineup.withdraw(&dedup_key),
+                    Some(incoming) => self.take(incoming, &mut lineup),
                     None => {
                         open = false;
                         // Nobody answers any more what was asked.
@@ -173,44 +199,42 @@ impl Queue {
                         untold.extend(self.give_up_asked(&mut lineup, self.began.elapsed()));
                     }
                 },
+                // Nobody listens any more only at shutdown; the log then says that the outcome is unknown.
                 permit = events.reserve(), if !untold.is_empty() => match (permit, untold.pop_front()) {
                     (Ok(permit), Some(event)) => permit.send(event),
-                    // Nobody listens any more only at shutdown; the log then says that the outcome is unknown.
                     _ => untold.clear(),
                 },
-                Some(Ended { id, pace, took, outcome }) = running.next(), if !running.tasks.is_empty() => {
+                Some(Ended { id, mut counted, took, outcome }) = running.next(), if !running.is_empty() => {
                     self.counters.took(took);
                     let (now, chance) = (self.began.elapsed(), self.random.next_u64());
+                    let Some(pace) = counted.0.take() else { continue };
                     let step = lineup.finish(id, outcome, now, chance, &mut pace.lock());
                     pace.changed.notify_waiters();
                     untold.extend(self.conclude(step, now));
                 }
-                () = tokio::time::sleep_until(self.began + next.unwrap_or_default()), if next.is_some() => {}
+                () = wait, if next.is_some() => {}
                 () = &mut room => {}
-                Ok(()) = changed_line.changed() => {}
+                Ok(()) = changed_line.changed() => line = changed_line.borrow_and_update().clone(),
                 Ok(()) = phase.changed() => {}
             }
         }
     }
 
-    fn start(&self, attempt: Attempt, line: &Line, running: &mut Running) {
-        self.counters.attempts.fetch_add(1, Ordering::Relaxed);
-        let notifier = Arc::clone(&line.endpoint.notifier);
-        let limit = line.endpoint.attempt_limit(&attempt.notification);
-        let id = attempt.id;
-        let task = running.tasks.spawn(async move {
-            let outcome = notifier.notify(&attempt.notification, attempt.attempt, Deadline::after(limit));
-            match tokio::time::timeout(limit, outcome).await {
-                Ok(outcome) => outcome,
-                Err(_) => Err(NotifyError::Later {
-                    message: format!("no answer within {}", model::format_duration(limit)),
-                    after: None,
-                    reason: FailureReason::ContextDeadlineExceeded,
-                    may_have_arrived: true,
-                }),
+    fn take(&self, incoming: Incoming, lineup: &mut Lineup) {
+        match incoming {
+            Incoming::Notification(message) => lineup.push(message, self.began.elapsed()),
+            Incoming::Withdraw(dedup_key) => lineup.withdraw(&dedup_key),
+        }
+    }
+
+    /// Tells those who decide as much as they have room for.
+    fn tell(&self, untold: &mut VecDeque<OutboxEvent>) {
+        while let Some(event) = untold.pop_front() {
+            match self.events.try_reserve() {
+                Ok(permit) => permit.send(event),
+                Err(_) => return untold.push_front(event),
             }
-        });
-        running.ids.insert(task.id(), (id, Arc::clone(&line.pace), Instant::now()));
+        }
     }
 
     fn give_up_asked(&mut self, lineup: &mut Lineup, now: Duration) -> Vec<OutboxEvent> {

@@ -447,7 +447,7 @@ impl AlertingTask {
                     // The committer ends after this task.
                     let _ = self.commits.send((id, changes)).await;
                 }
-                Effect::Deliver(notification) => self.outbox.deliver(*notification).await,
+                Effect::Deliver(notification) => self.outbox.deliver(notification).await,
                 Effect::Withdraw { dedup_key, to } => {
                     let Destination { receiver, kind, index } = to;
                     self.outbox.withdraw(&IntegrationKey { receiver, kind, index }, dedup_key).await;

@@ -341,7 +341,7 @@ impl World {
                     self.schedule(delay, Later::Disk(boot));
                 }
             }
-            Effect::Deliver(message) => self.deliver(*message)?,
+            Effect::Deliver(message) => self.deliver(message)?,
             Effect::Withdraw { dedup_key, to } => self.withdraw(&dedup_key, &to)?,
             Effect::Reply { to, answer } => self.replied(to, &answer),
         }

@@ -138,7 +138,7 @@ impl Run {
                         self.told += message.alerts.len();
                         self.messages += 1;
                         events.push(Event::Delivered {
-                            notification: message.id,
+                            notification: message.id.clone(),
                             outcome: Ok(Receipt::default()),
                         });
                     }

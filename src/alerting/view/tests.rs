@@ -51,7 +51,7 @@ fn step(alerting: &mut Alerting, now: i64, event: Event) -> Vec<model::Notificat
                 Effect::Deliver(message) => {
                     let outcome = Ok(Default::default());
                     events.push(Event::Delivered { notification: message.id.clone(), outcome });
-                    sent.push(*message);
+                    sent.push((*message).clone());
                 }
                 Effect::Reply { .. } | Effect::Withdraw { .. } => {}
             }

@@ -299,3 +299,35 @@ async fn an_integration_that_is_gone_is_refused_by_name() {
     world.outbox.deliver(notification).await;
     assert_eq!(world.report().await, "a refused: receiver `nobody` has no such integration any more");
 }
+
+struct Panics;
+
+impl Notifier for Panics {
+    fn notify<'a>(
+        &'a self,
+        notification: &'a Notification,
+        _attempt: u32,
+        _deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
+        Box::pin(async {
+            tokio::task::yield_now().await;
+            assert_ne!(&*notification.id, "bad");
+            Ok(Receipt::default())
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notifier_that_panics_holds_up_no_other_message() {
+    let mut world = world(vec![]);
+    world.outbox.set_endpoints(HashMap::from([(key(), Endpoint::new(Arc::new(Panics)))]));
+    for (id, group) in [("bad", "g"), ("good", "h")] {
+        world.outbox.deliver(notification(id, group)).await;
+    }
+    let mut reports = [world.report().await, world.report().await];
+    reports.sort();
+    assert_eq!(
+        reports,
+        ["bad refused: the notifier broke down; its last log line says where", "good delivered"]
+    );
+}

@@ -40,14 +40,14 @@ impl World {
             for effect in self.alerting.step(now, event) {
                 match effect {
                     Effect::Commit { id, .. } => events.push(Event::Committed(id)),
-                    Effect::Deliver(message) => events.push(self.receive(now, *message)),
+                    Effect::Deliver(message) => events.push(self.receive(now, &message)),
                     Effect::Reply { .. } | Effect::Withdraw { .. } => {}
                 }
             }
         }
     }
 
-    fn receive(&mut self, now: Timestamp, message: Notification) -> Event {
+    fn receive(&mut self, now: Timestamp, message: &Notification) -> Event {
         let accepted = Event::Delivered { notification: message.id.clone(), outcome: Ok(Receipt::default()) };
         let Some(hook) = self.hooks.get(&(message.receiver.clone(), message.index)) else { return accepted };
         if self.deaf_until.iter().any(|(placeholder, until)| hook.contains(placeholder) && now < *until) {

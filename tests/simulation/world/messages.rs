@@ -120,7 +120,7 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn deliver(&mut self, message: Notification) -> Result<(), String> {
+    pub(super) fn deliver(&mut self, message: Arc<Notification>) -> Result<(), String> {
         self.summary.messages += 1;
         let (decided, _, again) = self.decided.get(&message.id).copied().unwrap_or((self.now, 0, true));
         let of = |status| message.alerts.iter().filter(move |alert| alert.status == status);
@@ -149,7 +149,7 @@ impl World {
         }
         let (key, now) = (IntegrationKey::of(&message), Duration::from_millis(self.now));
         if let Some(process) = &mut self.process {
-            process.lineup(&key).0.push(Arc::new(message), now);
+            process.lineup(&key).0.push(message, now);
         }
         self.pump(&key)
     }

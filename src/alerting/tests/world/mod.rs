@@ -116,7 +116,7 @@ impl World {
                     Effect::Deliver(message) => {
                         // What waited for its turn has had it.
                         self.waiting.retain(|(_, waiting, _)| waiting.dedup_key != message.dedup_key);
-                        following.extend(self.receive(*message));
+                        following.extend(self.receive((*message).clone()));
                     }
                     Effect::Withdraw { dedup_key, .. } => {
                         self.waiting.retain(|(_, waiting, _)| waiting.dedup_key != dedup_key);
