@@ -83,8 +83,13 @@ impl Alerting {
     /// Applies one event, then everything that is due. The same input in the same state gives the same effects, every
     /// time. Effects are to be carried out in order.
     pub fn step(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
+        self.step_all(now, [event])
+    }
+
+    /// [`Alerting::step`] with events that came together: what is to become durable for them is one commit.
+    pub fn step_all(&mut self, now: Timestamp, events: impl IntoIterator<Item = Event>) -> Vec<Effect> {
         self.set_clock(now);
-        self.apply(event);
+        events.into_iter().for_each(|event| self.apply(event));
         while let Some(timer) = self.timers.pop_due(self.now) {
             self.version += 1;
             self.fire(timer);

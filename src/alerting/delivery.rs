@@ -219,3 +219,88 @@ impl Alerting {
         self.decide(key, to, Few::new(), Decision::Delivered { notification: id.clone() });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use model::Labels;
+
+    use super::*;
+    use crate::{
+        AlertDraft, AlertingConfig, Event, GroupBy, Integration, Receiver, ReplyTo, RouteSpec, RouteTree,
+    };
+
+    const NOW: Timestamp = Timestamp::from_secs(1000);
+
+    fn machine() -> Alerting {
+        let group_by = Some(GroupBy::All);
+        let group_wait = Some(Duration::ZERO);
+        let spec = RouteSpec { receiver: Some("ops".into()), group_by, group_wait, ..Default::default() };
+        let integrations = vec![Integration { kind: "webhook".into(), index: 0, send_resolved: true }];
+        let receiver = Receiver { name: "ops".into(), labels: Labels::empty(), integrations };
+        Alerting::new(Arc::new(AlertingConfig::new(RouteTree::build(&spec), vec![receiver])), NOW)
+    }
+
+    /// Carries out effects until nothing follows; what is to be delivered, and how many commits that took.
+    fn carry_out(
+        machine: &mut Alerting,
+        mut effects: Vec<Effect>,
+        disk: &mut BTreeMap<Vec<u8>, Vec<u8>>,
+    ) -> (Vec<Arc<str>>, usize) {
+        let (mut messages, mut commits) = (Vec::new(), 0);
+        while !effects.is_empty() {
+            for effect in std::mem::take(&mut effects) {
+                match effect {
+                    Effect::Commit { id, changes } => {
+                        commits += 1;
+                        for change in changes {
+                            match change.value {
+                                Some(value) => drop(disk.insert(change.key, value)),
+                                None => drop(disk.remove(&change.key)),
+                            }
+                        }
+                        effects.extend(machine.step(NOW, Event::Committed(id)));
+                    }
+                    Effect::Deliver(message) => messages.push(message.id.clone()),
+                    Effect::Reply { .. } | Effect::Withdraw { .. } => {}
+                }
+            }
+        }
+        (messages, commits)
+    }
+
+    #[test]
+    fn outcomes_that_come_together_lead_where_each_alone_leads_with_one_commit() {
+        let run = |together: bool| {
+            let (mut machine, mut disk) = (machine(), BTreeMap::new());
+            let alert = |name| AlertDraft {
+                labels: Labels::from([("alertname", name)]),
+                starts_at: Some(NOW),
+                ..Default::default()
+            };
+            let alerts = ["a", "b", "c"].map(alert).into();
+            let effects = machine.step(NOW, Event::PostAlerts { alerts, reply: ReplyTo(0) });
+            let (messages, _) = carry_out(&mut machine, effects, &mut disk);
+            let outcomes = [Ok(Receipt::default()), Err("busy".to_owned()), Ok(Receipt::default())];
+            let events: Vec<Event> = messages
+                .into_iter()
+                .zip(outcomes)
+                .map(|(notification, outcome)| Event::Delivered { notification, outcome })
+                .collect();
+            let steps = match together {
+                true => vec![events],
+                false => events.into_iter().map(|event| vec![event]).collect(),
+            };
+            let mut commits = 0;
+            for events in steps {
+                let effects = machine.step_all(NOW, events);
+                commits += carry_out(&mut machine, effects, &mut disk).1;
+            }
+            (commits, disk, machine.take_decisions(), machine.next_wakeup())
+        };
+        let (together, alone) = (run(true), run(false));
+        assert_eq!((together.0, alone.0), (1, 3));
+        assert_eq!((together.1, together.2, together.3), (alone.1, alone.2, alone.3));
+    }
+}

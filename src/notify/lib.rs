@@ -12,6 +12,7 @@ mod outbox;
 mod pace;
 mod queue;
 mod trouble;
+mod untold;
 
 pub use endpoint::Endpoint;
 pub use lineup::{Attempt, AttemptId, Failure, Lineup, Report, Start, Step, Turn};

@@ -24,8 +24,8 @@ const QUEUE_CAPACITY: usize = 10_000;
 /// What a queue has to say to those who decide.
 #[derive(Clone, Debug)]
 pub enum OutboxEvent {
-    /// A notification came to its end.
-    Done(Report),
+    /// Notifications came to their end, in this order. Never none.
+    Done(Vec<Report>),
     /// The turn of a notification has come that waited. It goes out when it is delivered anew, or a newer one in its
     /// place ([`Outbox::deliver`]), and leaves with [`Outbox::withdraw`].
     Turn(Turn),

@@ -1,6 +1,5 @@
 //! The queue of one integration: carries out what the lineup decides.
 
-use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -17,6 +16,7 @@ use crate::endpoint::{Endpoint, SharedPace};
 use crate::lineup::{Attempt, AttemptId, Lineup, Start, Step};
 use crate::outbox::{IntegrationKey, OutboxEvent};
 use crate::trouble::Trouble;
+use crate::untold::{Tells, Untold};
 
 /// What comes in is taken so much at a time: those that run and those who decide are looked at in between.
 const BATCH: usize = 128;
@@ -144,7 +144,7 @@ impl Queue {
         let mut lineup = Lineup::default();
         let mut running = FuturesUnordered::new();
         // What those who decide were not told yet. They may be waiting for us meanwhile, so nothing here waits for them.
-        let mut untold: VecDeque<OutboxEvent> = VecDeque::new();
+        let mut untold = Untold::default();
         let mut open = true;
         let (mut phase, mut changed_line, events) =
             (self.phase.clone(), self.line.clone(), self.events.clone());
@@ -160,7 +160,7 @@ impl Queue {
             self.counters.waiting.store(lineup.len(), Ordering::Relaxed);
             let now_phase = *phase.borrow_and_update();
             let ends = !open || now_phase == Phase::Draining;
-            if now_phase == Phase::Stopped || ends && lineup.is_empty() && untold.is_empty() {
+            if now_phase == Phase::Stopped {
                 return;
             }
             if changed_line.has_changed().unwrap_or(false) {
@@ -181,38 +181,38 @@ impl Queue {
                             let limit = line.endpoint.attempt_limit(&next.notification);
                             running.push(attempt(next, Arc::clone(&line.endpoint.notifier), limit, counted));
                         }
-                        Start::Turn(turn) if open => untold.push_back(OutboxEvent::Turn(turn)),
-                        Start::Turn(_) => untold.extend(self.give_up_asked(&mut lineup, now)),
+                        Start::Turn(turn) if open => untold.ask(turn),
+                        Start::Turn(_) => self.give_up_asked(&mut lineup, now, &mut untold),
                     }
                 }
                 lineup.next_start(&pace)
             };
-            self.tell(&mut untold);
-            let wait = tokio::time::sleep_until(self.began + next.unwrap_or_default());
+            let tells = untold.tell(&events, ends);
+            if ends && lineup.is_empty() && untold.is_empty() {
+                return;
+            }
+            let until = next.map(|next| self.began + next).into_iter().chain(tells.at()).min();
+            let wait = tokio::time::sleep_until(until.unwrap_or(self.began));
             tokio::select! {
                 incoming = self.incoming.recv(), if open => match incoming {
                     Some(incoming) => self.take(incoming, &mut lineup),
                     None => {
                         open = false;
                         // Nobody answers any more what was asked.
-                        untold.retain(|event| !matches!(event, OutboxEvent::Turn(_)));
-                        untold.extend(self.give_up_asked(&mut lineup, self.began.elapsed()));
+                        untold.forget_turns();
+                        self.give_up_asked(&mut lineup, self.began.elapsed(), &mut untold);
                     }
                 },
-                // Nobody listens any more only at shutdown; the log then says that the outcome is unknown.
-                permit = events.reserve(), if !untold.is_empty() => match (permit, untold.pop_front()) {
-                    (Ok(permit), Some(event)) => permit.send(event),
-                    _ => untold.clear(),
-                },
+                permit = events.reserve(), if tells == Tells::NoRoom => untold.send(permit),
                 Some(Ended { id, mut counted, took, outcome }) = running.next(), if !running.is_empty() => {
                     self.counters.took(took);
                     let (now, chance) = (self.began.elapsed(), self.random.next_u64());
                     let Some(pace) = counted.0.take() else { continue };
                     let step = lineup.finish(id, outcome, now, chance, &mut pace.lock());
                     pace.changed.notify_waiters();
-                    untold.extend(self.conclude(step, now));
+                    self.conclude(step, now, &mut untold);
                 }
-                () = wait, if next.is_some() => {}
+                () = wait, if until.is_some() => {}
                 () = &mut room => {}
                 Ok(()) = changed_line.changed() => line = changed_line.borrow_and_update().clone(),
                 Ok(()) = phase.changed() => {}
@@ -227,23 +227,14 @@ impl Queue {
         }
     }
 
-    /// Tells those who decide as much as they have room for.
-    fn tell(&self, untold: &mut VecDeque<OutboxEvent>) {
-        while let Some(event) = untold.pop_front() {
-            match self.events.try_reserve() {
-                Ok(permit) => permit.send(event),
-                Err(_) => return untold.push_front(event),
-            }
+    fn give_up_asked(&mut self, lineup: &mut Lineup, now: Duration, untold: &mut Untold) {
+        for report in lineup.give_up_asked("its integration is gone", now) {
+            self.conclude(Step::Done(report), now, untold);
         }
     }
 
-    fn give_up_asked(&mut self, lineup: &mut Lineup, now: Duration) -> Vec<OutboxEvent> {
-        let reports = lineup.give_up_asked("its integration is gone", now);
-        reports.into_iter().filter_map(|report| self.conclude(Step::Done(report), now)).collect()
-    }
-
-    /// Counts what an attempt led to; what those who decide hear of it.
-    fn conclude(&mut self, step: Step, now: Duration) -> Option<OutboxEvent> {
+    /// Counts what an attempt led to; those who decide hear of it when it was the last one.
+    fn conclude(&mut self, step: Step, now: Duration, untold: &mut Untold) {
         let counters = &self.counters;
         match step {
             Step::Again { notification, attempt, wait, message, reason } => {
@@ -268,7 +259,6 @@ impl Queue {
                         "Notification not delivered; trying again."
                     ),
                 }
-                None
             }
             Step::Done(report) => {
                 match &report.outcome {
@@ -291,7 +281,7 @@ impl Queue {
                         counters.failed(failure.reason);
                     }
                 }
-                Some(OutboxEvent::Done(report))
+                untold.report(report);
             }
         }
     }

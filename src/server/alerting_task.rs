@@ -289,7 +289,7 @@ impl AlertingTask {
                 },
                 Some((id, outcome)) = answers.recv() => self.committed(id, outcome).await,
                 Some(event) = events.recv() => match event {
-                    OutboxEvent::Done(report) => self.delivered(report).await,
+                    OutboxEvent::Done(reports) => self.delivered(reports).await,
                     OutboxEvent::Turn(turn) => self.turn(turn).await,
                 },
                 () = tokio::time::sleep(sleep) => {
@@ -381,22 +381,18 @@ impl AlertingTask {
         self.view.take_if(|seen| now.since(seen.asked) >= VIEW_KEPT || now < seen.asked);
     }
 
-    async fn delivered(&mut self, report: Report) {
-        self.deliveries.note(self.clock.now(), &report);
-        let notification = &report.notification;
-        match &report.outcome {
-            Ok(_) => tracing::debug!(
-                receiver = %notification.receiver, integration = %notification.integration, group = %notification.group_key,
-                reason = notification.reason.as_str(), alerts = notification.alerts.len(), attempts = report.attempts,
-                "Notification delivered."
-            ),
-            Err(failure) => tracing::warn!(
-                receiver = %notification.receiver, integration = %notification.integration, group = %notification.group_key,
-                error = %failure, attempts = report.attempts, "Notification not delivered; the next flush tries again."
-            ),
+    async fn delivered(&mut self, reports: Vec<Report>) {
+        let now = self.clock.now();
+        for report in &reports {
+            self.deliveries.note(now, report);
+            log_outcome(report);
         }
-        let outcome = report.outcome.map_err(|failure| failure.message);
-        self.step(Event::Delivered { notification: notification.id.clone(), outcome }).await;
+        let events = reports.into_iter().map(|report| Event::Delivered {
+            notification: report.notification.id.clone(),
+            outcome: report.outcome.map_err(|failure| failure.message),
+        });
+        let effects = self.core.step_all(now, events);
+        self.follow(effects).await;
     }
 
     /// The turn of a notification has come that waited: the machine says whether it still holds.
@@ -428,6 +424,11 @@ impl AlertingTask {
             self.taken_in.0 += alerts as u64;
             self.taken_in.1 += began.elapsed();
         }
+        self.follow(effects).await;
+    }
+
+    /// Carries out what a step decided, and writes down why.
+    async fn follow(&mut self, effects: Vec<Effect>) {
         self.carry_out(effects).await;
         let (decisions, dropped) = self.core.take_decisions();
         for decision in &decisions {
@@ -468,6 +469,21 @@ impl AlertingTask {
                 tracing::error!(?answer, "An answer of the wrong kind; this is a mistake in Foghorn.")
             }
         }
+    }
+}
+
+fn log_outcome(report: &Report) {
+    let notification = &report.notification;
+    match &report.outcome {
+        Ok(_) => tracing::debug!(
+            receiver = %notification.receiver, integration = %notification.integration, group = %notification.group_key,
+            reason = notification.reason.as_str(), alerts = notification.alerts.len(), attempts = report.attempts,
+            "Notification delivered."
+        ),
+        Err(failure) => tracing::warn!(
+            receiver = %notification.receiver, integration = %notification.integration, group = %notification.group_key,
+            error = %failure, attempts = report.attempts, "Notification not delivered; the next flush tries again."
+        ),
     }
 }
 

@@ -113,7 +113,7 @@ async fn measure(name: &str, yields: usize) {
     let mut delivered = 0;
     while delivered < MESSAGES {
         match events.recv().await.unwrap() {
-            OutboxEvent::Done(report) => delivered += usize::from(report.outcome.is_ok()),
+            OutboxEvent::Done(reports) => delivered += reports.iter().filter(|r| r.outcome.is_ok()).count(),
             OutboxEvent::Turn(turn) => outbox.deliver((*turn.notification).clone()).await,
         }
     }

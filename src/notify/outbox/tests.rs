@@ -1,5 +1,7 @@
 //! Scenarios in virtual time: what a notifier answers, and when it is asked.
 
+use std::collections::VecDeque;
+
 use model::{AlertStatus, Labels, NotifyReason, Timestamp};
 use tokio::time::Instant;
 
@@ -72,6 +74,8 @@ fn notification(id: &str, group: &str) -> Notification {
 struct World {
     outbox: Outbox,
     events: mpsc::Receiver<OutboxEvent>,
+    /// Of the last event, those that were not looked at.
+    reports: VecDeque<Report>,
     asked: Arc<Mutex<Vec<(u64, String, u32)>>>,
 }
 
@@ -85,24 +89,26 @@ fn world(answers: Vec<Result<Receipt, NotifyError>>) -> World {
     let asked: Arc<Mutex<Vec<_>>> = Arc::default();
     let script = Script { answers: Mutex::new(answers), asked: Arc::clone(&asked), start: Instant::now() };
     outbox.set_endpoints(HashMap::from([(key(), Endpoint::new(Arc::new(script)))]));
-    World { outbox, events, asked }
+    World { outbox, events, reports: VecDeque::new(), asked }
 }
 
 impl World {
     /// The next turn, or the report.
     async fn event(&mut self) -> Result<Turn, String> {
-        match self.events.recv().await.unwrap() {
-            OutboxEvent::Turn(turn) => Ok(turn),
-            OutboxEvent::Done(report) => {
-                let outcome = match report.outcome {
-                    Ok(_) => "delivered".to_owned(),
-                    Err(failure) => {
-                        format!("{}: {failure}", if failure.refused { "refused" } else { "given up" })
-                    }
-                };
-                Err(format!("{} {outcome}", report.notification.id))
+        if self.reports.is_empty() {
+            match self.events.recv().await.unwrap() {
+                OutboxEvent::Turn(turn) => return Ok(turn),
+                OutboxEvent::Done(reports) => self.reports = reports.into(),
             }
         }
+        let report = self.reports.pop_front().expect("an event has reports");
+        let outcome = match report.outcome {
+            Ok(_) => "delivered".to_owned(),
+            Err(failure) => {
+                format!("{}: {failure}", if failure.refused { "refused" } else { "given up" })
+            }
+        };
+        Err(format!("{} {outcome}", report.notification.id))
     }
 
     /// The next report; what waited still holds.
@@ -201,7 +207,7 @@ async fn those_with_one_address_share_its_pace() {
     while delivered < 5 {
         match events.recv().await.unwrap() {
             OutboxEvent::Turn(turn) => outbox.deliver((*turn.notification).clone()).await,
-            OutboxEvent::Done(_) => delivered += 1,
+            OutboxEvent::Done(reports) => delivered += reports.len(),
         }
     }
     let mut asked: Vec<_> = asked.lock().unwrap().iter().map(|(at, id, _)| (*at, id.clone())).collect();
@@ -250,9 +256,10 @@ async fn an_attempt_has_the_time_of_its_integration_or_its_group() {
             OutboxEvent::Turn(turn) => {
                 assert!(turn.may_have_arrived && began.elapsed() == expected + Duration::from_secs(1));
             }
-            OutboxEvent::Done(report) => {
-                assert_eq!((began.elapsed(), report.took), (expected, expected));
-                assert_eq!(report.outcome.unwrap_err().reason, FailureReason::ContextDeadlineExceeded);
+            OutboxEvent::Done(reports) => {
+                assert_eq!((began.elapsed(), reports[0].took), (expected, expected));
+                let outcome = reports[0].outcome.as_ref();
+                assert_eq!(outcome.unwrap_err().reason, FailureReason::ContextDeadlineExceeded);
             }
         }
     }
@@ -330,4 +337,30 @@ async fn a_notifier_that_panics_holds_up_no_other_message() {
         reports,
         ["bad refused: the notifier broke down; its last log line says where", "good delivered"]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn outcomes_are_told_together_but_for_the_first_after_a_pause() {
+    let mut world = world((0..40).map(|_| Ok(Receipt::default())).collect());
+    let mut told = Vec::new();
+    for round in 0..2 {
+        for number in 0..20 {
+            let id = format!("{round}-{number}");
+            world.outbox.deliver(notification(&id, &id)).await;
+        }
+        let (mut events, mut reports) = (0, 0);
+        while reports < 20 {
+            if let OutboxEvent::Done(more) = world.events.recv().await.unwrap() {
+                events += 1;
+                reports += more.len();
+                told.extend(more.into_iter().map(|report| report.notification.id.to_string()));
+            }
+        }
+        assert!(events <= 3, "{events} events");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let before = Instant::now();
+    world.outbox.deliver(notification("last", "last")).await;
+    assert_eq!((world.report().await.as_str(), before.elapsed()), ("last delivered", Duration::ZERO));
+    assert_eq!((told.len(), told.iter().filter(|id| id.starts_with("0-")).count()), (40, 20));
 }
