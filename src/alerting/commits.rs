@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::HashMap;
+
 use crate::record::Key;
 use crate::{AlertsAnswer, Change, CommitId, ReplyTo};
 
@@ -38,12 +40,17 @@ pub(crate) enum Sealed {
 
 const REWRITE_FIRST: Duration = Duration::from_secs(1);
 const REWRITE_LAST: Duration = Duration::from_secs(15);
+/// Room for the keys of a usual batch: what one request of alerts leads to.
+const PLACES_KEPT: usize = 512;
 
 /// The batch of the current step, and the commits that nobody answered yet.
 #[derive(Debug)]
 pub(crate) struct Commits {
     last: u64,
-    batch: BTreeMap<Key, Option<Vec<u8>>>,
+    /// In the order in which their keys came.
+    batch: Vec<(Key, Option<Vec<u8>>)>,
+    /// Where in the batch a key stands.
+    places: HashMap<Key, usize>,
     then: Vec<Then>,
     pending: BTreeMap<CommitId, Pending>,
     /// Keys whose last change is not durable.
@@ -55,7 +62,8 @@ impl Default for Commits {
     fn default() -> Self {
         Commits {
             last: 0,
-            batch: BTreeMap::new(),
+            batch: Vec::new(),
+            places: HashMap::default(),
             then: Vec::new(),
             pending: BTreeMap::new(),
             unwritten: BTreeSet::new(),
@@ -67,7 +75,11 @@ impl Default for Commits {
 impl Commits {
     /// Adds a change to the current batch.
     pub(crate) fn put(&mut self, key: Key, value: Option<Vec<u8>>) {
-        self.batch.insert(key, value);
+        let place = *self.places.entry(key.clone()).or_insert(self.batch.len());
+        match self.batch.get_mut(place) {
+            Some((_, before)) => *before = value,
+            None => self.batch.push((key, value)),
+        }
     }
 
     /// Adds something that waits for the current batch.
@@ -78,6 +90,9 @@ impl Commits {
     /// Ends the current batch.
     pub(crate) fn seal(&mut self) -> Sealed {
         let (batch, then) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.then));
+        // One large batch is no reason to keep as much room for those that follow.
+        self.places.clear();
+        self.places.shrink_to(PLACES_KEPT);
         if batch.is_empty() {
             if then.is_empty() {
                 return Sealed::Empty;
@@ -93,8 +108,10 @@ impl Commits {
         }
         self.last += 1;
         let id = CommitId(self.last);
-        for key in batch.keys() {
-            self.unwritten.remove(key);
+        if self.is_behind() {
+            for (key, _) in &batch {
+                self.unwritten.remove(key);
+            }
         }
         let (mut keys, mut changes) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
         for (key, value) in batch {

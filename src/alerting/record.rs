@@ -55,7 +55,7 @@ pub enum RecordError {
 const VERSION: u8 = 1;
 
 /// What a record is about.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Key {
     Alert(Labels),
     Group(Arc<str>),
