@@ -285,8 +285,13 @@ impl<'t> Run<'t> {
         expected.sort_by(|a, b| a.0.cmp(&b.0));
         let fuzzy = self.test.fuzzy_compare;
         let same = got.len() == expected.len()
-            && got.iter().zip(&expected).all(|(g, e)| g.0 == e.0 && equal_values(&g.1, &e.1, fuzzy));
+            && got.iter().zip(&expected).all(|((labels, value), (wanted_labels, wanted, beside))| {
+                labels == wanted_labels
+                    && equal_values(value, wanted, fuzzy)
+                    && equal_numbers(0.0, *beside, fuzzy)
+            });
         if !same {
+            let expected: Vec<_> = expected.into_iter().map(|(labels, value, _)| (labels, value)).collect();
             let (expected, got) = (samples_text(&expected), samples_text(&got));
             self.fail(at, format!("`{}`:\n  expected: {expected}\n  got: {got}", expr_test.expr));
         }
@@ -312,30 +317,34 @@ fn input(
     Ok(samples)
 }
 
-fn expected_sample(sample: &ExpectedSample) -> Result<(Labels, SampleValue), String> {
+/// Its labels, and its value. A histogram has no number beside it, so that 0 is the only one that fits there.
+fn expected_sample(sample: &ExpectedSample) -> Result<(Labels, SampleValue, f64), String> {
     let labels = match sample.labels.trim() {
         "" => Labels::empty(),
         text => parse_labels(text).map_err(|error| format!("expected sample `{text}`: {error}"))?,
     };
     if sample.histogram.is_empty() {
-        return Ok((labels, SampleValue::Float(sample.value)));
+        return Ok((labels, SampleValue::Float(sample.value), 0.0));
     }
     let described = parse_series(&format!("x {}", sample.histogram))
         .map_err(|error| format!("expected histogram `{}`: {error}", sample.histogram))?;
     match described.values.into_iter().flatten().next() {
-        Some(value) => Ok((labels, value)),
+        Some(value) => Ok((labels, value, sample.value)),
         None => Err(format!("expected histogram `{}` is empty", sample.histogram)),
     }
 }
 
 fn equal_values(a: &SampleValue, b: &SampleValue, fuzzy: bool) -> bool {
     match (a, b) {
-        (SampleValue::Float(a), SampleValue::Float(b)) => {
-            a == b || (a.is_nan() && b.is_nan()) || (fuzzy && (a.next_up() == *b || a.next_down() == *b))
-        }
+        (SampleValue::Float(a), SampleValue::Float(b)) => equal_numbers(*a, *b, fuzzy),
         (SampleValue::Histogram(a), SampleValue::Histogram(b)) => format_histogram(a) == format_histogram(b),
         _ => false,
     }
+}
+
+/// As promtool compares: NaN is not equal to NaN.
+fn equal_numbers(a: f64, b: f64, fuzzy: bool) -> bool {
+    a == b || (fuzzy && (a.next_up() == b || a.next_down() == b))
 }
 
 fn alerts_text(alerts: &[(Labels, Annotations)]) -> String {

@@ -75,6 +75,37 @@ fn alerts_and_samples_are_compared() {
 }
 
 #[test]
+fn no_number_is_expected_to_be_not_a_number() {
+    let histogram = |value: f64| ExprTest {
+        expected: vec![ExpectedSample {
+            labels: "hist".to_owned(),
+            value,
+            histogram: "{{sum:1 count:2 counter_reset_hint:not_reset buckets:[1 1]}}".to_owned(),
+        }],
+        ..value_at(1, "hist", "", 0.0)
+    };
+    let input = ("hist".to_owned(), "{{schema:0 sum:1 count:2 buckets:[1 1]}}x3".to_owned());
+    for fuzzy_compare in [false, true] {
+        for (expr_test, fits) in [
+            (value_at(1, "disk * NaN", "{host=\"a\"}", f64::NAN), false),
+            (value_at(1, "disk * NaN", "{host=\"a\"}", 5.0), false),
+            (value_at(1, "disk * Inf", "{host=\"a\"}", f64::INFINITY), true),
+            (value_at(0, "disk * -1", "{host=\"a\"}", 0.0), true),
+            // A histogram has no value beside it.
+            (histogram(0.0), true),
+            (histogram(3.0), false),
+            (histogram(f64::NAN), false),
+        ] {
+            let input_series = vec![test().input_series.remove(0), input.clone()];
+            let what = format!("{expr_test:?}");
+            let test = TestGroup { input_series, fuzzy_compare, expr_tests: vec![expr_test], ..test() };
+            let failures = failures(&test, &[]);
+            assert_eq!(failures.is_empty(), fits, "{what}: {failures:?}");
+        }
+    }
+}
+
+#[test]
 fn rules_do_not_see_the_future() {
     let rules = [group_of(vec![Rule::record("ahead", "disk offset -5m", Vec::new(), Place::default())])];
     let late = TestGroup {
