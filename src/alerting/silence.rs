@@ -13,7 +13,7 @@ use std::time::Duration;
 use model::{Annotations, Labels, Matcher, PlantedBug, Timestamp, escape_label_value};
 
 use crate::silence_index::SilenceIndex;
-use crate::{AlertingLimits, MatcherMode, sort_matchers};
+use crate::{AlertingLimits, MatcherMode};
 
 /// Names a silence; a UUID where Alertmanager's clients are to read it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,8 +111,8 @@ impl Silence {
     /// Whether it can become `draft` at `now` under the same id: same matchers, and a window that only moves in the future.
     pub fn can_become(&self, draft: &SilenceDraft, now: Timestamp) -> bool {
         let starts_at = draft.starts_at.unwrap_or(now);
-        let same_matchers = sorted(&self.matcher_sets) == sorted(&draft.matcher_sets);
-        same_matchers
+        // In another order they count as others, as upstream.
+        self.matcher_sets == draft.matcher_sets
             && match self.state(now) {
                 // Clients send seconds back; a difference below that is none.
                 SilenceState::Active => {
@@ -149,14 +149,6 @@ impl Silence {
         silence.updated_at = now;
         silence
     }
-}
-
-fn sorted(sets: &[Vec<Matcher>]) -> Vec<Vec<Matcher>> {
-    let mut sets = sets.to_vec();
-    for set in &mut sets {
-        sort_matchers(set);
-    }
-    sets
 }
 
 /// A silence as somebody asks for it.
@@ -499,8 +491,8 @@ mod tests {
             id: Some(SilenceId::new("s1")),
             ..draft(matchers, starts, ends)
         };
-        // Longer or shorter, in any order of matchers: the same silence.
-        assert_eq!(put(&mut silences, change("c=d,a=b", 0, 500), "x", 10).unwrap().as_str(), "s1");
+        // Longer or shorter: the same silence.
+        assert_eq!(put(&mut silences, change("a=b,c=d", 0, 500), "x", 10).unwrap().as_str(), "s1");
         // Another start, or other matchers: a new one, and the old one ends.
         assert_eq!(put(&mut silences, change("a=b,c=d", 5, 500), "s2", 10).unwrap().as_str(), "s2");
         assert_eq!(silences.get(&SilenceId::new("s1")).unwrap().ends_at, secs(10));
@@ -508,6 +500,24 @@ mod tests {
         // An expired one is not revived; its history stays.
         assert_eq!(put(&mut silences, change("a=b,c=d", 0, 500), "s3", 20).unwrap().as_str(), "s3");
         assert!(matches!(put(&mut silences, draft("a=b", 20, 30), "s4", 20), Err(SilenceError::Limit(_))));
+    }
+
+    #[test]
+    fn the_same_matchers_in_another_order_make_a_new_silence_as_upstream() {
+        let matcher = |name: &str| model::Matcher::equal(name, "x");
+        let draft = |names: [&str; 2], id: Option<&str>| SilenceDraft {
+            id: id.map(SilenceId::new),
+            matcher_sets: vec![names.map(matcher).to_vec()],
+            ..draft("a=b", 0, 100)
+        };
+        for (stored, posted, same) in
+            [(["a", "b"], ["a", "b"], true), (["b", "a"], ["b", "a"], true), (["a", "b"], ["b", "a"], false)]
+        {
+            let mut silences = Silences::default();
+            put(&mut silences, draft(stored, None), "old", 0).unwrap();
+            let id = put(&mut silences, draft(posted, Some("old")), "new", 10).unwrap();
+            assert_eq!(id.as_str(), if same { "old" } else { "new" }, "{stored:?} {posted:?}");
+        }
     }
 
     #[test]
