@@ -70,7 +70,25 @@ async fn notifications(State(api): State<Arc<Api>>) -> Response {
             })
         })
         .collect();
-    success(&json!({"notifications": listed}))
+    let (trying, waiting) = api.views.trying();
+    let trying: Vec<Value> = trying
+        .iter()
+        .map(|trying| {
+            json!({
+                "since": trying.since.to_string(),
+                "receiver": &*trying.receiver,
+                "integration": &*trying.integration,
+                "groupKey": &*trying.group_key,
+                "groupLabels": object(trying.group_labels.iter()),
+                "reason": trying.reason,
+                "firing": trying.firing,
+                "resolved": trying.resolved,
+                "error": trying.error,
+                "attempts": trying.attempts,
+            })
+        })
+        .collect();
+    success(&json!({"notifications": listed, "trying": trying, "waiting": waiting}))
 }
 
 async fn health(State(api): State<Arc<Api>>) -> Response {

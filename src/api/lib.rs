@@ -54,6 +54,7 @@ pub use traffic::{DURATION_BOUNDS, RequestCounts, RequestKind, SIZE_BOUNDS, Side
 pub use views::{
     AlertView, AlertmanagersView, BeatView, DeliveryView, DroppedTargetView, FamilyView, GroupView,
     HealthView, PluginCallView, PluginView, RuleKindView, RuleView, RuntimeView, StoreView, TargetView,
+    TryingView,
 };
 
 /// The API on the main listener: everything.
@@ -96,5 +97,9 @@ fn finish(routes: Router<Arc<Api>>, api: Arc<Api>) -> Router {
         .layer(from_fn_with_state(Arc::clone(&api), guard::guard))
         .layer(from_fn_with_state(Arc::clone(&api), traffic::count))
         .with_state(api);
-    if prefix.is_empty() { routes } else { Router::new().nest(&prefix, routes).fallback(envelope::not_found) }
+    if prefix.is_empty() {
+        routes
+    } else {
+        Router::new().nest(&prefix, routes).fallback(envelope::not_found)
+    }
 }

@@ -178,6 +178,31 @@ pub struct DeliveryView {
     pub alerts: Vec<Fingerprint>,
 }
 
+/// A notification that did not get through yet and is tried again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TryingView {
+    /// When the first attempt failed.
+    pub since: Timestamp,
+    /// Whose.
+    pub receiver: Arc<str>,
+    /// `discord`, `webhook`, …
+    pub integration: Arc<str>,
+    /// The group's labels.
+    pub group_labels: Labels,
+    /// Which group.
+    pub group_key: Arc<str>,
+    /// Why it is to be sent.
+    pub reason: &'static str,
+    /// How many alerts are firing.
+    pub firing: usize,
+    /// How many are resolved.
+    pub resolved: usize,
+    /// Why the last attempt failed.
+    pub error: String,
+    /// How often it was tried.
+    pub attempts: u32,
+}
+
 /// A plugin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PluginView {

@@ -12,9 +12,11 @@ mod outbox;
 mod pace;
 mod queue;
 mod trouble;
+mod unsent;
 mod untold;
 
 pub use endpoint::Endpoint;
 pub use lineup::{Attempt, AttemptId, Failure, Lineup, Report, Start, Step, Turn};
 pub use outbox::{IntegrationKey, Latency, Outbox, OutboxEvent, QueueStatus};
 pub use pace::{Pace, Rate};
+pub use unsent::Unsent;

@@ -16,6 +16,7 @@ use crate::endpoint::{Endpoint, SharedPace};
 use crate::lineup::{Report, Turn};
 use crate::queue::{Counters, Incoming, LATENCY_BOUNDS, Line, Phase, Queue};
 use crate::trouble::Trouble;
+use crate::unsent::{Unsent, UnsentOfQueue};
 
 /// Notifications that may wait for one integration. A full queue makes the alerting task wait, and with it nobody
 /// else: at most one notification of a group is under way.
@@ -117,6 +118,7 @@ struct Running {
     incoming: mpsc::Sender<Incoming>,
     line: watch::Sender<Line>,
     counters: Arc<Counters>,
+    unsent: Arc<UnsentOfQueue>,
     /// Until it is waited for.
     task: Option<JoinHandle<()>>,
 }
@@ -192,7 +194,7 @@ impl Outbox {
     fn spawn_queue(&self, line: Line) -> Running {
         let (incoming_tx, incoming) = mpsc::channel(QUEUE_CAPACITY);
         let (line_tx, line) = watch::channel(line);
-        let counters = Arc::new(Counters::default());
+        let (counters, unsent) = (Arc::new(Counters::default()), Arc::new(UnsentOfQueue::default()));
         let queue = Queue {
             incoming,
             line,
@@ -202,8 +204,10 @@ impl Outbox {
             phase: self.phase.subscribe(),
             began: self.began,
             trouble: Trouble::default(),
+            unsent: Arc::clone(&unsent),
         };
-        Running { incoming: incoming_tx, line: line_tx, counters, task: Some(tokio::spawn(queue.run())) }
+        let task = Some(tokio::spawn(queue.run()));
+        Running { incoming: incoming_tx, line: line_tx, counters, unsent, task }
     }
 
     /// Queues a notification. One for an integration that does not exist is reported as refused at once.
@@ -260,6 +264,19 @@ impl Outbox {
             })
             .collect();
         all.sort_by(|a, b| a.key.cmp(&b.key));
+        all
+    }
+
+    /// Messages that did not get through yet and are tried again, those first that have failed for longest.
+    pub fn unsent(&self) -> Vec<Unsent> {
+        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.began.elapsed();
+        let mut all: Vec<Unsent> = queues.values().flat_map(|running| running.unsent.list(now)).collect();
+        all.sort_by(|a, b| {
+            let key =
+                |unsent: &Unsent| (IntegrationKey::of(&unsent.notification), unsent.notification.id.clone());
+            b.failing_for.cmp(&a.failing_for).then_with(|| key(a).cmp(&key(b)))
+        });
         all
     }
 

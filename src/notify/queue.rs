@@ -16,6 +16,7 @@ use crate::endpoint::{Endpoint, SharedPace};
 use crate::lineup::{Attempt, AttemptId, Lineup, Start, Step};
 use crate::outbox::{IntegrationKey, OutboxEvent};
 use crate::trouble::Trouble;
+use crate::unsent::UnsentOfQueue;
 use crate::untold::{Tells, Untold};
 
 /// What comes in is taken so much at a time: those that run and those who decide are looked at in between.
@@ -89,6 +90,7 @@ pub(crate) struct Queue {
     /// The same for all queues, since they share paces.
     pub(crate) began: Instant,
     pub(crate) trouble: Trouble,
+    pub(crate) unsent: Arc<UnsentOfQueue>,
 }
 
 /// An attempt that runs counts for its pace; one that is broken off no longer does.
@@ -223,7 +225,10 @@ impl Queue {
     fn take(&self, incoming: Incoming, lineup: &mut Lineup) {
         match incoming {
             Incoming::Notification(message) => lineup.push(message, self.began.elapsed()),
-            Incoming::Withdraw(dedup_key) => lineup.withdraw(&dedup_key),
+            Incoming::Withdraw(dedup_key) => {
+                lineup.withdraw(&dedup_key);
+                self.unsent.over(&dedup_key);
+            }
         }
     }
 
@@ -259,8 +264,10 @@ impl Queue {
                         "Notification not delivered; trying again."
                     ),
                 }
+                self.unsent.failed(notification, attempt, &message, now);
             }
             Step::Done(report) => {
+                self.unsent.over(&report.notification.dedup_key);
                 match &report.outcome {
                     Ok(_) => {
                         counters.delivered.fetch_add(1, Ordering::Relaxed);

@@ -9,11 +9,11 @@ use alerting::{AlertDraft, AlertingView, SilenceDraft, SilenceError, SilenceId};
 use api::{
     AlertView, AlertmanagersView, BeatView, Control, ControlError, DeliveryView, DroppedTargetView,
     FamilyView, GroupView, HealthView, PluginCallView, PluginView, RuleKindView, RuleView, RuntimeView,
-    StoreView, TargetView, Views,
+    StoreView, TargetView, TryingView, Views,
 };
 use config::{Catalog, Config, LoadOptions, Problems};
-use model::Timestamp;
-use notify::{Endpoint, IntegrationKey, Outbox, Rate};
+use model::{AlertStatus, Timestamp};
+use notify::{Endpoint, IntegrationKey, Outbox, Rate, Unsent};
 use plugin::{Kind, PluginHost};
 use ports::{BoxFuture, Clock, Collector, Deadline, Payload, Target};
 use remote::Receiver;
@@ -33,6 +33,9 @@ use crate::points::write_points;
 use crate::query::QueryEngine;
 use crate::rule_task::{RuleSettings, RuleTasks};
 use crate::scripts::{self, Scripts};
+
+/// Notifications that are tried again which the page and the API show.
+const TRYING_MAX: usize = 1000;
 
 /// Everything that runs. The API holds it; tasks are owned by its parts.
 pub(crate) struct Running {
@@ -332,6 +335,15 @@ impl Views for Running {
         self.deliveries.all()
     }
 
+    fn trying(&self) -> (Vec<TryingView>, usize) {
+        let now = self.clock.now();
+        let waiting = self.outbox.status().iter().map(|queue| queue.waiting).sum();
+        (
+            self.outbox.unsent().iter().take(TRYING_MAX).map(|unsent| trying_view(unsent, now)).collect(),
+            waiting,
+        )
+    }
+
     fn config_yaml(&self) -> String {
         self.config().redacted_yaml().to_owned()
     }
@@ -485,6 +497,23 @@ fn target_view(target: &scrape::TargetView) -> TargetView {
             .iter()
             .map(|beat| BeatView { at: beat.at, took: beat.took, error: beat.error.clone() })
             .collect(),
+    }
+}
+
+fn trying_view(unsent: &Unsent, now: Timestamp) -> TryingView {
+    let notification = &unsent.notification;
+    let of = |status| notification.alerts.iter().filter(|alert| alert.status == status).count();
+    TryingView {
+        since: now - unsent.failing_for,
+        receiver: notification.receiver.clone(),
+        integration: notification.integration.clone(),
+        group_labels: notification.group_labels.clone(),
+        group_key: notification.group_key.clone(),
+        reason: notification.reason.as_str(),
+        firing: of(AlertStatus::Firing),
+        resolved: of(AlertStatus::Resolved),
+        error: unsent.error.clone(),
+        attempts: unsent.attempts,
     }
 }
 

@@ -165,3 +165,31 @@ receivers:
     foghorn.process.after("a template failed, and nothing was sent");
     sink.wait_for(1);
 }
+
+#[test]
+fn a_message_that_does_not_get_through_is_seen_while_it_is_tried() {
+    // Nobody listens here.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let config = format!(
+        "route: {{ receiver: hook, group_wait: 0s, group_interval: 1h }}\nreceivers:\n  - name: hook\n    webhook_configs: [{{ url: \"http://127.0.0.1:{nobody}/\" }}]\n"
+    );
+    let foghorn = Foghorn::start(&[("alertmanager.yml", config.as_str())]);
+    let before = foghorn.get("/api/foghorn/v1/notifications")["data"].clone();
+    assert_eq!(before, json!({"notifications": [], "trying": [], "waiting": 0}));
+    post_json(foghorn.port, "/api/v2/alerts", &json!([{"labels": {"alertname": "Down", "host": "a"}}]));
+    let seen = eventually("the message is tried a second time", || {
+        let seen = foghorn.get("/api/foghorn/v1/notifications")["data"].clone();
+        (seen["trying"][0]["attempts"].as_u64()? >= 2).then_some(seen)
+    });
+    assert_eq!((&seen["notifications"], &seen["waiting"]), (&json!([]), &json!(1)));
+    let trying = &seen["trying"][0];
+    for (name, wanted) in [
+        ("receiver", json!("hook")),
+        ("integration", json!("webhook")),
+        ("firing", json!(1)),
+        ("resolved", json!(0)),
+    ] {
+        assert_eq!(trying[name], wanted, "{name}: {trying}");
+    }
+    assert!(trying["error"].as_str().is_some_and(|error| error.contains("connect")), "{trying}");
+}

@@ -136,6 +136,41 @@ async fn tries_again_with_growing_pauses_until_it_is_through() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_tried_again_can_be_seen_until_it_is_through_or_taken_back() {
+    let mut world = world(vec![later(), later(), later()]);
+    assert_eq!(world.outbox.unsent(), []);
+    world.outbox.deliver(notification("a", "g")).await;
+    let seen = |outbox: &Outbox| {
+        let line =
+            |u: Unsent| format!("{} {}x {} for {:?}", u.notification.id, u.attempts, u.error, u.failing_for);
+        outbox.unsent().into_iter().map(line).collect::<Vec<_>>()
+    };
+    let turn = world.event().await.unwrap();
+    assert_eq!(seen(&world.outbox), ["a 1x busy for 1s"]);
+    world.outbox.deliver((*turn.notification).clone()).await;
+    let turn = world.event().await.unwrap();
+    assert_eq!(seen(&world.outbox), ["a 2x busy for 3s"]);
+    // Another message takes its place: it has been failing as long, and is tried once.
+    world.outbox.deliver(notification("b", "g")).await;
+    world.event().await.unwrap();
+    assert_eq!(seen(&world.outbox), ["b 1x busy for 4s"]);
+    world.outbox.withdraw(&key(), turn.notification.dedup_key.clone()).await;
+    world.outbox.deliver(notification("c", "h")).await;
+    assert_eq!(world.report().await, "c delivered");
+    assert_eq!(seen(&world.outbox), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_got_through_in_the_end_is_not_tried_any_more() {
+    for (answers, end) in [(2, "a delivered"), (9, "a given up: busy (4 attempts)")] {
+        let mut world = world((0..answers).map(|_| later()).collect());
+        world.outbox.deliver(notification("a", "g")).await;
+        assert_eq!(world.report().await, end);
+        assert_eq!(world.outbox.unsent(), []);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn gives_up_when_the_time_is_over() {
     let mut world = world((0..9).map(|_| later()).collect());
     world.outbox.deliver(notification("a", "g")).await;

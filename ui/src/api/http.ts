@@ -1,5 +1,5 @@
 /** Requests to the server that this page came from. */
-import type { Delivery, Health, ManagedAlert, Matcher, RuleGroup, Series, Silence, Target } from './types';
+import type { Health, ManagedAlert, Matcher, Notifications, RuleGroup, Series, Silence, Target } from './types';
 
 /** Where the server is mounted: everything before the page's own path. */
 const base = '';
@@ -23,7 +23,8 @@ async function request(path: string, init?: RequestInit): Promise<unknown> {
   }
   if (response.ok) return body;
   if (typeof body === 'string') throw new ServerError(body.trim());
-  const message = (body as { error?: unknown } | null)?.error;
+  const said = body as { error?: unknown; message?: unknown } | null;
+  const message = said?.error ?? said?.message;
   throw new ServerError(typeof message === 'string' ? message : `The server answered with status ${response.status}.`);
 }
 
@@ -39,7 +40,7 @@ export const ruleGroups = async () => (await v1<{ groups: RuleGroup[] }>('rules'
 export const targets = async () => (await v1<{ activeTargets: Target[] }>('targets?state=active')).activeTargets;
 export const managedAlerts = async () => (await request('/api/v2/alerts')) as ManagedAlert[];
 export const silences = async () => (await request('/api/v2/silences')) as Silence[];
-export const deliveries = async () => (await own<{ notifications: Delivery[] }>('notifications')).notifications;
+export const notifications = () => own<Notifications>('notifications');
 export const health = () => own<Health>('health');
 
 export async function queryRange(query: string, start: number, end: number, step: number, signal?: AbortSignal) {

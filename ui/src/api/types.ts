@@ -91,6 +91,28 @@ export interface Delivery {
   alerts: string[];
 }
 
+/** A message that did not get through yet and is tried again. */
+export interface Trying {
+  since: string;
+  receiver: string;
+  integration: string;
+  groupKey: string;
+  groupLabels: Labels;
+  reason: string;
+  firing: number;
+  resolved: number;
+  error: string;
+  attempts: number;
+}
+
+/** What became of messages, and what is to become of others. */
+export interface Notifications {
+  notifications: Delivery[];
+  trying: Trying[];
+  /** Messages that wait or are under way, those that are tried again among them. */
+  waiting: number;
+}
+
 export interface Health {
   ready: boolean;
   problems: string[];

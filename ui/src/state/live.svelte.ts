@@ -1,6 +1,6 @@
 /** What the page knows, asked again every five seconds while somebody looks. */
 import * as api from '../api/http';
-import type { Delivery, Health, ManagedAlert, RuleGroup, Silence, Target } from '../api/types';
+import type { Delivery, Health, ManagedAlert, RuleGroup, Silence, Target, Trying } from '../api/types';
 
 const EVERY = 5000;
 
@@ -11,6 +11,10 @@ class Live {
   silences = $state<Silence[]>([]);
   targets = $state<Target[]>([]);
   deliveries = $state<Delivery[]>([]);
+  /** Messages that are tried again. */
+  trying = $state<Trying[]>([]);
+  /** Messages that wait or are under way. */
+  waiting = $state(0);
   health = $state<Health | null>(null);
   /** When everything was last read; 0 before the first time. */
   readAt = $state(0);
@@ -26,15 +30,16 @@ class Live {
     if (this.#reading) return;
     this.#reading = true;
     try {
-      const [groups, managed, silences, targets, deliveries, health] = await Promise.all([
+      const [groups, managed, silences, targets, told, health] = await Promise.all([
         api.ruleGroups(),
         api.managedAlerts(),
         api.silences(),
         api.targets(),
-        api.deliveries(),
+        api.notifications(),
         api.health(),
       ]);
-      Object.assign(this, { groups, managed, silences, targets, deliveries, health, problem: '' });
+      const { notifications: deliveries, trying, waiting } = told;
+      Object.assign(this, { groups, managed, silences, targets, deliveries, trying, waiting, health, problem: '' });
       this.readAt = Date.now();
       const counted = { at: this.readAt, samples: health.samplesAppended };
       if (this.#counted && counted.at > this.#counted.at) {
