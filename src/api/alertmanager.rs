@@ -9,61 +9,62 @@ use alerting::{
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, any, get};
 use model::{Annotations, MatchOp, Matcher, Re2, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 use crate::alert_json::{alerts_body, groups_body};
-use crate::envelope::{ApiError, json_response};
+use crate::envelope::json_response;
 use crate::params::{Params, parse_time};
 use crate::posted_alert::PostedAlert;
+use crate::refused::{Refused, TOO_FEW, WRONG_FORMAT, wrong_method};
 use crate::rule::object;
 use crate::state::{Api, ControlError};
 
 /// The version of Alertmanager whose interface this is: amtool compares it with its own.
 const ALERTMANAGER_VERSION: &str = "0.33.0";
+
 pub(crate) fn routes() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/api/v2/status", get(status))
-        .route("/api/v2/receivers", get(receivers))
-        .route("/api/v2/alerts", get(alerts).post(post_alerts))
-        .route("/api/v2/alerts/groups", get(groups))
-        .route("/api/v2/silences", get(silences).post(put_silence))
-        .route("/api/v2/silence/{silenceID}", get(silence).delete(expire_silence))
+    let read = |handler: MethodRouter<Arc<Api>>| only(handler, "GET");
+    let both = |handler: MethodRouter<Arc<Api>>| only(handler, "GET,POST");
+    [
+        ("/api/v2/status", read(get(status))),
+        ("/api/v2/receivers", read(get(receivers))),
+        ("/api/v2/alerts", both(get(alerts).post(post_alerts))),
+        ("/api/v2/alerts/groups", read(get(groups))),
+        ("/api/v2/silences", both(get(silences).post(put_silence))),
+        ("/api/v2/silence/{silenceID}", only(get(silence).delete(expire_silence), "DELETE,GET")),
+    ]
+    .into_iter()
+    // Upstream a slash at the end makes no difference.
+    .fold(Router::new(), |router, (path, handlers)| {
+        router.route(&format!("{path}/"), handlers.clone()).route(path, handlers)
+    })
 }
 
-/// An error of API v2: a JSON string.
-struct Refused(StatusCode, String);
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        json_response(self.0, json!(self.1).to_string())
-    }
+/// `handlers`, and what the other methods are answered. Upstream `HEAD` is one of them.
+fn only(handlers: MethodRouter<Arc<Api>>, allowed: &'static str) -> MethodRouter<Arc<Api>> {
+    let refuse = move |method: Method| async move { wrong_method(&method, allowed) };
+    handlers.head(refuse).fallback(refuse)
 }
 
-impl From<ControlError> for Refused {
-    fn from(error: ControlError) -> Self {
-        let status = match &error {
-            ControlError::Invalid(_) => StatusCode::BAD_REQUEST,
-            ControlError::NotFound(_) => StatusCode::NOT_FOUND,
-            ControlError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        Refused(status, error.to_string())
-    }
-}
-
-impl From<ApiError> for Refused {
-    fn from(error: ApiError) -> Self {
-        Refused(error.status, error.message)
-    }
+/// API v1 of Alertmanager: senders that still speak it are told that it is gone, and not that there is nobody.
+pub(crate) fn routes_of_old() -> Router<Arc<Api>> {
+    let gone = async || {
+        let error = "API v1 of Alertmanager is no more; send the same alerts to /api/v2/alerts";
+        json_response(StatusCode::GONE, json!({"status": "deprecated", "error": error}).to_string())
+    };
+    ["alerts", "alerts/groups", "receivers", "silence/{id}", "silences", "status"]
+        .into_iter()
+        .fold(Router::new(), |router, path| router.route(&format!("/api/v1/{path}"), any(gone)))
 }
 
 fn bad(message: impl Into<String>) -> Refused {
-    Refused(StatusCode::BAD_REQUEST, message.into())
+    Refused::new(StatusCode::BAD_REQUEST, message)
 }
 
 fn answer(value: &Value) -> Response {
@@ -71,7 +72,7 @@ fn answer(value: &Value) -> Response {
 }
 
 async fn view_of(api: &Api) -> Result<Arc<AlertingView>, Refused> {
-    let stopping = || Refused(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping".to_owned());
+    let stopping = || Refused::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping");
     api.views.alerting().await.ok_or_else(stopping)
 }
 
@@ -161,7 +162,7 @@ fn body_time(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, Refuse
         (false, 10) => parse_time(&format!("{text}T00:00:00Z")),
         (false, _) => None,
     };
-    let wrong = || bad(format!("parsing {name} failed: `{text}` is not a time; write RFC 3339"));
+    let wrong = || unreadable(format!("parsing {name} failed: `{text}` is not a time; write RFC 3339"));
     time.map(Some).ok_or_else(wrong)
 }
 
@@ -173,15 +174,23 @@ fn check_json(headers: &HeaderMap) -> Result<(), Refused> {
     {
         return Ok(());
     }
-    Err(Refused(
+    let named = if content_type.is_empty() { "application/octet-stream" } else { content_type };
+    Err(Refused::unreadable(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        format!("unsupported media type {content_type:?}, only [application/json] are allowed"),
+        format!("unsupported media type {named:?}, only [application/json] are allowed"),
     ))
 }
 
+fn unreadable(message: String) -> Refused {
+    Refused::unreadable(StatusCode::BAD_REQUEST, message)
+}
+
 fn read_json<'a, T: Deserialize<'a>>(body: &'a [u8], what: &str) -> Result<T, Refused> {
+    if body.is_empty() {
+        return Err(Refused::required(what));
+    }
     serde_json::from_slice(body)
-        .map_err(|error| bad(format!("parsing {what} body from \"\" failed: {error}")))
+        .map_err(|error| unreadable(format!("parsing {what} body from \"\" failed: {error}")))
 }
 
 async fn post_alerts(
@@ -194,7 +203,9 @@ async fn post_alerts(
     let drafts = posted
         .into_iter()
         .flatten()
-        .map(|alert| {
+        .enumerate()
+        .map(|(position, alert)| {
+            alert.check(position)?;
             let starts_at = body_time("startsAt", alert.starts_at())?;
             let ends_at = body_time("endsAt", alert.ends_at())?;
             Ok(AlertDraft { starts_at, ends_at, ..alert.draft() })
@@ -207,41 +218,45 @@ async fn post_alerts(
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PostableMatcher {
-    name: String,
-    value: String,
     #[serde(default)]
-    is_regex: bool,
+    name: Option<String>,
+    #[serde(default)]
+    value: Option<String>,
+    #[serde(default)]
+    is_regex: Option<bool>,
     #[serde(default)]
     is_equal: Option<bool>,
 }
 
 impl PostableMatcher {
-    fn matcher(self) -> Result<Matcher, Refused> {
-        let op = match (self.is_equal.unwrap_or(true), self.is_regex) {
+    fn matcher(self, position: usize) -> Result<Matcher, Refused> {
+        let required = |name: &str| Refused::required(&format!("matchers.{position}.{name}"));
+        let is_regex = self.is_regex.ok_or_else(|| required("isRegex"))?;
+        let name = self.name.ok_or_else(|| required("name"))?;
+        let value = self.value.ok_or_else(|| required("value"))?;
+        let op = match (self.is_equal.unwrap_or(true), is_regex) {
             (true, false) => MatchOp::Equal,
             (false, false) => MatchOp::NotEqual,
             (true, true) => MatchOp::Regex,
             (false, true) => MatchOp::NotRegex,
         };
-        if self.name.is_empty() {
+        if name.is_empty() {
             return Err(bad("invalid silence: a matcher has no name"));
         }
-        Matcher::for_alerts(self.name, op, self.value)
-            .map_err(|error| bad(format!("invalid silence: {error}")))
+        Matcher::for_alerts(name, op, value).map_err(|error| bad(format!("invalid silence: {error}")))
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// What is missing is said in the interface's own words, and not by the reader of JSON.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 struct PostableSilence {
-    #[serde(default)]
     id: Option<String>,
-    matchers: Vec<PostableMatcher>,
-    starts_at: String,
-    ends_at: String,
-    created_by: String,
-    comment: String,
-    #[serde(default)]
+    matchers: Option<Vec<PostableMatcher>>,
+    starts_at: Option<String>,
+    ends_at: Option<String>,
+    created_by: Option<String>,
+    comment: Option<String>,
     annotations: Option<BTreeMap<String, String>>,
 }
 
@@ -251,16 +266,25 @@ async fn put_silence(
     body: Bytes,
 ) -> Result<Response, Refused> {
     check_json(&headers)?;
-    let posted: PostableSilence = read_json(&body, "silence")?;
+    let posted = read_json::<Option<PostableSilence>>(&body, "silence")?.unwrap_or_default();
+    // In the order in which upstream looks.
+    let comment = posted.comment.ok_or_else(|| Refused::required("comment"))?;
+    let created_by = posted.created_by.ok_or_else(|| Refused::required("createdBy"))?;
+    let ends_at = posted.ends_at.ok_or_else(|| Refused::required("endsAt"))?;
+    let matchers = posted.matchers.ok_or_else(|| Refused::required("matchers"))?;
+    if matchers.is_empty() {
+        return Err(Refused::not_valid(TOO_FEW, "matchers in body should have at least 1 items"));
+    }
+    let matchers = matchers.into_iter().enumerate().map(|(position, matcher)| matcher.matcher(position));
+    let matchers = matchers.collect::<Result<_, _>>()?;
+    let starts_at = posted.starts_at.ok_or_else(|| Refused::required("startsAt"))?;
     let draft = SilenceDraft {
         id: posted.id.filter(|id| !id.is_empty()).map(|id| SilenceId::new(&id)),
-        matcher_sets: vec![
-            posted.matchers.into_iter().map(PostableMatcher::matcher).collect::<Result<_, _>>()?,
-        ],
-        starts_at: body_time("startsAt", Some(&posted.starts_at))?,
-        ends_at: body_time("endsAt", Some(&posted.ends_at))?,
-        created_by: posted.created_by,
-        comment: posted.comment,
+        matcher_sets: vec![matchers],
+        starts_at: body_time("startsAt", Some(&starts_at))?,
+        ends_at: body_time("endsAt", Some(&ends_at))?,
+        created_by,
+        comment,
         annotations: posted.annotations.unwrap_or_default().into(),
     };
     let id = api.control.put_silence(draft).await?;
@@ -314,10 +338,7 @@ fn check_id(id: &str) -> Result<(), Refused> {
     if hex && parts == [8, 4, 4, 4, 12] {
         return Ok(());
     }
-    Err(Refused(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        format!("silenceID in path must be of type uuid: \"{id}\""),
-    ))
+    Err(Refused::not_valid(WRONG_FORMAT, format!("silenceID in path must be of type uuid: {id:?}")))
 }
 
 async fn silence(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Response, Refused> {

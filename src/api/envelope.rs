@@ -1,12 +1,13 @@
 //! The frame around each answer of API v1.
 
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use ports::{QueryError, QueryErrorKind};
 use serde_json::Value;
 
 use crate::answer::write_notes;
 use crate::json::write_string;
+use crate::refused::no_such_path;
 
 /// A failed request, as API v1 writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,8 +76,16 @@ pub(crate) fn success_text(data: &str, warnings: &[String]) -> Response {
     json_response(StatusCode::OK, body)
 }
 
-/// A path that does not exist.
-pub(crate) async fn not_found() -> Response {
+/// A path that does not exist, in the form of the API that it would belong to.
+pub(crate) async fn not_found(uri: Uri) -> Response {
+    if uri.path() == "/api/v2" || uri.path().starts_with("/api/v2/") {
+        return no_such_path(&uri);
+    }
+    nothing_here().await
+}
+
+/// A path that belongs to nothing.
+pub(crate) async fn nothing_here() -> Response {
     (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
 }
 

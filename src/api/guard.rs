@@ -67,6 +67,7 @@ impl Access {
         if from_other_site(headers) {
             return Err("a page of another site may not change anything here");
         }
+        let path = path.strip_suffix('/').unwrap_or(path);
         let ingest = path.ends_with("/api/v2/alerts") || path.ends_with("/api/v1/write");
         let open = match self.open {
             Open::All => true,

@@ -21,6 +21,7 @@ mod page;
 mod params;
 mod posted_alert;
 mod query;
+mod refused;
 mod rule;
 mod series;
 mod state;
@@ -29,6 +30,7 @@ mod status;
 mod target;
 mod traffic;
 mod tree;
+mod uri;
 mod views;
 mod write;
 
@@ -78,6 +80,7 @@ pub fn router(api: Arc<Api>) -> Router {
 pub fn alertmanager_router(api: Arc<Api>) -> Router {
     let routes = Router::new()
         .merge(alertmanager::routes())
+        .merge(alertmanager::routes_of_old())
         .merge(lifecycle::alertmanager_routes())
         .merge(page::redirect_routes());
     finish(routes, api)
@@ -100,6 +103,6 @@ fn finish(routes: Router<Arc<Api>>, api: Arc<Api>) -> Router {
     if prefix.is_empty() {
         routes
     } else {
-        Router::new().nest(&prefix, routes).fallback(envelope::not_found)
+        Router::new().nest(&prefix, routes).fallback(envelope::nothing_here)
     }
 }

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 
-use crate::envelope::not_found;
+use crate::envelope::nothing_here;
 use crate::state::Api;
 
 /// The page's files, packed with gzip, by their path: `index.html`, `assets/app.js`.
@@ -140,6 +140,6 @@ async fn file(State(api): State<Arc<Api>>, request: Request) -> Response {
     let path = request.uri().path().trim_start_matches('/').to_owned();
     match api.assets.respond(&path, request.headers()) {
         Some(file) => file,
-        None => not_found().await,
+        None => nothing_here().await,
     }
 }

@@ -11,11 +11,14 @@ use model::{Annotations, Labels};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
+use crate::refused::{Refused, WRONG_FORMAT};
+use crate::uri::is_uri;
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PostedAlert<'a> {
-    #[serde(borrow)]
-    labels: Texts<'a>,
+    #[serde(default, borrow)]
+    labels: Option<Texts<'a>>,
     #[serde(default, borrow)]
     annotations: Option<Texts<'a>>,
     #[serde(default, borrow)]
@@ -27,6 +30,21 @@ pub(crate) struct PostedAlert<'a> {
 }
 
 impl PostedAlert<'_> {
+    /// Whether it is what the interface says; `position` is its place in the body.
+    pub(crate) fn check(&self, position: usize) -> Result<(), Refused> {
+        if let Some(Text(url)) = &self.generator_url
+            && !url.is_empty()
+            && !is_uri(url)
+        {
+            let message = format!("{position}.generatorURL in body must be of type uri: {url:?}");
+            return Err(Refused::not_valid(WRONG_FORMAT, message));
+        }
+        if self.labels.is_none() {
+            return Err(Refused::required(&format!("{position}.labels")));
+        }
+        Ok(())
+    }
+
     /// Since when it holds, as written.
     pub(crate) fn starts_at(&self) -> Option<&str> {
         self.starts_at.as_ref().map(|text| &*text.0)
@@ -40,7 +58,8 @@ impl PostedAlert<'_> {
     /// The draft, without its times.
     pub(crate) fn draft(self) -> AlertDraft {
         let annotations = self.annotations.unwrap_or_default();
-        let mut labels = self.labels.sorted();
+        let labels = self.labels.unwrap_or_default();
+        let mut labels = labels.sorted();
         // A label without a text is none; of an annotation even that says something.
         labels.retain(|(_, text)| !text.is_empty());
         AlertDraft {
@@ -140,7 +159,6 @@ mod tests {
     #[test]
     fn what_is_no_alert_is_refused() {
         for text in [
-            r#"[{"annotations": {}}]"#,
             r#"[{"labels": {"a": 1}}]"#,
             r#"[{"labels": {"a": null}}]"#,
             r#"[{"labels": []}]"#,

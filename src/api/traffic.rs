@@ -154,7 +154,7 @@ pub(crate) async fn count(State(api): State<Arc<Api>>, request: Request, next: N
 /// Prometheus writes `:name` and `*path` for what Alertmanager writes as we do.
 fn handler_label(side: Side, route: &str) -> String {
     if side == Side::Alertmanager {
-        return route.to_owned();
+        return route.strip_suffix('/').unwrap_or(route).to_owned();
     }
     let parts = route.split('/').map(|part| {
         let name = part.strip_prefix('{').and_then(|part| part.strip_suffix('}'));
@@ -256,6 +256,7 @@ mod tests {
             (Side::Prometheus, "/api/v1/label/{name}/values", "/api/v1/label/:name/values"),
             (Side::Prometheus, "/{*path}", "/*path"),
             (Side::Alertmanager, "/api/v2/silence/{silenceID}", "/api/v2/silence/{silenceID}"),
+            (Side::Alertmanager, "/api/v2/alerts/", "/api/v2/alerts"),
         ] {
             assert_eq!(handler_label(side, route), expected);
         }

@@ -2,10 +2,10 @@
 
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::peers::newer;
-use crate::world::{Foghorn, Process, Sink, Target, eventually, write};
+use crate::world::{Foghorn, Process, Sink, Target, eventually, http, write};
 
 const RULES: &str = r#"
 groups:
@@ -129,4 +129,114 @@ fn a_real_vmalert_asks_and_sends_its_alerts_here() {
     });
     let log = process.log();
     assert!(!log.contains("\terror\t"), "{log}");
+}
+
+/// A server, and what its Alertmanager's listener answers: status, `Allow`, body.
+fn asks(foghorn: &Foghorn) -> impl Fn(&str, &str, &str) -> (u16, String, String) + '_ {
+    move |method, path, body| {
+        let json = [("content-type", "application/json")];
+        let answer = http(foghorn.alertmanager_port, method, path, &json, body).unwrap();
+        let allow = answer.headers.lines().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("allow").then(|| value.trim().to_owned())
+        });
+        (answer.status, allow.unwrap_or_default(), answer.body)
+    }
+}
+
+#[test]
+fn paths_and_methods_of_api_v2_are_answered_as_alertmanager_answers_them() {
+    let foghorn = Foghorn::start(&[]);
+    let ask = asks(&foghorn);
+    let id = "6a7b2d3f-0000-4000-8000-000000000000";
+    // A slash at the end makes no difference.
+    for path in ["alerts", "alerts/groups", "receivers", "silences", "status"] {
+        for slash in ["", "/"] {
+            assert_eq!(ask("GET", &format!("/api/v2/{path}{slash}"), "").0, 200, "{path}{slash}");
+        }
+    }
+    assert_eq!(ask("GET", &format!("/api/v2/silence/{id}/"), ""), (404, String::new(), String::new()));
+    assert_eq!(ask("POST", "/api/v2/alerts/", "[]").0, 200);
+    for path in ["/api/v2/nope", "/api/v2/", "/api/v2/silence", "/api/v2/silence/", "/api/v2/silence/a/b"] {
+        let body = json!({"code": 404, "message": format!("path {path} was not found")}).to_string();
+        assert_eq!(ask("GET", path, ""), (404, String::new(), body), "{path}");
+    }
+    for (method, path, allow) in [
+        ("PUT", "/api/v2/alerts", "GET,POST"),
+        ("PUT", "/api/v2/alerts/", "GET,POST"),
+        ("DELETE", "/api/v2/silences", "GET,POST"),
+        ("BREW", "/api/v2/silences", "GET,POST"),
+        ("POST", "/api/v2/status", "GET"),
+        ("POST", "/api/v2/alerts/groups", "GET"),
+        ("PUT", "/api/v2/silence/x", "DELETE,GET"),
+    ] {
+        let message = format!("method {method} is not allowed, but [{allow}] are");
+        let body = json!({"code": 405, "message": message}).to_string();
+        assert_eq!(ask(method, path, "[]"), (405, allow.to_owned(), body), "{method} {path}");
+    }
+    assert_eq!(ask("HEAD", "/api/v2/status", "").0, 405);
+    assert_eq!(ask("POST", "/api/v1/alerts", "[]").0, 410, "the API before this one is gone");
+    assert_eq!(ask("GET", "/api/v3/alerts", ""), (404, String::new(), "404 page not found\n".to_owned()));
+}
+
+#[test]
+fn what_is_wrong_with_a_body_is_said_as_alertmanager_says_it() {
+    let foghorn = Foghorn::start(&[]);
+    let ask = asks(&foghorn);
+    for (alerts, status, wanted) in [
+        (r#"[{"labels": {"a": "b"}, "generatorURL": "http://prometheus/graph?q=a b"}]"#, 200, Value::Null),
+        (r#"[{"labels": {"a": "b"}, "generatorURL": ""}]"#, 200, Value::Null),
+        (r#"[{"labels": {"a": "b"}, "generatorURL": "/graph"}]"#, 200, Value::Null),
+        (
+            r#"[{"labels": {"a": "c"}}, {"labels": {"a": "b"}, "generatorURL": "::not a url"}]"#,
+            422,
+            json!({"code": 601, "message": "1.generatorURL in body must be of type uri: \"::not a url\""}),
+        ),
+        ("[{}]", 422, json!({"code": 602, "message": "0.labels in body is required"})),
+        (r#"[{"labels": null}]"#, 422, json!({"code": 602, "message": "0.labels in body is required"})),
+        ("", 422, json!({"code": 602, "message": "alerts in body is required"})),
+        ("null", 200, Value::Null),
+        (r#"[{"labels": {}}]"#, 400, json!("invalid label set: at least one label pair required")),
+    ] {
+        let (got, _, body) = ask("POST", "/api/v2/alerts", alerts);
+        let body = if body.is_empty() { Value::Null } else { serde_json::from_str(&body).unwrap() };
+        assert_eq!((got, body), (status, wanted), "{alerts}");
+    }
+    assert_eq!(
+        foghorn.get("/api/v2/alerts").as_array().map(Vec::len),
+        Some(1),
+        "the other one was refused, too"
+    );
+    for (body, code) in [
+        ("{", 400),
+        ("[{\"labels\": {\"a\": 5}}]", 400),
+        ("[{\"labels\": {\"a\": \"b\"}, \"startsAt\": \"x\"}]", 400),
+    ] {
+        let (status, _, answer) = ask("POST", "/api/v2/alerts", body);
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!((status, &answer["code"]), (code, &json!(code)), "{body}");
+    }
+    let silence = json!({
+        "matchers": [{"name": "a", "value": "b", "isRegex": false}], "startsAt": "2020-01-01T00:00:00Z",
+        "endsAt": "2999-01-01T00:00:00Z", "createdBy": "", "comment": "",
+    });
+    assert_eq!(ask("POST", "/api/v2/silences", &silence.to_string()).0, 200);
+    for missing in ["comment", "createdBy", "endsAt", "matchers", "startsAt"] {
+        let mut silence = silence.clone();
+        silence.as_object_mut().unwrap().remove(missing);
+        let wanted = json!({"code": 602, "message": format!("{missing} in body is required")}).to_string();
+        assert_eq!(ask("POST", "/api/v2/silences", &silence.to_string()), (422, String::new(), wanted));
+    }
+    for (matchers, code, message) in [
+        (json!([]), 612, "matchers in body should have at least 1 items"),
+        (json!([{"name": "a", "value": "b"}]), 602, "matchers.0.isRegex in body is required"),
+        (json!([{"value": "b", "isRegex": false}]), 602, "matchers.0.name in body is required"),
+    ] {
+        let mut silence = silence.clone();
+        silence["matchers"] = matchers;
+        let wanted = json!({"code": code, "message": message}).to_string();
+        assert_eq!(ask("POST", "/api/v2/silences", &silence.to_string()), (422, String::new(), wanted));
+    }
+    let wanted = json!({"code": 601, "message": "silenceID in path must be of type uuid: \"x\""}).to_string();
+    assert_eq!(ask("GET", "/api/v2/silence/x", ""), (422, String::new(), wanted));
 }
