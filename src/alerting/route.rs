@@ -25,10 +25,12 @@ pub enum GroupBy {
 impl GroupBy {
     /// From the list as it is written; `...` alone means all labels.
     pub fn parse<S: AsRef<str>>(names: &[S], mode: MatcherMode) -> Result<Self, String> {
+        if !names.is_empty() && names.iter().all(|name| name.as_ref() == "...") {
+            return Ok(GroupBy::All);
+        }
         let mut labels = BTreeSet::new();
         for name in names.iter().map(AsRef::as_ref) {
             match name {
-                "..." if names.len() == 1 => return Ok(GroupBy::All),
                 "..." => return Err("`...` groups by all labels; remove it or the other names".to_owned()),
                 _ if !mode.is_label_name(name) => return Err(format!("`{name}` is not a label name")),
                 _ if !labels.insert(name.to_owned()) => return Err(format!("`{name}` is given twice")),
@@ -419,7 +421,9 @@ mod tests {
     fn reads_group_by() {
         let parse = |names: &[&str]| GroupBy::parse(names, MatcherMode::Fallback);
         assert_eq!(parse(&["..."]), Ok(GroupBy::All));
+        assert_eq!(parse(&["...", "..."]), Ok(GroupBy::All));
         assert!(parse(&["...", "a"]).is_err());
+        assert!(parse(&["a", "..."]).is_err());
         assert!(parse(&["a", "a"]).is_err());
         assert!(parse(&[""]).is_err());
         assert!(GroupBy::parse(&["ä"], MatcherMode::Classic).is_err());

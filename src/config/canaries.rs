@@ -46,7 +46,7 @@ fn sample(kind: Kind) -> String {
         Kind::Url | Kind::TemplateUrl => format!("\"http://me:{CANARY}@host.example.org/\""),
         Kind::Choice(choices) => format!("\"{}\"", choices[0]),
         Kind::Bool => "true".to_owned(),
-        Kind::Integer | Kind::Float | Kind::Port => "1".to_owned(),
+        Kind::Integer | Kind::Count | Kind::Float | Kind::Port => "1".to_owned(),
         Kind::Duration | Kind::GoDuration => "1s".to_owned(),
         Kind::HostPort => "\"h:1\"".to_owned(),
         Kind::Texts | Kind::Templates | Kind::TextsOrMap(_) => "[a]".to_owned(),

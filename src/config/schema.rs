@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Choice(&'static [&'static str]),
     Bool,
     Integer,
+    /// A whole number that is not negative.
+    Count,
     Float,
     /// `30s`; kept as text.
     Duration,
@@ -170,7 +172,9 @@ fn broken(fields: &Fields<'_>, key: &'static str) -> bool {
 fn default_setting(kind: Kind, text: &str) -> Setting {
     match kind {
         Kind::Bool => Setting::Bool(text == "true"),
-        Kind::Integer | Kind::Float | Kind::Port => Setting::Number(text.parse().unwrap_or_default()),
+        Kind::Integer | Kind::Count | Kind::Float | Kind::Port => {
+            Setting::Number(text.parse().unwrap_or_default())
+        }
         Kind::Template | Kind::TemplateUrl | Kind::TextOrMap(_) => template_setting(text),
         Kind::Texts | Kind::Templates => {
             Setting::List(text.split(',').map(|t| Setting::Text(t.to_owned())).collect())
@@ -181,7 +185,7 @@ fn default_setting(kind: Kind, text: &str) -> Setting {
 
 fn default_shown(kind: Kind, text: &str) -> Shown {
     match kind {
-        Kind::Bool | Kind::Integer | Kind::Float | Kind::Port => Shown::Plain(text.to_owned()),
+        Kind::Bool | Kind::Integer | Kind::Count | Kind::Float | Kind::Port => Shown::Plain(text.to_owned()),
         Kind::Texts | Kind::Templates => Shown::texts(text.split(',')),
         _ => Shown::text(text),
     }
@@ -208,6 +212,7 @@ fn value(table: &Table, key: &Key, at: &At<'_>) -> Option<(Setting, Shown)> {
         }
         Kind::Bool => at.boolean().map(|value| (Setting::Bool(value), Shown::Bool(value))),
         Kind::Integer => at.integer().map(|n| (Setting::Number(n as f64), Shown::number(n))),
+        Kind::Count => at.unsigned().map(|n| (Setting::Number(n as f64), Shown::number(n))),
         Kind::Float => at.float().map(|n| (Setting::Number(n), Shown::number(n))),
         Kind::Port => port(at),
         Kind::Duration => {

@@ -11,7 +11,7 @@ pub(super) const INCIDENTIO: Table = Table {
         key("url_file", Kind::SecretPath),
         key("alert_source_token", Kind::Secret),
         key("alert_source_token_file", Kind::SecretPath),
-        key("max_alerts", Kind::Integer).or("0"),
+        key("max_alerts", Kind::Count).or("0"),
         key("timeout", Kind::GoDuration).or("0s"),
     ],
     demands: &[

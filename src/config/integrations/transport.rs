@@ -120,7 +120,7 @@ pub(super) const WEBHOOK: Table = Table {
     keys: &[
         key("url", Kind::SecretTemplateUrl),
         key("url_file", Kind::SecretPath),
-        key("max_alerts", Kind::Integer).or("0"),
+        key("max_alerts", Kind::Count).or("0"),
         key("timeout", Kind::GoDuration).or("0s"),
         key("payload", Kind::Any),
     ],
