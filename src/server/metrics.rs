@@ -104,7 +104,28 @@ const DESCRIBED: &[(&str, MetricType, &str)] = {
             "Alerts that may have the same name; 0 is any number.",
         ),
         ("alertmanager_silences", Gauge, "Silences, by state."),
+        ("alertmanager_silences_state_size", Gauge, "Silences, expired ones included."),
         ("alertmanager_dispatcher_aggregation_groups", Gauge, "Groups of alerts."),
+        (
+            "alertmanager_dispatcher_aggregation_group_limit_reached_total",
+            Counter,
+            "Groups that were not made because there were too many; there is no limit.",
+        ),
+        (
+            "alertmanager_nflog_gossip_messages_propagated_total",
+            Counter,
+            "Entries of the notification log handed on to peers; there are none.",
+        ),
+        (
+            "alertmanager_silences_gossip_messages_propagated_total",
+            Counter,
+            "Silences handed on to peers; there are none.",
+        ),
+        (
+            "alertmanager_http_concurrency_limit_exceeded_total",
+            Counter,
+            "Requests to read from API v2 that were turned away because too many were under way; none ever is.",
+        ),
         (
             "alertmanager_dispatcher_alert_processing_duration_seconds",
             Summary,

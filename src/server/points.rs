@@ -139,6 +139,11 @@ impl Running {
             ("alertmanager_cluster_failed_peers", 0),
             ("alertmanager_cluster_health_score", 0),
             ("alertmanager_peer_position", 0),
+            // There is nobody to hand them on to.
+            ("alertmanager_nflog_gossip_messages_propagated_total", 0),
+            ("alertmanager_silences_gossip_messages_propagated_total", 0),
+            // There may be any number of groups.
+            ("alertmanager_dispatcher_aggregation_group_limit_reached_total", 0),
         ] {
             points.count(name, &[], value);
         }
@@ -151,6 +156,7 @@ impl Running {
         for (state, count) in ["active", "pending", "expired"].into_iter().zip(census.silences) {
             points.count("alertmanager_silences", &[("state", state)], count);
         }
+        points.count("alertmanager_silences_state_size", &[], census.silences.iter().sum());
         points.count("alertmanager_dispatcher_aggregation_groups", &[], census.groups);
         let name = "alertmanager_dispatcher_alert_processing_duration_seconds";
         points.add(&format!("{name}_sum"), &[], taken_in.1.as_secs_f64());

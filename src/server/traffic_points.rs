@@ -18,6 +18,8 @@ pub(crate) fn traffic_points(traffic: &Traffic, points: &mut Points) {
     let gets = traffic.alertmanager_gets();
     #[expect(clippy::cast_precision_loss, reason = "requests under way at one time are few")]
     points.add("alertmanager_http_requests_in_flight", &[("method", "get")], gets as f64);
+    // Nobody is turned away for their number.
+    points.count("alertmanager_http_concurrency_limit_exceeded_total", &[("method", "get")], 0);
     let series = traffic.series();
     for ((side, labels), counts) in &summed(&series, |kind| match kind.side {
         Side::Prometheus => vec![("handler", kind.handler.clone())],

@@ -93,6 +93,9 @@ const NAMES: &str = "prometheus_rule_group_iterations_missed_total prometheus_ru
     alertmanager_integrations alertmanager_inhibition_rules alertmanager_dispatcher_aggregation_groups \
     alertmanager_dispatcher_alert_processing_duration_seconds_count alertmanager_notification_requests_total \
     alertmanager_notification_requests_failed_total alertmanager_cluster_failed_peers alertmanager_peer_position \
+    alertmanager_http_concurrency_limit_exceeded_total alertmanager_silences_state_size \
+    alertmanager_silences_gossip_messages_propagated_total alertmanager_nflog_gossip_messages_propagated_total \
+    alertmanager_dispatcher_aggregation_group_limit_reached_total \
     alertmanager_alerts_limited_total alertmanager_alerts_per_alert_limit prometheus_notifications_latency_seconds_count \
     prometheus_target_interval_length_seconds_sum prometheus_target_sync_length_seconds_sum \
     prometheus_sd_discovered_targets prometheus_tsdb_head_series prometheus_tsdb_head_chunks \
