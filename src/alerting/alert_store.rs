@@ -5,7 +5,7 @@ use std::sync::Arc;
 use foldhash::HashMap;
 use model::{ALERT_NAME, Alert, AlertStatus, Fingerprint, Labels, Timestamp};
 
-use crate::few::Few;
+use crate::Few;
 use crate::group::GroupId;
 use crate::inhibition::Sides;
 use crate::route::RouteId;

@@ -9,12 +9,13 @@ use model::{
     AlertStatus, Annotations, Fingerprint, Labels, Notification, NotifiedAlert, NotifyReason, PlantedBug,
     Timestamp,
 };
+use smallvec::smallvec;
 
+use crate::Few;
 use crate::alert_store::{AlertEntry, AlertId};
 use crate::alerting::Alerting;
 use crate::commits::Then;
 use crate::delivery::Delivery;
-use crate::few::Few;
 use crate::group::GroupId;
 use crate::group_key::sha256_hex;
 use crate::inhibition::Inhibitor;
@@ -209,7 +210,7 @@ impl Alerting {
         }
         member.muted = reason.clone().map(Box::new);
         let decision = reason.map_or(Decision::Unmuted, Decision::Muted);
-        let (group, alerts) = (group.key.clone(), Few::one(self.alerts.get(alert).fingerprint));
+        let (group, alerts) = (group.key.clone(), smallvec![self.alerts.get(alert).fingerprint]);
         let receiver = route.receiver.clone();
         self.decisions.push(DecisionRecord {
             at: self.now,
@@ -474,7 +475,7 @@ impl Alerting {
             for (to, value) in known {
                 self.commits.put(Key::Log(key.clone(), to.clone()), Some(value));
                 if muted {
-                    self.decide(&key, &to, Few::one(fingerprint), Decision::EndedMuted);
+                    self.decide(&key, &to, smallvec![fingerprint], Decision::EndedMuted);
                 }
             }
         }

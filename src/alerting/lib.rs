@@ -14,7 +14,6 @@ mod decision;
 mod delivery;
 mod event;
 mod explain;
-mod few;
 mod flush;
 mod group;
 mod group_key;
@@ -43,7 +42,6 @@ pub use config::{AlertingConfig, AlertingLimits, AlertingProblem};
 pub use decision::{Decision, DecisionRecord, MuteReason, SkipReason};
 pub use event::{AlertsAnswer, Answer, Change, CommitFailure, CommitId, Effect, Event, ReplyTo, Turn};
 pub use explain::{Explanation, IntegrationExplanation, RouteExplanation};
-pub use few::Few;
 pub use inhibition::InhibitRule;
 pub use matcher::{
     MatcherMode, MatcherSyntaxError, match_re, matcher_text, matchers_text, parse_matcher, parse_matchers,
@@ -64,3 +62,6 @@ pub use view::{
     AlertFilter, AlertState, AlertView, AlertingView, DeliveryView, GroupView, ReceiverView, SilenceView,
     ToldView, list_silences, receiver_matches, silence_is_listed,
 };
+
+/// A list of mostly one item, which takes no allocation then: the groups of an alert, the alerts of a message.
+pub type Few<T> = smallvec::SmallVec<[T; 1]>;

@@ -11,8 +11,8 @@ use std::time::Duration;
 use foldhash::HashMap;
 use model::{Fingerprint, NotifyReason, PlantedBug, Timestamp};
 
+use crate::Few;
 use crate::SkipReason;
-use crate::few::Few;
 use crate::group_key::sha256_hex;
 
 /// One integration of one receiver.

@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use model::{Alert, Annotations, Fingerprint, Labels, MatchOp, Matcher, NotifyReason};
 
-use crate::few::Few;
+use crate::Few;
 use crate::notification_log::{Attempt, Destination, LogEntry, Told};
 use crate::{Silence, SilenceId};
 use codec::{Reader, Writer};

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use model::{Labels, Matcher};
 
-use crate::few::Few;
+use crate::Few;
 use crate::{MatcherMode, matchers_text, sort_matchers};
 
 /// By which labels alerts are grouped.
