@@ -175,6 +175,20 @@ receivers: [{name: r, email_configs: [{to: t, require_tls: no}]}]
 }
 
 #[test]
+fn of_a_mail_password_and_its_file_the_file_counts() {
+    let text = "
+global: {smtp_smarthost: 'h:587', smtp_from: f}
+receivers: [{name: r, email_configs: [
+  {to: t, auth_password: x, auth_password_file: /p, auth_secret: y, auth_secret_file: /s}, {to: t, auth_password: x}]}]
+";
+    let mails = integrations(text);
+    for (name, path) in [("auth_password", "/p"), ("auth_secret", "/s")] {
+        assert_eq!(mails[0].setting(name), Some(&Setting::SecretFile(path.into())), "{name}");
+    }
+    assert!(matches!(mails[1].setting("auth_password"), Some(Setting::Secret { .. })));
+}
+
+#[test]
 fn plugins_and_their_grants() {
     let text = "
 plugins:

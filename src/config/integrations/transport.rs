@@ -30,14 +30,22 @@ pub(super) const EMAIL: Table = Table {
         key("tls_config", Kind::Tls),
         key("threading", Kind::Map(&THREADING)),
     ],
-    demands: &[
-        Needs("to"),
-        AtMostOne(&["auth_password", "auth_password_file"]),
-        AtMostOne(&["auth_secret", "auth_secret_file"]),
-    ],
+    demands: &[Needs("to")],
 };
 
+/// Upstream a mail's password may stand beside its file, and the file counts; elsewhere that is refused there, too.
+fn prefer_file(draft: &mut Draft<'_, '_>, key: &'static str, file: &'static str) {
+    if draft.has(key) && draft.has(file) {
+        if let Some(at) = draft.fields.get(key) {
+            at.warn(format!("`{key}` is not used: `{file}` is set, too"), Some("remove it".to_owned()));
+        }
+        draft.settings.retain(|(name, _)| name != key);
+    }
+}
+
 pub(super) fn complete_email(draft: &mut Draft<'_, '_>) {
+    prefer_file(draft, "auth_password", "auth_password_file");
+    prefer_file(draft, "auth_secret", "auth_secret_file");
     draft.inherit("smarthost", "smtp_smarthost", None);
     if draft.text("smarthost").is_none_or(str::is_empty) {
         draft.nowhere("smarthost", "smtp_smarthost");
