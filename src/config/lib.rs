@@ -3,7 +3,8 @@
 //! In: the paths of `prometheus.yml`, `alertmanager.yml`, `foghorn.yml` or any mixture, a way to read files ([`Files`]),
 //! and what this server has ([`Catalog`]). Out: one [`Config`] with every default filled in and every text parsed, and
 //! warnings; or all [`Problems`] at once, each with its place. Not here: reading the disk, running what is configured.
-//! Invariant: no secret is in any text that this room makes. Start at [`load`].
+//! Invariant: no secret is in any text that this room makes. Start at [`load`]; the file of `--web.config.file` is read by
+//! [`load_web`].
 
 mod alertmanagers;
 mod catalog;
@@ -42,6 +43,7 @@ mod time_interval;
 mod tree;
 mod typed;
 mod url;
+mod web;
 
 // In [`LoadOptions`].
 pub use alerting::{MatcherMode, Zone};
@@ -73,3 +75,4 @@ pub use crate::scrape::{
 };
 pub use crate::setting::Setting;
 pub use crate::storage::StorageConfig;
+pub use crate::web::{ClientAuth, Pem, RequestLimit, ServerTls, TlsVersion, WebConfig, load_web};

@@ -170,7 +170,7 @@ fn read_text(cx: &Context<'_>, path: &FilePath) -> Option<usize> {
 }
 
 /// The first document of a file; problems with its form are noted.
-fn read_tree(cx: &Context<'_>, path: &FilePath) -> Option<Rc<Node>> {
+pub(crate) fn read_tree(cx: &Context<'_>, path: &FilePath) -> Option<Rc<Node>> {
     let file = read_text(cx, path)?;
     let source = cx.source(file);
     let tree = tree::parse(&source, file);
