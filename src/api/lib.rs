@@ -44,7 +44,7 @@ pub use answer::AnswerText;
 pub use aside::aside;
 pub use cors::CorsOrigin;
 pub use envelope::ApiError;
-pub use guard::{Access, LoopbackListener, Open};
+pub use guard::{Access, KnownCaller, LoopbackListener, Open};
 pub use json::{write_float_sample, write_sample_value, write_timestamp};
 pub use page::Assets;
 pub use params::{Params, parse_step, parse_time};

@@ -60,6 +60,9 @@ pub(crate) struct Serve {
     /// Path in front of everything that is served.
     #[arg(long = "web.route-prefix", value_name = "PATH")]
     pub(crate) route_prefix: Option<String>,
+    /// TLS and passwords of all listeners: a file as Prometheus, Alertmanager and the exporters have it.
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    pub(crate) web_config: Option<String>,
     /// Allow `POST /-/reload` and `/-/quit`.
     #[arg(long = "web.enable-lifecycle")]
     pub(crate) lifecycle: bool,
@@ -214,22 +217,19 @@ pub(crate) const IGNORED: &[(&str, bool)] = &[
 
 /// Flags that are never passed over: to go on without what they ask for would be worse than not to start. Empty values
 /// ask for nothing.
-pub(crate) const REFUSED: &[(&str, &str)] = &[
-    (
-        "web.config.file",
-        "TLS and passwords are not served here; listen on 127.0.0.1 behind a proxy that does, or leave the flag out",
-    ),
-    (
-        "web.systemd-socket",
-        "sockets of systemd are not taken over; name an address with --web.listen-address",
-    ),
-];
+pub(crate) const REFUSED: &[(&str, &str)] = &[(
+    "web.systemd-socket",
+    "sockets of systemd are not taken over; name an address with --web.listen-address",
+)];
 
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// Configuration files (merged) or rule files.
+    /// Configuration files (merged), rule files, or files of `--web.config.file`.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+    /// All files are ones of `--web.config.file`; without this flag their keys say so.
+    #[arg(long = "web-config")]
+    pub(crate) web: bool,
     /// As for the server.
     #[arg(long = "enable-feature", value_name = "NAMES", value_delimiter = ',')]
     pub(crate) features: Vec<String>,

@@ -1,8 +1,9 @@
-//! `foghorn check FILE…`: every problem of configuration and rule files, each with its place.
+//! `foghorn check FILE…`: every problem of configuration and rule files, and of files for `--web.config.file`, each with its
+//! place.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use config::{LoadOptions, Problems};
 use server::DiskFiles;
 
@@ -12,8 +13,10 @@ use super::serve::{matcher_mode, parse_options};
 
 /// Checks all files: configurations are merged, rule files are checked each for itself.
 pub(crate) fn run(args: &args::Check) -> anyhow::Result<()> {
+    let (web, files): (Vec<PathBuf>, Vec<PathBuf>) =
+        args.files.iter().cloned().partition(|path| args.web || is_web_file(path));
     let (rules, configs): (Vec<PathBuf>, Vec<PathBuf>) =
-        args.files.iter().cloned().partition(|path| is_rule_file(path));
+        files.into_iter().partition(|path| is_rule_file(path));
     let options = LoadOptions {
         promql: parse_options(&args.features),
         matcher_mode: matcher_mode(&args.features)?,
@@ -55,8 +58,23 @@ pub(crate) fn run(args: &args::Check) -> anyhow::Result<()> {
             Err(problems) => show(&problems),
         }
     }
+    let mut failed = None;
+    for file in &web {
+        match server::check_web(file) {
+            Ok(warnings) => {
+                for warning in warnings {
+                    eprintln!("{warning}");
+                }
+                say!("{}: TLS and passwords can be used like this", file.display());
+            }
+            Err(problems) => {
+                eprintln!("{problems}");
+                failed = Some(anyhow!("{} cannot be used", file.display()));
+            }
+        }
+    }
     match errors {
-        0 => Ok(()),
+        0 => failed.map_or(Ok(()), Err),
         1 => bail!("1 problem"),
         count => bail!("{count} problems"),
     }
@@ -64,6 +82,13 @@ pub(crate) fn run(args: &args::Check) -> anyhow::Result<()> {
 
 fn names(files: &[PathBuf]) -> String {
     files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" + ")
+}
+
+/// A file of `--web.config.file` has one of its keys at its top.
+fn is_web_file(path: &Path) -> bool {
+    const KEYS: [&str; 3] = ["tls_server_config:", "http_server_config:", "basic_auth_users:"];
+    let Ok(text) = std::fs::read_to_string(path) else { return false };
+    text.lines().any(|line| KEYS.iter().any(|key| line.starts_with(key)))
 }
 
 /// A rule file has `groups` at its top and nothing of a configuration.

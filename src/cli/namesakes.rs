@@ -60,6 +60,11 @@ enum Check {
     Config(Files),
     /// Check rule files.
     Rules(Files),
+    /// Check files of `--web.config.file`.
+    WebConfig {
+        #[arg(required = true)]
+        files: Vec<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -246,6 +251,7 @@ impl Verb {
     fn ours(self) -> Vec<String> {
         match self {
             Verb::Check(Check::Config(files) | Check::Rules(files)) => files.ours(),
+            Verb::Check(Check::WebConfig { files }) => Words::new("check --web-config").words(files),
             Verb::Test(Test::Rules { files, run, junit, ignore_unknown, diff: _, debug: _, features }) => {
                 let mut words = Words::new("test rules").flags("run", run).flag("junit", junit);
                 words.0.extend(ignore_unknown.then(|| "--ignore-unknown-fields".to_owned()));
@@ -295,6 +301,7 @@ mod tests {
                 "foghorn check -- a.yml b.yml",
             ),
             ("/usr/bin/promtool check rules r.yml", "foghorn check -- r.yml"),
+            ("promtool check web-config web.yml", "foghorn check --web-config -- web.yml"),
             ("amtool check-config am.yml", "foghorn check -- am.yml"),
             (
                 "promtool test rules --run=up --junit x.xml --diff --debug t.yml",

@@ -125,6 +125,7 @@ fn options(args: &Serve) -> anyhow::Result<Options> {
         alertmanager_required: args.alertmanager_listen.is_some(),
         external_url: args.external_url.clone(),
         route_prefix: route_prefix(args),
+        web_config: args.web_config.as_deref().filter(|path| !path.is_empty()).map(PathBuf::from),
         lifecycle: args.lifecycle,
         remote_write: args.remote_write,
         open: match args.open.as_deref() {
@@ -236,6 +237,7 @@ fn flags(args: &Serve) -> Vec<(String, String)> {
         ("web.listen-address", args.listen.join(",")),
         ("web.external-url", args.external_url.clone().unwrap_or_default()),
         ("web.route-prefix", args.route_prefix.clone().unwrap_or_else(|| "/".to_owned())),
+        ("web.config.file", args.web_config.clone().unwrap_or_default()),
         ("web.enable-lifecycle", args.lifecycle.to_string()),
         ("web.cors.origin", args.cors_origin.clone()),
         ("web.enable-remote-write-receiver", args.remote_write.to_string()),
@@ -329,9 +331,9 @@ mod tests {
 
     #[test]
     fn what_would_be_missed_is_not_passed_over() {
-        for line in ["foghorn --web.config.file=web.yml", "foghorn --web.config.file web.yml"] {
+        for line in ["foghorn --web.systemd-socket=true", "foghorn --web.systemd-socket true"] {
             let refused = without_ignored(line.split(' ').map(OsString::from)).unwrap_err();
-            assert!(refused.starts_with("--web.config.file: TLS and passwords"), "{refused}");
+            assert!(refused.starts_with("--web.systemd-socket: sockets of systemd"), "{refused}");
         }
     }
 

@@ -26,6 +26,7 @@ mod scripts;
 mod smtp;
 mod summary;
 mod traffic_points;
+mod web;
 
 pub use alerting::AlertingLimits;
 pub use clock::{SystemClock, SystemRandom};
@@ -36,3 +37,4 @@ pub use query::{QueryEngine, QueryLimits};
 pub use rule_tests::{TestOutcome, test_rules};
 pub use run::{Options, Server, StartError, run};
 pub use running::catalog;
+pub use web::check_web;

@@ -10,41 +10,41 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum::serve::{Listener, ListenerExt as _, TapIo};
+use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
+
+use crate::web::{Connection, Web};
 
 /// So much of a header line is looked at.
 const LINE_MAX: usize = 64;
 
-/// `listener`, with connections that forgive.
-pub(crate) fn forgiving(listener: TcpListener) -> TapIo<ForgivingListener, fn(&mut Forgiving<TcpStream>)> {
-    // A listener of one's own has to be tapped, or the router does not learn who asks.
-    ForgivingListener(listener).tap_io(at_once)
+/// A listener whose connections are [`Forgiving`], and speak TLS if its file says so.
+pub(crate) struct ForgivingListener {
+    listener: TcpListener,
+    web: Option<Arc<Web>>,
 }
 
-/// Answers that are made piece by piece must not wait for each other.
-fn at_once(connection: &mut Forgiving<TcpStream>) {
-    // It is slower without, and nothing else.
-    let _ = connection.inner.set_nodelay(true);
+impl ForgivingListener {
+    pub(crate) fn new(listener: TcpListener, web: Option<Arc<Web>>) -> Self {
+        ForgivingListener { listener, web }
+    }
 }
-
-/// A listener whose connections are [`Forgiving`].
-pub(crate) struct ForgivingListener(TcpListener);
 
 impl Listener for ForgivingListener {
-    type Io = Forgiving<TcpStream>;
+    type Io = Forgiving<Connection>;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, SocketAddr) {
-        let (inner, address) = Listener::accept(&mut self.0).await;
-        (Forgiving::new(inner), address)
+        let (inner, address) = Listener::accept(&mut self.listener).await;
+        (Forgiving::new(Connection::new(inner, self.web.as_ref())), address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.listener.local_addr()
     }
 }
 
@@ -176,6 +176,11 @@ fn body_length(line: &[u8]) -> Said {
 impl<S> Forgiving<S> {
     fn new(inner: S) -> Self {
         Forgiving { inner, place: Place::Method, rest: VecDeque::new() }
+    }
+
+    /// The connection as it is.
+    pub(crate) fn inner(&self) -> &S {
+        &self.inner
     }
 
     /// Hands out what did not fit before.

@@ -28,10 +28,12 @@ use crate::metrics::ReloadState;
 use crate::others::OtherAlertmanagers;
 use crate::ownership::{self, Owned};
 use crate::query::{QueryEngine, QueryLimits};
+use crate::request_target::ForgivingListener;
 use crate::rule_task::{RuleSettings, RuleTasks, RuleWorld};
 use crate::running::{Running, read_config};
 use crate::scripts::{LOOK_EVERY, Scripts};
-use crate::{HttpOutgoing, SystemClock, SystemRandom, map, request_target};
+use crate::web::{Gate, Peer, Web, gate};
+use crate::{HttpOutgoing, SystemClock, SystemRandom, map};
 
 /// Alerts of rules that may wait for the alerting task, in batches of one evaluation.
 const ALERT_BATCHES: usize = 256;
@@ -66,6 +68,8 @@ pub struct Options {
     pub external_url: Option<String>,
     /// Path in front of everything.
     pub route_prefix: Option<String>,
+    /// The file of TLS and passwords of our listeners.
+    pub web_config: Option<PathBuf>,
     /// Whether `/-/reload` and `/-/quit` may be called.
     pub lifecycle: bool,
     /// Which changes need no token.
@@ -110,6 +114,7 @@ impl Options {
             alertmanager_required: false,
             external_url: None,
             route_prefix: None,
+            web_config: None,
             lifecycle: false,
             open: Open::Nothing,
             assets: Assets::from_packed(std::iter::empty()),
@@ -167,11 +172,12 @@ pub async fn run(
     reload: mpsc::Receiver<()>,
 ) -> Result<(), StartError> {
     let server = Server::start(options).await?;
+    let scheme = server.scheme;
     for address in server.pages() {
-        println!("Foghorn page: http://{address}{}/", server.route_prefix);
+        println!("Foghorn page: {scheme}://{address}{}/", server.route_prefix);
     }
     if let Some(address) = server.alertmanager() {
-        println!("Foghorn alertmanager api: http://{address}");
+        println!("Foghorn alertmanager api: {scheme}://{address}");
     }
     server.run(shutdown, reload).await
 }
@@ -182,6 +188,7 @@ pub struct Server {
     data: DataDir,
     pages: Vec<SocketAddr>,
     alertmanager: Option<SocketAddr>,
+    scheme: &'static str,
     route_prefix: String,
     alerting: AlertingHandle,
     alert_feed: JoinHandle<()>,
@@ -210,6 +217,8 @@ impl Server {
         };
         let config = read_config(&options.config_files, &load_options)
             .map_err(|problems| StartError::Config(problems.to_string()))?;
+        let web = options.web_config.as_deref().map(open_web).transpose()?;
+        let scheme = if web.as_ref().is_some_and(|web| web.speaks_tls()) { "https" } else { "http" };
         let listeners = bind(&options).await?;
         let alertmanager_listener = bind_alertmanager(&options).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -278,7 +287,7 @@ impl Server {
         let (reports_tx, reports) = mpsc::channel(REPORTS);
         let outbox = Arc::new(Outbox::new(reports_tx, random));
         let deliveries = Arc::new(Deliveries::default());
-        let external_url = external_url(&options, listeners.first().map(|(_, address)| *address));
+        let external_url = external_url(&options, scheme, listeners.first().map(|(_, address)| *address));
         let alerting_config = Arc::new(map::alerting_config(&config, &external_url, &options.alerting));
         let alerting_records: Vec<_> = records
             .iter()
@@ -388,11 +397,12 @@ impl Server {
         let mut pages = Vec::new();
         for (listener, address) in listeners {
             pages.push(address);
-            tasks.push(serve(listener, address, api::router(api.clone()), stopped.clone()));
+            tasks.push(serve(listener, address, web.clone(), api::router(api.clone()), stopped.clone()));
         }
         let alertmanager = alertmanager_listener.as_ref().map(|(_, address)| *address);
         if let Some((listener, address)) = alertmanager_listener {
-            tasks.push(serve(listener, address, api::alertmanager_router(api.clone()), stopped.clone()));
+            let router = api::alertmanager_router(api.clone());
+            tasks.push(serve(listener, address, web, router, stopped.clone()));
         }
         tasks.push(tokio::spawn(keep_house(store, clock, stopped.clone())));
         tasks.push(tokio::spawn(watch_scripts(running.clone(), stopped)));
@@ -404,6 +414,7 @@ impl Server {
             data,
             pages,
             alertmanager,
+            scheme,
             route_prefix: options.route_prefix.unwrap_or_default(),
             alerting,
             alert_feed,
@@ -533,7 +544,7 @@ async fn bind_alertmanager(options: &Options) -> Result<Option<(TcpListener, Soc
     }
 }
 
-fn external_url(options: &Options, bound: Option<SocketAddr>) -> String {
+fn external_url(options: &Options, scheme: &str, bound: Option<SocketAddr>) -> String {
     if let Some(url) = &options.external_url {
         return url.trim_end_matches('/').to_owned();
     }
@@ -543,25 +554,36 @@ fn external_url(options: &Options, bound: Option<SocketAddr>) -> String {
     } else {
         address.to_string()
     };
-    format!("http://{host}{}", options.route_prefix.as_deref().unwrap_or_default())
+    format!("{scheme}://{host}{}", options.route_prefix.as_deref().unwrap_or_default())
+}
+
+/// The file of TLS and passwords, which has to be right at the start.
+fn open_web(path: &Path) -> Result<Arc<Web>, StartError> {
+    let (web, warnings) = Web::open(path).map_err(StartError::Config)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(Arc::new(web))
 }
 
 fn serve(
     listener: TcpListener,
     address: SocketAddr,
+    web: Option<Arc<Web>>,
     router: axum::Router,
     mut stopped: watch::Receiver<bool>,
 ) -> JoinHandle<()> {
-    let router = router.layer(axum::Extension(LoopbackListener(address.ip().is_loopback())));
+    let router = router
+        .layer(axum::Extension(LoopbackListener(address.ip().is_loopback())))
+        .layer(axum::middleware::from_fn_with_state(Gate(web.clone()), gate));
     tokio::spawn(async move {
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        let service = router.into_make_service_with_connect_info::<Peer>();
         let stop = async move {
             // The sender goes away only after it said so.
             let _ = stopped.wait_for(|stop| *stop).await;
         };
-        if let Err(error) =
-            axum::serve(request_target::forgiving(listener), service).with_graceful_shutdown(stop).await
-        {
+        let listener = ForgivingListener::new(listener, web);
+        if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(stop).await {
             tracing::error!(%error, "A listener ended.");
         }
     })

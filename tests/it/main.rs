@@ -27,4 +27,5 @@ mod remote_write;
 mod rule_tests;
 mod sandbox;
 mod senders;
+mod web;
 mod wrong_input;

@@ -52,9 +52,20 @@ pub(crate) fn http(
     headers: &[(&str, &str)],
     body: &(impl AsRef<[u8]> + ?Sized),
 ) -> Option<Answer> {
-    let body = body.as_ref();
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    exchange(stream, port, method, path, headers, body.as_ref())
+}
+
+/// The same over a connection that is there.
+pub(crate) fn exchange(
+    mut stream: impl std::io::Read + std::io::Write,
+    port: u16,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Option<Answer> {
     let mut request = format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n");
     for (name, value) in headers {
         let _ = write!(request, "{name}: {value}\r\n");
@@ -299,14 +310,19 @@ impl Foghorn {
     }
 
     pub(crate) fn start_in(directory: Arc<TempDir>, args: Vec<String>) -> Self {
+        let started = Foghorn::start_unasked(directory, args);
+        eventually("a server that is ready", || {
+            http(started.port, "GET", "/-/ready", &[], "").filter(|answer| answer.status == 200)
+        });
+        started
+    }
+
+    /// Listening, and perhaps not ready yet: for one that does not answer everybody.
+    pub(crate) fn start_unasked(directory: Arc<TempDir>, args: Vec<String>) -> Self {
         let mut process = Process::start(&mut Foghorn::command_in(directory.path(), &args));
         let port = port_of(&process.after("page: "));
         let alertmanager_port = port_of(&process.after("alertmanager api: "));
-        let started = Foghorn { port, alertmanager_port, process, directory, args };
-        eventually("a server that is ready", || {
-            http(port, "GET", "/-/ready", &[], "").filter(|answer| answer.status == 200)
-        });
-        started
+        Foghorn { port, alertmanager_port, process, directory, args }
     }
 
     fn command_in(directory: &Path, args: &[String]) -> Command {
