@@ -239,6 +239,14 @@ impl Server {
         format!("{}/{path}", self.server.trim_end_matches('/'))
     }
 
+    /// The server's address without what lets one in.
+    fn shown(&self) -> String {
+        let Some((scheme, rest)) = self.server.split_once("://") else { return self.server.clone() };
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let host = rest[..end].rfind('@').map_or(0, |at| at + 1);
+        format!("{scheme}://{}", &rest[host..])
+    }
+
     async fn send(&self, request: HttpRequest, expr: Option<&str>) -> anyhow::Result<Value> {
         let request = HttpRequest {
             timeout: TIMEOUT,
@@ -247,12 +255,12 @@ impl Server {
             ..request
         };
         let answer = HttpOutgoing::new().send(request).await.map_err(|error| {
-            anyhow!("{}: {error}; is a server running there? --server names another", self.server)
+            anyhow!("{}: {error}; is a server running there? --server names another", self.shown())
         })?;
         let json: Value = serde_json::from_slice(&answer.body).map_err(|_| {
             anyhow!(
                 "{} answered with status {} and no JSON; is it Foghorn or Prometheus?",
-                self.server,
+                self.shown(),
                 answer.status
             )
         })?;
@@ -418,6 +426,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn passwords_in_addresses_are_not_shown() {
+        for (given, shown) in [
+            ("http://localhost:9090", "http://localhost:9090"),
+            ("https://anna:hu@sh@h:9090/x@y", "https://h:9090/x@y"),
+            ("localhost", "localhost"),
+        ] {
+            let server = Server { server: given.to_owned(), output: Output::Text };
+            assert_eq!(server.shown(), shown);
+        }
+    }
 
     #[test]
     fn results_as_text() {
