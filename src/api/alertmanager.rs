@@ -175,14 +175,13 @@ fn check_json(headers: &HeaderMap) -> Result<(), Refused> {
         return Ok(());
     }
     let named = if content_type.is_empty() { "application/octet-stream" } else { content_type };
-    Err(Refused::unreadable(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        format!("unsupported media type {named:?}, only [application/json] are allowed"),
-    ))
+    Err(Refused::wrong_media_type(format!(
+        "unsupported media type {named:?}, only [application/json] are allowed"
+    )))
 }
 
 fn unreadable(message: String) -> Refused {
-    Refused::unreadable(StatusCode::BAD_REQUEST, message)
+    Refused::new(StatusCode::BAD_REQUEST, message)
 }
 
 fn read_json<'a, T: Deserialize<'a>>(body: &'a [u8], what: &str) -> Result<T, Refused> {

@@ -1,7 +1,8 @@
 //! What API v2 says when it does not do something.
 //!
 //! Alertmanager knows two forms. What its own code refuses is a JSON string; what is wrong with the request as such, before
-//! anybody asks what it means, is an object with a code: `{"code":601,"message":…}`. Tools read both.
+//! anybody asks what it means, is an object with a code: `{"code":601,"message":…}`. Tools read both. The interface's own
+//! document has strings alone for the status 400, so that is what a 400 is here, always.
 
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -31,9 +32,14 @@ impl Refused {
         Refused { status, code: None, message: message.into() }
     }
 
-    /// The request cannot be read: its code is its status.
-    pub(crate) fn unreadable(status: StatusCode, message: impl Into<String>) -> Self {
+    /// The request as such is not one that is answered: its code is its status.
+    fn not_answered(status: StatusCode, message: impl Into<String>) -> Self {
         Refused { status, code: Some(status.as_u16()), message: message.into() }
+    }
+
+    /// The body is of a kind that is not read.
+    pub(crate) fn wrong_media_type(message: impl Into<String>) -> Self {
+        Refused::not_answered(StatusCode::UNSUPPORTED_MEDIA_TYPE, message)
     }
 
     /// The request can be read, and is not what the interface says.
@@ -76,13 +82,13 @@ impl From<ApiError> for Refused {
 
 /// A path under `/api/v2` that does not exist.
 pub(crate) fn no_such_path(uri: &Uri) -> Response {
-    Refused::unreadable(StatusCode::NOT_FOUND, format!("path {} was not found", uri.path())).into_response()
+    Refused::not_answered(StatusCode::NOT_FOUND, format!("path {} was not found", uri.path())).into_response()
 }
 
 /// A path that exists, and takes only the methods of `allowed`.
 pub(crate) fn wrong_method(method: &Method, allowed: &'static str) -> Response {
     let message = format!("method {method} is not allowed, but [{allowed}] are");
-    let mut response = Refused::unreadable(StatusCode::METHOD_NOT_ALLOWED, message).into_response();
+    let mut response = Refused::not_answered(StatusCode::METHOD_NOT_ALLOWED, message).into_response();
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     response
 }

@@ -207,14 +207,12 @@ fn what_is_wrong_with_a_body_is_said_as_alertmanager_says_it() {
         Some(1),
         "the other one was refused, too"
     );
-    for (body, code) in [
-        ("{", 400),
-        ("[{\"labels\": {\"a\": 5}}]", 400),
-        ("[{\"labels\": {\"a\": \"b\"}, \"startsAt\": \"x\"}]", 400),
-    ] {
+    // The interface's document has a string for this status.
+    for body in ["{", r#"[{"labels": {"a": 5}}]"#, r#"[{"labels": {"a": "b"}, "startsAt": "x"}]"#] {
         let (status, _, answer) = ask("POST", "/api/v2/alerts", body);
         let answer: Value = serde_json::from_str(&answer).unwrap();
-        assert_eq!((status, &answer["code"]), (code, &json!(code)), "{body}");
+        let said = answer.as_str().unwrap_or_else(|| panic!("{body}: {answer}"));
+        assert!(status == 400 && said.contains("parsing "), "{body}: {status} {said}");
     }
     let silence = json!({
         "matchers": [{"name": "a", "value": "b", "isRegex": false}], "startsAt": "2020-01-01T00:00:00Z",
