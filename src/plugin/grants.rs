@@ -100,6 +100,8 @@ pub(crate) fn host_of(url: &Url) -> Option<String> {
 
 /// A host as [`host_of`] gives it: what the URL parser makes of it, so that both sides of a comparison are written alike.
 fn canonical(host: &str) -> Option<String> {
+    // Before it is read: `0.` is a name to the parser, and `0` is an address.
+    let host = host.trim_end_matches('.');
     let is_name = host.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'));
     let written = match host.parse::<std::net::Ipv6Addr>() {
         Ok(address) => format!("http://[{address}]/"),
@@ -233,6 +235,7 @@ mod tests {
             ("[::1]:9", "http://[::1]:9/", true),
             ("::1", "http://[::1]/", true),
             ("127.1", "http://127.0.0.1/", true),
+            ("0..", "http://0.0.0.0/", true),
             ("[0:0::1]:80", "http://[::1]/", true),
             ("müller.example", "https://xn--mller-kva.example/", true),
             ("db.lan private", "http://db.lan/", true),

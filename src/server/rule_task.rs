@@ -403,8 +403,11 @@ impl GroupTask {
                         self.store(rows);
                         self.adopt(adopted).await;
                         self.keep().await;
-                        if self.state.group().interval != old {
-                            at = next_time(&self.key, self.state.group().interval, self.world.clock.now());
+                        // What was taken in, or written for long, is as of now: an evaluation as of an earlier time
+                        // would take the clock for one that was set back.
+                        let now = self.world.clock.now();
+                        if self.state.group().interval != old || at < now {
+                            at = next_time(&self.key, self.state.group().interval, now);
                         }
                     }
                     Some(Command::End) => return self.end().await,
