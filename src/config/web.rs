@@ -168,17 +168,21 @@ fn read_users(at: &At<'_>) -> Option<BTreeMap<String, Secret<String>>> {
     for (name, at) in at.entries()? {
         let Some(text) = at.secret_text(None) else { continue };
         let hint = || Some("make one with `htpasswd -nBC 10 \"\"`".to_owned());
-        match hash::check(&text) {
-            Ok(()) => {}
+        let hash = match hash::check(&text) {
+            Ok(hash) => hash,
             Err(hash::Wrong::NoHash(what)) => {
                 at.secret_error(format!("this is not a bcrypt hash: {what}"), hint());
+                continue;
             }
-            Err(hash::Wrong::NeverMatches) => at.warn("no password matches this hash", hint()),
-        }
+            Err(hash::Wrong::NeverMatches) => {
+                at.warn("no password matches this hash", hint());
+                text
+            }
+        };
         if name.contains(':') {
             at.at_key().warn("a name with a colon cannot be sent", None);
         }
-        users.insert(name, Secret::new(text));
+        users.insert(name, Secret::new(hash));
     }
     Some(users)
 }

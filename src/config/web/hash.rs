@@ -13,8 +13,13 @@ pub(super) enum Wrong {
 const LENGTH_MIN: usize = 59;
 const LENGTH: usize = 60;
 
-/// Whether `text` is a hash.
-pub(super) fn check(text: &str) -> Result<(), Wrong> {
+/// The letters of salts and hashes, each for six bits.
+const LETTERS: &[u8; 64] = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+/// Where the last letter of the salt stands, of which only the two upper bits belong to it.
+const SALT_END: usize = 28;
+
+/// Whether `text` is a hash, and the hash as it is compared: some programs leave bits in a salt that belong to nothing.
+pub(super) fn check(text: &str) -> Result<String, Wrong> {
     let bytes = text.as_bytes();
     if bytes.len() < LENGTH_MIN {
         return Err(Wrong::NoHash("it is too short"));
@@ -27,10 +32,14 @@ pub(super) fn check(text: &str) -> Result<(), Wrong> {
     if !cost.is_some_and(|cost| (4..=31).contains(&cost)) {
         return Err(Wrong::NoHash("its cost is not between 04 and 31"));
     }
-    let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"./".contains(byte);
+    let place = |byte: u8| LETTERS.iter().position(|letter| *letter == byte);
     let known = ["$2a$", "$2b$", "$2x$", "$2y$"].iter().any(|prefix| text.starts_with(prefix));
-    match known && bytes.len() == LENGTH && bytes[6] == b'$' && bytes[7..].iter().all(is_letter) {
-        true => Ok(()),
-        false => Err(Wrong::NeverMatches),
+    let is_hash = known && bytes.len() == LENGTH && bytes[6] == b'$';
+    match place(bytes[SALT_END]).filter(|_| is_hash && bytes[7..].iter().all(|byte| place(*byte).is_some())) {
+        Some(end) => {
+            let end = char::from(LETTERS[end & 0b11_0000]);
+            Ok(format!("{}{end}{}", &text[..SALT_END], &text[SALT_END + 1..]))
+        }
+        None => Err(Wrong::NeverMatches),
     }
 }
