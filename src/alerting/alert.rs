@@ -114,13 +114,23 @@ pub fn merge_overlapping(a: &Alert, b: Alert, now: Timestamp) -> Alert {
     merged
 }
 
-/// The place of an alert in a notification: by `job`, by `instance`, then fewer labels first, then by labels. A missing
-/// `job` or `instance` comes after all values, any other label that is missing before them.
+/// Label sets in the order in which Alertmanager lists them: fewer labels first, then by the first label in which they
+/// differ. One that is missing comes before its values.
+pub fn order_of_labels(a: &Labels, b: &Labels) -> Ordering {
+    let by_pairs = || {
+        let (a, b) = a.iter().zip(b.iter()).find(|(a, b)| a != b)?;
+        // Of two names the smaller one is missing on the other side.
+        Some(b.0.cmp(a.0).then(a.1.cmp(b.1)))
+    };
+    a.len().cmp(&b.len()).then_with(|| by_pairs().unwrap_or(Ordering::Equal))
+}
+
+/// The place of an alert in a notification: by `job`, by `instance`, then by all labels ([`order_of_labels`]). A missing
+/// `job` or `instance` comes after all values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotificationOrder<'a> {
     job: (bool, &'a str),
     instance: (bool, &'a str),
-    count: usize,
     labels: &'a Labels,
 }
 
@@ -128,20 +138,14 @@ impl<'a> NotificationOrder<'a> {
     /// Of an alert with these labels.
     pub fn of(labels: &'a Labels) -> Self {
         let of = |name| labels.get(name).map_or((true, ""), |value| (false, value));
-        NotificationOrder { job: of(model::JOB), instance: of(model::INSTANCE), count: labels.len(), labels }
+        NotificationOrder { job: of(model::JOB), instance: of(model::INSTANCE), labels }
     }
 }
 
 impl Ord for NotificationOrder<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
-        let first = |order: &Self| (order.job, order.instance, order.count);
-        let by_labels = || {
-            let mut pairs = self.labels.iter().zip(other.labels.iter());
-            let (ours, theirs) = pairs.find(|(ours, theirs)| ours != theirs)?;
-            // Of two names the smaller one is missing on the other side.
-            Some(theirs.0.cmp(ours.0).then(ours.1.cmp(theirs.1)))
-        };
-        first(self).cmp(&first(other)).then_with(|| by_labels().unwrap_or(Ordering::Equal))
+        let first = |order: &Self| (order.job, order.instance);
+        first(self).cmp(&first(other)).then_with(|| order_of_labels(self.labels, other.labels))
     }
 }
 

@@ -36,7 +36,7 @@ mod timers;
 mod turn;
 mod view;
 
-pub use alert::{AlertDraft, AlertError, NotificationOrder, merge_alert, merge_overlapping};
+pub use alert::{AlertDraft, AlertError, NotificationOrder, merge_alert, merge_overlapping, order_of_labels};
 pub use alerting::Alerting;
 pub use config::{AlertingConfig, AlertingLimits, AlertingProblem};
 pub use decision::{Decision, DecisionRecord, MuteReason, SkipReason};

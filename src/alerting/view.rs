@@ -298,8 +298,9 @@ impl Alerting {
             group.alerts.sort_by_cached_key(|at| crate::NotificationOrder::of(&alerts[*at].alert.labels));
         }
         groups.sort_by(|a, b| {
-            let by_labels = a.labels.len().cmp(&b.labels.len()).then_with(|| a.labels.cmp(&b.labels));
-            by_labels.then_with(|| a.receiver.cmp(&b.receiver)).then_with(|| a.key.cmp(&b.key))
+            crate::order_of_labels(&a.labels, &b.labels)
+                .then_with(|| a.receiver.cmp(&b.receiver))
+                .then_with(|| a.key.cmp(&b.key))
         });
         let receivers = self.config.receivers.iter();
         AlertingView {

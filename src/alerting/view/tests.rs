@@ -74,6 +74,41 @@ fn silence(alerting: &mut Alerting, now: i64, id: &str, text: &str) {
     step(alerting, now, Event::PutSilence { draft, fresh_id: SilenceId::new(id), reply: ReplyTo(0) });
 }
 
+#[test]
+fn groups_stand_in_the_order_of_alertmanager() {
+    let route = |receiver: &str, by: &[&str]| RouteSpec {
+        receiver: Some(receiver.into()),
+        group_by: Some(GroupBy::parse(by, MatcherMode::Fallback).unwrap()),
+        continue_matching: true,
+        ..Default::default()
+    };
+    let routes =
+        vec![route("z", &["alertname"]), route("a", &["alertname"]), route("a", &["job"]), route("a", &[])];
+    let root = RouteSpec { routes, ..route("a", &["alertname", "job"]) };
+    let receiver = |name: &str| Receiver { name: name.into(), labels: Labels::empty(), integrations: vec![] };
+    let tree = RouteTree::check(&RouteSpec { continue_matching: false, ..root }).unwrap();
+    let mut alerting =
+        Alerting::new(AlertingConfig::new(tree, vec![receiver("a"), receiver("z")]).into(), secs(0));
+    for name in ["B", "A"] {
+        post(&mut alerting, 0, Labels::from([("alertname", name), ("job", "j")]));
+    }
+    let view = alerting.view(secs(1));
+    let groups: Vec<String> =
+        view.groups.iter().map(|group| format!("{} {}", group.labels, group.receiver)).collect();
+    assert_eq!(
+        groups,
+        [
+            "{} a",
+            // `alertname` is missing, and that comes before its values.
+            "{job=\"j\"} a",
+            "{alertname=\"A\"} a",
+            "{alertname=\"A\"} z",
+            "{alertname=\"B\"} a",
+            "{alertname=\"B\"} z",
+        ]
+    );
+}
+
 fn posted() -> Alerting {
     let mut alerting = machine();
     post(&mut alerting, 0, Labels::from([("alertname", "A"), ("team", "db")]));
