@@ -160,6 +160,14 @@ receivers:
           disable_notifications: true, message_thread_id: 5 }
     msteamsv2_configs:
       - { webhook_url: "http://AT/teams", title: "{{ .Status }}", text: t }
+    msteams_configs:
+      - { webhook_url: "http://AT/connector", title: "{{ .Status }}", summary: s, text: "{{ .CommonAnnotations.markup }}" }
+      - { webhook_url_file: DIR/connector, text: "{{ .Receiver }}" }
+    webex_configs:
+      - api_url: http://AT/webex
+        room_id: "{{ .GroupLabels.n }}"
+        message: "**{{ .Status }}** {{ .CommonAnnotations.markup }}"
+        http_config: { authorization: { credentials_file: DIR/secret } }
     pagerduty_configs:
       - routing_key_file: DIR/secret
         url: http://AT/pagerduty
@@ -170,7 +178,7 @@ receivers:
         links: [{ href: "http://l" }, { href: "", text: gone }]
 "##;
 /// Paths of [`CONFIG`], with those of its tokens.
-const PATHS: usize = 20;
+const PATHS: usize = 23;
 
 fn alerts(hosts: &[&str]) -> Value {
     let alert = |host: &str| {
@@ -190,6 +198,7 @@ fn prepare(recorder: &Recorder) -> (TempDir, String) {
     let at = format!("127.0.0.1:{}", recorder.port);
     write(directory.path(), "secret", " \ts3cret\r\n\n");
     write(directory.path(), "chat", " 99 \n");
+    write(directory.path(), "connector", &format!("http://{at}/connector/file\n"));
     write(directory.path(), "url", &format!("\n http://{at}/from-file \n"));
     let config = CONFIG.replace("AT/", &format!("{at}/")).replace("http://AT\"", &format!("http://{at}\""));
     let config = config.replace("DIR/", &format!("{}/", directory.path().display()));

@@ -142,6 +142,8 @@ async fn notifiers_reach_the_receivers_address_alone() {
             "POST https://hooks.slack.com/services/T/B/x\n",
         ),
         ("msteamsv2", &[("webhook_url", "https://teams.example/x")], "POST https://teams.example/x\n"),
+        ("msteams", &[("webhook_url", "https://teams.example/x")], "POST https://teams.example/x\n"),
+        ("webex", &[("room_id", "Y2lz")], "POST https://webexapis.com/v1/messages\n"),
         ("pagerduty", &[("routing_key", "k3y")], "POST https://events.pagerduty.com/v2/enqueue\n"),
         (
             "telegram",
