@@ -15,6 +15,7 @@ use crate::world::{Foghorn, Process, eventually, get, http, post_json, write};
 /// One request as it came.
 #[derive(Clone, Debug)]
 struct Came {
+    /// With the method in front of it, unless that is `POST`.
     path: String,
     /// Names in lower case, sorted.
     headers: Vec<(String, String)>,
@@ -69,7 +70,7 @@ fn take(stream: TcpStream, came: &Mutex<Vec<Came>>) -> Option<()> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
-    let path = line.split(' ').nth(1)?.to_owned();
+    let path = line.trim_start_matches("POST ").rsplit_once(' ')?.0.to_owned();
     let mut headers = Vec::new();
     loop {
         let mut line = String::new();
@@ -78,7 +79,8 @@ fn take(stream: TcpStream, came: &Mutex<Vec<Came>>) -> Option<()> {
         headers.push((name.to_lowercase(), value.trim().to_owned()));
     }
     headers.sort();
-    let length = headers.iter().find(|(name, _)| name == "content-length")?.1.parse().ok()?;
+    let length = headers.iter().find(|(name, _)| name == "content-length");
+    let length = length.map_or(Some(0), |(_, length)| length.parse().ok())?;
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     let request = Came { path, headers, body: String::from_utf8_lossy(&body).into_owned() };
@@ -91,6 +93,7 @@ fn take(stream: TcpStream, came: &Mutex<Vec<Came>>) -> Option<()> {
             (200, r#"{"ok":true,"result":{"message_id":1,"chat":{"id":1}}}"#)
         }
         path if path.starts_with("/pagerduty") => (202, "{}"),
+        path if path.contains("/jira/") => jira(path),
         _ => (200, "ok"),
     };
     let kind = if answer == "ok" { "text/plain" } else { "application/json" };
@@ -101,6 +104,28 @@ fn take(stream: TcpStream, came: &Mutex<Vec<Came>>) -> Option<()> {
         answer.len()
     )
     .ok()
+}
+
+/// A Jira with no issues at `/jira/fresh/…`, and one that is open or closed at `/jira/open/…` and `/jira/done/…`.
+fn jira(path: &str) -> (u16, &'static str) {
+    let end = path.split('?').next().unwrap_or_default();
+    match () {
+        () if path.starts_with("PUT ") => (204, ""),
+        () if path.starts_with("GET ") => {
+            (200, r#"{"transitions":[{"id":"7","name":"No"},{"id":"9","name":"Reopen"}]}"#)
+        }
+        () if end.ends_with("/issue") => (201, r#"{"key":"OPS-8"}"#),
+        () if end.ends_with("/transitions") => (204, ""),
+        () if path.contains("/fresh/") => (200, r#"{"issues":[]}"#),
+        () if path.contains("/done/") => (
+            200,
+            r#"{"issues":[{"key":"OPS-7","fields":{"status":{"name":"x","statusCategory":{"key":"done"}}}}]}"#,
+        ),
+        () => (
+            200,
+            r#"{"issues":[{"key":"OPS-6","fields":{"status":{"name":"x","statusCategory":{"key":"new"}}}},{}]}"#,
+        ),
+    }
 }
 
 /// `AT` is where the recorder listens, `DIR` the directory of the files.
@@ -163,6 +188,33 @@ receivers:
     msteams_configs:
       - { webhook_url: "http://AT/connector", title: "{{ .Status }}", summary: s, text: "{{ .CommonAnnotations.markup }}" }
       - { webhook_url_file: DIR/connector, text: "{{ .Receiver }}" }
+    jira_configs:
+      - api_url: http://AT/jira/fresh/a/rest/api/2/
+        project: "OPS \"x\" {{ .GroupLabels.n }}"
+        issue_type: "{{ .Status }}"
+        summary: "{{ .GroupLabels.alertname }}"
+        description: "{{ .CommonAnnotations.markup }}"
+        labels: [zz, "a {{ .Status }}"]
+        priority: High
+        fields:
+          customfield_1: "{{ .Status }}"
+          customfield_2: { value: "5", "{{ .Status }}": ["{{ .GroupLabels.n }}", 2.5, yes, null, "{{ toJson .GroupLabels }}"], 6: dropped }
+          7: kept
+      - { api_url: "http://AT/jira/fresh/b/rest/api/2", api_type: cloud, project: P, issue_type: Bug, summary: s, description: "" }
+      - api_url: http://AT/jira/open/rest/api/2?a=b
+        project: P
+        issue_type: Bug
+        summary: { template: s, enable_update: false }
+        description: { template: d, enable_update: false }
+        wont_fix_resolution: Won't "Do"
+        http_config: { basic_auth: { username: u, password_file: DIR/secret } }
+      - api_url: http://AT/jira/done/rest/api/3/
+        project: P
+        issue_type: Bug
+        summary: s
+        description: ' {"type": "doc", "version": 1, "content": []} '
+        reopen_transition: Reopen
+        reopen_duration: 1h30m
     webex_configs:
       - api_url: http://AT/webex
         room_id: "{{ .GroupLabels.n }}"
@@ -178,7 +230,7 @@ receivers:
         links: [{ href: "http://l" }, { href: "", text: gone }]
 "##;
 /// Paths of [`CONFIG`], with those of its tokens.
-const PATHS: usize = 23;
+const PATHS: usize = 33;
 
 fn alerts(hosts: &[&str]) -> Value {
     let alert = |host: &str| {

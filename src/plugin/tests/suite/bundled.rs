@@ -143,6 +143,11 @@ async fn notifiers_reach_the_receivers_address_alone() {
         ),
         ("msteamsv2", &[("webhook_url", "https://teams.example/x")], "POST https://teams.example/x\n"),
         ("msteams", &[("webhook_url", "https://teams.example/x")], "POST https://teams.example/x\n"),
+        (
+            "jira",
+            &[("api_url", "https://jira.example/rest/api/2"), ("project", "Disk"), ("issue_type", "Bug")],
+            "POST https://jira.example/rest/api/2/search\n",
+        ),
         ("webex", &[("room_id", "Y2lz")], "POST https://webexapis.com/v1/messages\n"),
         ("pagerduty", &[("routing_key", "k3y")], "POST https://events.pagerduty.com/v2/enqueue\n"),
         (
@@ -160,7 +165,10 @@ async fn notifiers_reach_the_receivers_address_alone() {
         };
         told.settings =
             Arc::new(settings.iter().map(|(k, v)| ((*k).to_owned(), json(v))).collect::<BTreeMap<_, _>>());
-        world.answer(200, &[], "{\"ok\": true, \"id\": \"7\"}");
+        // An issue is looked for before it is opened.
+        for _ in 0..if name == "jira" { 2 } else { 1 } {
+            world.answer(200, &[], "{\"ok\": true, \"id\": \"7\"}");
+        }
         match notifier.notify(&told, 1, deadline()).await {
             Ok(_) => {}
             Err(NotifyError::Later { message, .. } | NotifyError::Refused { message, .. }) => {
