@@ -90,6 +90,24 @@ fn rules_of_all_kinds_are_found() {
 }
 
 #[test]
+fn an_expression_is_what_it_says_and_not_how_it_was_written() {
+    let exprs = |expr: &str| {
+        let rules = format!("groups: [{{name: g, rules: [{{alert: A, expr: {expr}}}]}}]");
+        let files = MemoryFiles::of("p.yml", "rule_files: [r.yml]").with("r.yml", rules.as_str());
+        config_of(&files, &["p.yml"]).rule_groups[0].rules[0].expr.clone()
+    };
+    for (written, said) in [
+        ("'up==0'", "up == 0"),
+        (
+            "\"sum(rate(a{b='c'}[300s]))by(job) # comment\\n > 1e0\"",
+            "sum by (job) (rate(a{b=\"c\"}[5m])) > 1",
+        ),
+    ] {
+        assert_eq!(exprs(written), said, "{written}");
+    }
+}
+
+#[test]
 fn files_are_merged() {
     let files = MemoryFiles::of("p.yml", "global: {scrape_interval: 5s}\nscrape_configs: [{job_name: a}]")
         .with("a.yml", "global: {resolve_timeout: 1m}\nscrape_configs: [{job_name: b}]\nroute: {receiver: r}\nreceivers: [{name: r}]");

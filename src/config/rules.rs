@@ -37,7 +37,7 @@ pub struct RuleGroupConfig {
 pub struct RuleConfig {
     /// What its result becomes.
     pub action: RuleAction,
-    /// The expression as it was written.
+    /// The expression, in the one form in which every tool of the field prints it.
     pub expr: String,
     /// Labels of the result, the group's included; values are templates for alerts.
     pub labels: Vec<(String, String)>,
@@ -220,14 +220,16 @@ fn read_expr(fields: &Fields<'_>) -> Option<String> {
         fields.missing("expr", Some("the PromQL expression to evaluate".to_owned()));
         return None;
     }
-    if let Err(errors) = promql::parse(&text, &at.cx.options.promql) {
-        for error in errors.iter() {
-            let (from, to) = (error.span.start, error.span.end);
-            at.error_in_text(from, to, error.message.clone(), error.hint.clone());
+    match promql::parse(&text, &at.cx.options.promql) {
+        Ok(expr) => Some(expr.to_string()),
+        Err(errors) => {
+            for error in errors.iter() {
+                let (from, to) = (error.span.start, error.span.end);
+                at.error_in_text(from, to, error.message.clone(), error.hint.clone());
+            }
+            None
         }
-        return None;
     }
-    Some(text)
 }
 
 /// What a recording rule must not have, and its name.
