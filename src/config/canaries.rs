@@ -41,7 +41,7 @@ fn keeps(text: &str) -> bool {
 /// A value for a key; of a secret the canary.
 fn sample(kind: Kind) -> String {
     match kind {
-        Kind::Secret => CANARY.to_owned(),
+        Kind::Secret | Kind::SecretTemplate => CANARY.to_owned(),
         Kind::SecretUrl | Kind::SecretTemplateUrl => format!("\"http://{CANARY}.example.org/{CANARY}\""),
         Kind::Url | Kind::TemplateUrl => format!("\"http://me:{CANARY}@host.example.org/\""),
         Kind::Choice(choices) => format!("\"{}\"", choices[0]),

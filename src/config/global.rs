@@ -222,7 +222,7 @@ const NOTIFY: Table = Table {
         key("slack_app_token_file", Kind::SecretPath),
         key("slack_app_url", Kind::Url),
         key("pagerduty_url", Kind::Url),
-        key("opsgenie_api_key", Kind::Secret),
+        key("opsgenie_api_key", Kind::SecretTemplate),
         key("opsgenie_api_key_file", Kind::SecretPath),
         key("opsgenie_api_url", Kind::Url),
         key("wechat_api_url", Kind::Url),

@@ -43,6 +43,8 @@ pub(crate) enum Kind {
     /// An address with templates.
     TemplateUrl,
     Secret,
+    /// A secret that may be a template: each group has its own.
+    SecretTemplate,
     /// An address that is itself a credential.
     SecretUrl,
     SecretTemplateUrl,
@@ -262,7 +264,9 @@ fn value(table: &Table, key: &Key, at: &At<'_>) -> Option<(Setting, Shown)> {
             };
             Some((setting, Shown::text(masked)))
         }
-        Kind::Secret | Kind::SecretUrl | Kind::SecretTemplateUrl => secret(table, key, at),
+        Kind::Secret | Kind::SecretTemplate | Kind::SecretUrl | Kind::SecretTemplateUrl => {
+            secret(table, key, at)
+        }
         Kind::HostPort => {
             let text = at.text()?;
             check_host_port(at, &text);
@@ -388,12 +392,19 @@ pub(crate) fn offset_of(text: &str, line: usize, column: usize) -> usize {
 fn check_template_url(at: &At<'_>, text: &str, secret: bool) {
     if !text.contains("{{") {
         url::check_http(at, text, secret);
-    } else if let Err(error) = at.cx.templates().check(text) {
-        if secret {
-            at.secret_error(format!("template: {}", error.message), None);
-        } else {
-            report_template(at, text, &error);
-        }
+    } else if secret {
+        check_secret_template(at, text);
+    } else {
+        check_template(at, text);
+    }
+}
+
+/// Says that a template is wrong, but not where: it may hold a secret.
+fn check_secret_template(at: &At<'_>, text: &str) {
+    if text.contains("{{")
+        && let Err(error) = at.cx.templates().check(text)
+    {
+        at.secret_error(format!("template: {}", error.message), None);
     }
 }
 
@@ -407,13 +418,15 @@ fn secret(table: &Table, key: &Key, at: &At<'_>) -> Option<(Setting, Shown)> {
         return None;
     }
     let masked = text == crate::shown::MASK;
-    let is_template = matches!(key.kind, Kind::SecretTemplateUrl) && text.contains("{{");
+    let may_be_template = matches!(key.kind, Kind::SecretTemplate | Kind::SecretTemplateUrl);
+    let is_template = may_be_template && text.contains("{{");
     match key.kind {
         _ if masked => {}
         Kind::SecretUrl => {
             url::check_http(at, &text, true);
         }
         Kind::SecretTemplateUrl => check_template_url(at, &text, true),
+        Kind::SecretTemplate => check_secret_template(at, &text),
         _ => {}
     }
     let value = model::Secret::new(text);

@@ -51,7 +51,8 @@ pub struct Param {
     pub about: String,
     /// Whether it must be given.
     pub required: bool,
-    /// `string`, `number`, `integer`, `bool`, `list`, `map`; empty if the default says it.
+    /// `string`, `number`, `integer`, `bool`, `list`, `map`, `duration`, or `link`: an address for people, where the plugin
+    /// itself sends nothing. Empty if the default says it.
     pub kind: String,
 }
 

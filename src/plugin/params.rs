@@ -85,7 +85,7 @@ fn fit(param: &Param, value: Value) -> Result<Value, String> {
     };
     let wanted = match param.kind.as_str() {
         "" => &param.default,
-        "string" | "duration" => &Value::String(String::new()),
+        "string" | "duration" | "link" => &Value::String(String::new()),
         "number" | "float" => &Value::from(0.0),
         "integer" => &Value::from(0),
         "bool" => &Value::Bool(false),

@@ -125,7 +125,7 @@ impl IntegrationNotifier {
             let is_address = matches!(setting, Setting::Secret { template: true, .. });
             match setting.to_json(&mut expand) {
                 Ok(value) if is_address && value == "\"\"" => broken.push(format!(
-                    "`{name}` comes to nothing for this group, and without an address it cannot be told; let the template give \
+                    "`{name}` comes to nothing for this group, and without it nobody can be told; let the template give \
                      one for every group, or route this group to another receiver"
                 )),
                 Ok(value) => {
@@ -229,7 +229,9 @@ mod tests {
         let mut files = config::MemoryFiles::default();
         files.files.insert(PathBuf::from("a.yml"), text.into_bytes());
         let catalog = config::Catalog {
-            notifiers: ["telegram", "pushover", "webhook", "slack", "email"].map(str::to_owned).into(),
+            notifiers: ["telegram", "pushover", "opsgenie", "webhook", "slack", "email"]
+                .map(str::to_owned)
+                .into(),
             ..config::Catalog::default()
         };
         let loaded =
@@ -280,6 +282,20 @@ mod tests {
         let title =
             format!("pushover_configs: [{{user_key: u, token: t, title: '<b>{name}</b>', html: true}}]");
         assert_eq!(filled(&title, "title").as_deref(), Ok(plain), "a title is plain text there");
+    }
+
+    #[test]
+    fn a_key_may_be_the_groups_own() {
+        for (settings, name) in [
+            ("pushover_configs: [{user_key: 'T', token: t}]", "user_key"),
+            ("pushover_configs: [{user_key: u, token: 'T'}]", "token"),
+            ("opsgenie_configs: [{api_key: 'T'}]", "api_key"),
+        ] {
+            let key = |template: &str| filled(&settings.replace('T', template), name);
+            assert_eq!(key("k-{{ .Status }}").as_deref(), Ok("k-firing"), "{settings}");
+            let said = key("{{ .CommonLabels.none }}").unwrap_err();
+            assert!(said.contains(&format!("`{name}` comes to nothing for this group")), "{said}");
+        }
     }
 
     #[test]

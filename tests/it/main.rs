@@ -7,6 +7,7 @@
 
 mod world;
 
+mod alike;
 mod amtool;
 mod crash;
 mod grading;

@@ -1,11 +1,12 @@
 //! What receivers send, request for request: payloads, headers, credentials, and the same from a real Alertmanager.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -14,12 +15,12 @@ use crate::world::{Foghorn, Process, eventually, get, http, post_json, write};
 
 /// One request as it came.
 #[derive(Clone, Debug)]
-struct Came {
+pub(crate) struct Came {
     /// With the method in front of it, unless that is `POST`.
-    path: String,
+    pub(crate) path: String,
     /// Names in lower case, sorted.
-    headers: Vec<(String, String)>,
-    body: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
 }
 
 impl Came {
@@ -32,41 +33,67 @@ impl Came {
     }
 }
 
-/// Takes everything, and gives tokens at `/token/…`: at `/token/form` only to whom says who it is in the form.
-struct Recorder {
-    port: u16,
+/// Takes everything, and gives tokens at `/token/…`: at `/token/form` only to whom says who it is in the form. Whoever takes
+/// it for a proxy finds every host behind it, with a certificate that nobody signed.
+pub(crate) struct Recorder {
+    pub(crate) port: u16,
     came: Arc<Mutex<Vec<Came>>>,
 }
 
 impl Recorder {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let came: Arc<Mutex<Vec<Came>>> = Arc::default();
         let shared = Arc::clone(&came);
+        let tls = tls();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let shared = Arc::clone(&shared);
-                std::thread::spawn(move || take(stream, &shared));
+                let (shared, tls) = (Arc::clone(&shared), Arc::clone(&tls));
+                std::thread::spawn(move || take(stream, tls, &shared));
             }
         });
         Recorder { port, came }
+    }
+
+    /// All requests so far.
+    pub(crate) fn came(&self) -> Vec<Came> {
+        self.came.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// By path, each with all requests that came there; waits for `count` paths.
     fn wait_for(&self, count: usize) -> BTreeMap<String, Vec<Came>> {
         eventually(&format!("requests at {count} paths"), || {
             let mut by_path: BTreeMap<String, Vec<Came>> = BTreeMap::new();
-            for came in self.came.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-                by_path.entry(came.path.clone()).or_default().push(came.clone());
+            for came in self.came() {
+                by_path.entry(came.path.clone()).or_default().push(came);
             }
             (by_path.len() >= count).then_some(by_path)
         })
     }
 }
 
-fn take(stream: TcpStream, came: &Mutex<Vec<Came>>) -> Option<()> {
-    let mut writer = stream.try_clone().ok()?;
+fn tls() -> Arc<ServerConfig> {
+    let own = rcgen::generate_simple_self_signed(["anybody.test".to_owned()]).expect("a certificate");
+    let key = own.signing_key.serialize_der().try_into().expect("a private key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.expect("versions of TLS").with_no_client_auth();
+    Arc::new(config.with_single_cert(vec![own.cert.into()], key).expect("they fit"))
+}
+
+fn take(mut stream: TcpStream, tls: Arc<ServerConfig>, came: &Mutex<Vec<Came>>) -> Option<()> {
+    let request = read(&mut stream)?;
+    if !request.path.starts_with("CONNECT ") {
+        return answer(&mut stream, request, came);
+    }
+    stream.write_all(b"HTTP/1.1 200 X\r\n\r\n").ok()?;
+    let mut inside = StreamOwned::new(ServerConnection::new(tls).ok()?, stream);
+    let request = read(&mut inside)?;
+    answer(&mut inside, request, came)
+}
+
+fn read(stream: &mut impl Read) -> Option<Came> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
@@ -83,7 +110,10 @@ fn take(stream: TcpStream, came: &Mutex<Vec<Came>>) -> Option<()> {
     let length = length.map_or(Some(0), |(_, length)| length.parse().ok())?;
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    let request = Came { path, headers, body: String::from_utf8_lossy(&body).into_owned() };
+    Some(Came { path, headers, body: String::from_utf8_lossy(&body).into_owned() })
+}
+
+fn answer(writer: &mut impl Write, request: Came, came: &Mutex<Vec<Came>>) -> Option<()> {
     let (status, answer) = match request.path.as_str() {
         "/token/form" if request.header("authorization").is_some() => (401, r#"{"error":"invalid_client"}"#),
         path if path.starts_with("/token/") => {
@@ -94,6 +124,7 @@ fn take(stream: TcpStream, came: &Mutex<Vec<Came>>) -> Option<()> {
         }
         path if path.starts_with("/pagerduty") => (202, "{}"),
         path if path.contains("/jira/") => jira(path),
+        path if path.contains("/chat.postMessage") => (200, r#"{"success":true}"#),
         _ => (200, "ok"),
     };
     let kind = if answer == "ok" { "text/plain" } else { "application/json" };
@@ -331,7 +362,7 @@ fn what_receivers_send() {
 }
 
 /// What of a request both must say alike.
-fn compared(came: &Came, port: u16) -> Value {
+pub(crate) fn compared(came: &Came, port: u16) -> Value {
     let own = [
         "host",
         "accept-encoding",

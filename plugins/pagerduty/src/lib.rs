@@ -119,17 +119,6 @@ fn details() -> Result<Value> {
     Ok(param::<Option<Map<String, Value>>>("details")?.unwrap_or_default().into())
 }
 
-/// Puts settings that are not empty.
-fn put(into: &mut Map<String, Value>, names: &[&str]) -> Result<()> {
-    for name in names {
-        let value = text(name)?;
-        if !value.is_empty() {
-            into.insert((*name).into(), value.into());
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -195,6 +195,15 @@ pub fn url_encode(text: &str) -> String {
     out
 }
 
+/// An address with `path` behind its own: its query stays where it was, and what `path` brings is added to it.
+pub fn below(base: &str, path: &str) -> String {
+    let (base, query) = base.split_once('?').map_or((base, ""), |(base, query)| (base, query));
+    let (path, more) = path.split_once('?').map_or((path, ""), |(path, more)| (path, more));
+    let query: Vec<&str> = [query, more].into_iter().filter(|query| !query.is_empty()).collect();
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("{}/{}{mark}{}", base.trim_end_matches('/'), path.trim_start_matches('/'), query.join("&"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,6 +261,19 @@ mod tests {
         assert_eq!(said, "the server answered with status 400: invalid form body");
         let long = answer(400, "", &"ü".repeat(1000)).check().expect_err("400 is an error").message;
         assert!(long.len() < 400);
+    }
+
+    #[test]
+    fn a_path_goes_below_an_address() {
+        for (base, path, wanted) in [
+            ("https://a.test", "v2/x", "https://a.test/v2/x"),
+            ("https://a.test/", "/v2/x", "https://a.test/v2/x"),
+            ("https://a.test/og?t=1", "v2", "https://a.test/og/v2?t=1"),
+            ("https://a.test/og/?t=1", "v2?by=alias", "https://a.test/og/v2?t=1&by=alias"),
+            ("https://a.test", "v2?by=alias", "https://a.test/v2?by=alias"),
+        ] {
+            assert_eq!(below(base, path), wanted);
+        }
     }
 
     #[test]

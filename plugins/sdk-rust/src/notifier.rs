@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Map, Value};
+
 pub use crate::http::{self, Request, Response, url_encode};
 pub use crate::secret::{self, secret};
 pub use crate::{
@@ -140,6 +142,17 @@ impl Notification {
 /// A setting that is a text; empty if it is not set.
 pub fn text(name: &str) -> Result<String> {
     Ok(param::<Option<String>>(name)?.unwrap_or_default())
+}
+
+/// Puts settings that are texts into a message, each under its own name; those that are empty stay out.
+pub fn put(into: &mut Map<String, Value>, names: &[&str]) -> Result<()> {
+    for name in names {
+        let value = text(name)?;
+        if !value.is_empty() {
+            into.insert((*name).into(), value.into());
+        }
+    }
+    Ok(())
 }
 
 /// At most `limit` characters of `text`; the last is `…` if something was cut off.

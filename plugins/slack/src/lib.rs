@@ -153,17 +153,6 @@ fn actions() -> Result<Vec<Value>> {
     Ok(actions.into_iter().map(Value::Object).collect())
 }
 
-/// Puts settings that are not empty.
-fn put(into: &mut Map<String, Value>, names: &[&str]) -> Result<()> {
-    for name in names {
-        let value = text(name)?;
-        if !value.is_empty() {
-            into.insert((*name).into(), value.into());
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,7 +22,7 @@ use crate::schema::Table;
 use crate::shown::Shown;
 
 /// The settings that say whom an integration tells, whatever it says.
-pub(crate) const ADDRESSES: [&str; 12] = [
+pub(crate) const ADDRESSES: [&str; 14] = [
     "url",
     "webhook_url",
     "api_url",
@@ -35,6 +35,8 @@ pub(crate) const ADDRESSES: [&str; 12] = [
     "routing_key",
     "service_key",
     "room_id",
+    "user_key",
+    "api_key",
 ];
 
 /// One integration.

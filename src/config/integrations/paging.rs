@@ -74,7 +74,7 @@ const RESPONDER: Table = Table {
 };
 pub(super) const OPSGENIE: Table = Table {
     keys: &[
-        key("api_key", Kind::Secret),
+        key("api_key", Kind::SecretTemplate),
         key("api_key_file", Kind::SecretPath),
         key("api_url", Kind::Url),
         key("message", Kind::Template).or(r#"{{ template "opsgenie.default.message" . }}"#),
@@ -191,9 +191,9 @@ pub(super) fn complete_pagerduty(draft: &mut Draft<'_, '_>) {
 
 pub(super) const PUSHOVER: Table = Table {
     keys: &[
-        key("user_key", Kind::Secret),
+        key("user_key", Kind::SecretTemplate),
         key("user_key_file", Kind::SecretPath),
-        key("token", Kind::Secret),
+        key("token", Kind::SecretTemplate),
         key("token_file", Kind::SecretPath),
         key("title", Kind::Template).or(r#"{{ template "pushover.default.title" . }}"#),
         key("message", Kind::Template).or(r#"{{ template "pushover.default.message" . }}"#),

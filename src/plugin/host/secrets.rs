@@ -119,7 +119,7 @@ impl Call {
                     found.push(index);
                 }
             } else if url.contains(&known.stand_in) {
-                url = url.replace(&known.stand_in, known.value.expose());
+                url = filled(&url, &known.stand_in, known.value.expose());
                 found.push(index);
             }
         }
@@ -235,6 +235,14 @@ fn join(base: &str, rest: &str) -> String {
     }
 }
 
+/// `url` with `value` where `stand_in` stood. In the query it is a value like any other there, so that an `&` in it ends
+/// nothing; before that it is as it was written, since it may be several parts of a path.
+fn filled(url: &str, stand_in: &str, value: &str) -> String {
+    let (path, query) = url.split_at(url.find('?').unwrap_or(url.len()));
+    let written: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+    path.replace(stand_in, value) + query.replace(stand_in, &written).as_str()
+}
+
 /// The ways in which a value may come back.
 fn forms(value: &str) -> Vec<String> {
     if value.len() < REDACT_MIN {
@@ -321,6 +329,17 @@ fn replace(haystack: &[u8], needle: &[u8], with: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_is_written_as_its_place_wants_it() {
+        for (url, expected) in [
+            ("https://d.com/S/x", "https://d.com/a/b&c=d/x"),
+            ("https://d.com/x?t=S&u=S", "https://d.com/x?t=a%2Fb%26c%3Dd&u=a%2Fb%26c%3Dd"),
+            ("https://d.com/S?t=S", "https://d.com/a/b&c=d?t=a%2Fb%26c%3Dd"),
+        ] {
+            assert_eq!(filled(url, "S", "a/b&c=d"), expected, "{url}");
+        }
+    }
 
     #[test]
     fn a_url_takes_what_stands_behind_its_stand_in() {

@@ -137,7 +137,7 @@ impl KeptTerms {
 }
 
 /// Parameters that say where a plugin sends, beside those that its manifest names as `{NAME}` under `needs.hosts`. Other
-/// parameters may hold links, which are an alert's and not the operator's.
+/// parameters may hold links, which are an alert's and not the operator's; so does one of these whose type is `link`.
 const ADDRESSES: [&str; 3] = ["url", "api_url", "app_url"];
 
 /// The hosts of parameters that are addresses: as the operator wrote them, or as they came with what ships with us.
@@ -147,7 +147,11 @@ fn addressed(profile: &Profile, params: &Params) -> Vec<HostPattern> {
     let mut hosts = Vec::new();
     for name in named.chain(ADDRESSES) {
         let Some(value) = params.get(name) else { continue };
-        let is_default = profile.manifest.param(name).is_some_and(|param| param.default == *value);
+        let declared = profile.manifest.param(name);
+        if declared.is_some_and(|param| param.kind == "link") {
+            continue;
+        }
+        let is_default = declared.is_some_and(|param| param.default == *value);
         let host = value.as_str().and_then(host_of_url);
         if let Some(host) = host.filter(|host| !hosts.contains(host)) {
             match (is_default, profile.bundled) {

@@ -155,6 +155,17 @@ async fn notifiers_reach_the_receivers_address_alone() {
             &[("bot_token", "12:ab"), ("chat_id", "-5")],
             "POST https://api.telegram.org/bot12:ab/sendMessage\n",
         ),
+        (
+            "pushover",
+            &[("token", "t0k"), ("user_key", "u&r"), ("url", "http://link.lan/")],
+            "POST https://api.pushover.net/1/messages.json?device=&",
+        ),
+        ("opsgenie", &[("api_key", "k3y")], "POST https://api.opsgenie.com/v2/alerts\n"),
+        (
+            "opsgenie",
+            &[("api_key", "k3y"), ("api_url", "http://og.lan:80/x/")],
+            "POST http://og.lan:80/x/v2/alerts\n",
+        ),
     ] {
         let notifier = host.load(spec(name)).await.unwrap().notifier().unwrap();
         let mut told = notification(&[("Disk", AlertStatus::Firing)]);
@@ -175,6 +186,8 @@ async fn notifiers_reach_the_receivers_address_alone() {
                 panic!("{name}: {message}")
             }
         }
+        let reach = world.requests.lock().unwrap()[0].reach.clone();
+        assert!(!format!("{reach:?}").contains("link.lan"), "a link is no address: {reach:?}");
         let sent = world.sent();
         assert!(sent[0].starts_with(expected), "{name}: {}", sent[0]);
         assert!(sent[0].contains("Disk"), "{name}: {}", sent[0]);

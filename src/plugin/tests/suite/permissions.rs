@@ -52,7 +52,7 @@ async fn secrets_are_put_in_as_the_request_leaves() {
     for (body, expected) in [
         (
             "http_get(`https://api.example.org/x?t=${secret(\"token\")}`)",
-            "GET https://api.example.org/x?t=t0p&secret\"x\n",
+            "GET https://api.example.org/x?t=t0p%26secret%22x\n",
         ),
         (
             "http(\"put\", \"https://api.example.org/\", #{ headers: #{ Authorization: `Bearer ${secret(\"token\")}` } })",

@@ -1,0 +1,223 @@
+//! Receivers whose alerts open and close something: the same configuration and alerts through a real Alertmanager and
+//! through us, firing and then resolved, request for request.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use model::Timestamp;
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+
+use crate::peers::peers;
+use crate::receivers::{Came, Recorder, compared};
+use crate::world::{Foghorn, Process, eventually, http, post_json, write};
+
+/// `AT` is where the recorder listens, `DIR` the directory of the files.
+const CONFIG: &str = r##"
+global:
+  opsgenie_api_url: http://AT/og
+  opsgenie_api_key: "{{ .GroupLabels.n }}k"
+route: { receiver: all, group_wait: 1s, group_interval: 1s, group_by: [alertname, n] }
+receivers:
+  - name: all
+    pushover_configs:
+      - user_key: 'usual&"'
+        token: t
+        http_config: &through { proxy_url: "http://AT", tls_config: { insecure_skip_verify: true } }
+      - user_key: "group{{ .GroupLabels.n }}"
+        token_file: DIR/secret
+        title: "<b>{{ .Status }} {{ .CommonAnnotations.markup }}</b>"
+        message: "<b>{{ .Status }} {{ .CommonAnnotations.markup }}</b>{{ printf \"%01100d\" 7 }}"
+        html: true
+        url: ""
+        url_title: "{{ .Status }}"
+        device: "d, {{ .GroupLabels.n }}"
+        sound: s
+        priority: "{{ len .Alerts }}"
+        retry: 90s
+        expire: 1h30m
+        ttl: 1500ms
+        http_config: *through
+      - user_key_file: DIR/secret
+        token: t
+        title: &long '{{ printf "%01100d" 7 }}'
+        message: "{{ .CommonLabels.none }} "
+        url: *long
+        priority: "-1"
+        retry: 0s
+        expire: 0s
+        monospace: true
+        http_config: *through
+    opsgenie_configs:
+      - {}
+      - api_url: http://AT/og-all/?x=1
+        api_key: "{{ .Status }}"
+        update_alerts: true
+        message: *long
+        description: "{{ .Status }}"
+        source: "from {{ .Status }}"
+        details: { own: "{{ .Status }}", alertname: over, none: "{{ .CommonLabels.none }}" }
+        entity: "{{ .CommonLabels.alertname }}"
+        tags: " a, b,,{{ .Status }}, "
+        actions: "x,y"
+        note: n
+        priority: P{{ len .Alerts }}
+        responders:
+          - { name: "{{ .CommonLabels.none }}", type: team }
+          - { name: " a,,{{ .CommonLabels.n }}, c", type: teams }
+          - { id: i, type: user }
+          - { username: u, type: '{{ if eq .Status "x" }}user{{ else }}escalation{{ end }}' }
+          - { name: "{{ .CommonLabels.none }}", type: "{{ .CommonLabels.none }}" }
+          - { name: "a{{ .CommonLabels.none }}", type: Schedule }
+      - { api_url: "http://AT/og-bare", message: "", description: "", source: "", update_alerts: true }
+"##;
+/// Requests of [`CONFIG`] while the alerts fire, and when they are over.
+const FIRING: usize = 3 + 7;
+const RESOLVED: usize = 3 + 3;
+
+/// A configuration for `recorder`, and the directory of its files.
+fn prepare(recorder: &Recorder) -> (TempDir, String) {
+    let directory = TempDir::new().unwrap();
+    write(directory.path(), "secret", "s3cret");
+    let config = CONFIG.replace("//AT", &format!("//127.0.0.1:{}", recorder.port));
+    let config = config.replace("DIR/", &format!("{}/", directory.path().display()));
+    (directory, config)
+}
+
+/// Two alerts that began now; over at once, or not for an hour.
+fn alerts(began: Timestamp, fire: bool) -> Value {
+    let ended = Timestamp::from_millis(began.as_millis() + if fire { 3_600_000 } else { 1 });
+    let alert = |host: &str| {
+        json!({
+            "labels": { "alertname": "WARNING", "host": host, "n": "5" },
+            "annotations": { "markup": "a <b> & \"c\"" },
+            "startsAt": began.to_string(),
+            "endsAt": ended.to_string(),
+            "generatorURL": format!("http://g/{host}"),
+        })
+    };
+    ["a", "b"].map(alert).into_iter().collect()
+}
+
+/// Lets alerts fire and resolve at the API at `port`; what came of it, by method and address.
+fn told(recorder: &Recorder, port: u16) -> BTreeMap<String, Vec<Value>> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock that is set").as_millis();
+    let began = Timestamp::from_millis(now as i64);
+    let wait_for = |count: usize| {
+        eventually(&format!("{count} requests"), || {
+            let came = recorder.came();
+            (came.len() >= count).then_some(came)
+        })
+    };
+    assert_eq!(post_json(port, "/api/v2/alerts", &alerts(began, true)).status, 200);
+    wait_for(FIRING);
+    assert_eq!(post_json(port, "/api/v2/alerts", &alerts(began, false)).status, 200);
+    let mut by_address: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for came in wait_for(FIRING + RESOLVED) {
+        let (address, said) = said(&came, recorder.port);
+        let times = said.to_string().replace(&began.to_string(), "BEGAN");
+        let said = serde_json::from_str(&times).expect("it was JSON");
+        by_address.entry(address).or_default().push(said);
+    }
+    by_address
+}
+
+/// Where a request went, and what it said. A query is part of what was said, whatever its order and escapes.
+fn said(came: &Came, port: u16) -> (String, Value) {
+    let (path, query) = came.path.split_once('?').unwrap_or((&came.path, ""));
+    let query: Map<String, Value> = form_urlencoded::parse(query.as_bytes())
+        .map(|(name, value)| (name.into_owned(), value.into()))
+        .collect();
+    let whom = query.get("user").and_then(Value::as_str).unwrap_or_default();
+    let address = format!("{path} {whom}");
+    let mut said = compared(came, port);
+    said["query"] = query.into();
+    plain(&mut said);
+    (address, said)
+}
+
+/// Takes out of texts how they are laid out: blank lines and headings' marks, and the sender's name.
+fn plain(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            let lines =
+                text.lines().map(|line| line.trim_start_matches("# ")).filter(|line| !line.trim().is_empty());
+            *text = lines.collect::<Vec<_>>().join("\n").replace("Alertmanager", "Foghorn");
+        }
+        Value::Array(values) => values.iter_mut().for_each(plain),
+        Value::Object(values) => values.values_mut().for_each(plain),
+        _ => {}
+    }
+}
+
+const OUTSIDE: &str = "--web.external-url=http://outside.test:9093/";
+
+/// What Foghorn sends.
+fn ours() -> BTreeMap<String, Vec<Value>> {
+    let recorder = Recorder::start();
+    let (directory, config) = prepare(&recorder);
+    write(directory.path(), "alertmanager.yml", &config);
+    let args = vec!["--config.file=alertmanager.yml".to_owned(), OUTSIDE.to_owned()];
+    let foghorn = Foghorn::start_in(Arc::new(directory), args);
+    told(&recorder, foghorn.alertmanager_port)
+}
+
+#[test]
+fn what_fires_is_opened_and_what_resolves_is_closed() {
+    let told = ours();
+    let addresses: Vec<(&str, usize)> =
+        told.iter().map(|(address, all)| (address.as_str(), all.len())).collect();
+    let alias = told["/og/v2/alerts "][0]["body"]["alias"].as_str().unwrap();
+    let of_alert = |method: &str, api: &str, what: &str| format!("{method}/{api}/v2/alerts/{alias}/{what} ");
+    let mut wanted = vec![
+        ("/1/messages.json usual&\"".to_owned(), 2),
+        ("/1/messages.json group5".to_owned(), 2),
+        ("/1/messages.json s3cret".to_owned(), 2),
+    ];
+    for api in ["og", "og-all", "og-bare"] {
+        wanted.push((format!("/{api}/v2/alerts "), 1));
+        wanted.push((of_alert("", api, "close"), 1));
+    }
+    for api in ["og-all", "og-bare"] {
+        wanted.extend(["message", "description"].map(|what| (of_alert("PUT ", api, what), 1)));
+    }
+    wanted.sort();
+    assert_eq!(addresses, wanted.iter().map(|(a, n)| (a.as_str(), *n)).collect::<Vec<_>>());
+    let key = json!([["authorization", "GenieKey 5k"], ["content-type", "application/json"]]);
+    assert_eq!(told["/og/v2/alerts "][0]["headers"], key);
+}
+
+#[test]
+fn a_real_alertmanager_opens_and_closes_the_same() {
+    let program = peers().join("testing/alertmanager");
+    if !program.exists() {
+        println!("skipped: Alertmanager is not here; tests/get-peers brings it");
+        return;
+    }
+    let recorder = Recorder::start();
+    let (directory, config) = prepare(&recorder);
+    write(directory.path(), "alertmanager.yml", &config);
+    let mut process = Process::start(
+        Command::new(&program)
+            .current_dir(program.parent().expect("a program is in a directory"))
+            .arg(format!("--config.file={}", directory.path().join("alertmanager.yml").display()))
+            .arg(format!("--storage.path={}", directory.path().join("data").display()))
+            .args(["--web.listen-address=127.0.0.1:0", "--cluster.listen-address=", OUTSIDE]),
+    );
+    let port = process.after("Listening on\" address=").rsplit(':').next().unwrap().parse().unwrap();
+    eventually("an Alertmanager that is ready", || {
+        http(port, "GET", "/-/ready", &[], "").filter(|answer| answer.status == 200)
+    });
+    let theirs = told(&recorder, port);
+    let ours = ours();
+    let mut differ = Vec::new();
+    for address in theirs.keys().chain(ours.keys().filter(|address| !theirs.contains_key(*address))) {
+        let (theirs, ours) = (theirs.get(address), ours.get(address));
+        if theirs != ours {
+            differ.push(format!("{address}\n  theirs {}\n  ours   {}", json!(theirs), json!(ours)));
+        }
+    }
+    assert!(differ.is_empty(), "{}", differ.join("\n"));
+}
