@@ -2,18 +2,21 @@
 
 use model::Timestamp;
 
+use crate::language::float::parse_go_float;
 use crate::language::printf::sprintf;
 use crate::language::time::{DURATION, time};
-use crate::language::value::Value;
+use crate::language::value::{UINT64, Value};
 
 /// The number that a value is, or that its text shows. Durations count in seconds.
 pub(crate) fn number(value: &Value) -> Result<f64, String> {
     match value {
         Value::Float(number) => Ok(*number),
         Value::Int(nanos, ty) if std::ptr::eq(*ty, &DURATION) => Ok(*nanos as f64 / 1e9),
-        Value::Int(number, _) => Ok(*number as f64),
-        Value::Uint(number) => Ok(*number as f64),
-        Value::Str(text, _) => model::parse_float(text).ok_or_else(|| format!("`{text}` is not a number")),
+        Value::Int(number, ty) if ["int", "int64"].contains(&ty.name) => Ok(*number as f64),
+        Value::Uint(number, ty) if ty.name == UINT64.name => Ok(*number as f64),
+        Value::Str(text, _) if value.as_plain_str().is_some() => {
+            parse_go_float(text).ok_or_else(|| format!("`{text}` is not a number"))
+        }
         other if other.is_nothing() => Err("nothing is not a number".to_owned()),
         other => Err(format!("{} is not a number", other.with_article())),
     }

@@ -5,6 +5,7 @@
 //! Not here: which notifier asks, time of day (`now` is an argument), queries (the caller answers them).
 //! Start at [`RuleTemplate`] for rules and at [`Templates`] for messages.
 
+mod case;
 mod error;
 mod humanize;
 mod language;

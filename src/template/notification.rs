@@ -84,6 +84,9 @@ static ALERTS: Type = Type {
     ..Type::plain("template.Alerts")
 };
 
+/// Some of the alerts: a list without methods.
+static SOME_ALERTS: Type = Type::plain("[]template.Alert");
+
 static ALERT: Type = Type {
     fields: &[
         ("Status", "status"),
@@ -126,7 +129,7 @@ static PAIR: Type = Type { fields: &[("Name", "Name"), ("Value", "Value")], ..Ty
 fn with_status(alerts: &Value, status: &str) -> Value {
     let Value::List(list) = alerts else { return alerts.clone() };
     let has = |alert: &&Value| alert.field("Status").and_then(Value::as_str) == Some(status);
-    Value::list(&ALERTS, list.items.iter().filter(has).cloned().collect())
+    Value::list(&SOME_ALERTS, list.items.iter().filter(has).cloned().collect())
 }
 
 /// Name and value of each label; `alertname` first, then by name.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 
+use crate::case::{title_words, to_lower, to_upper};
 use crate::humanize::{humanize_duration, number};
 use crate::language::Library;
 use crate::language::builtin::text_of;
@@ -16,9 +17,9 @@ use crate::rule_functions::{matches, replace_all};
 
 /// The functions of messages, besides the built-in ones.
 pub(crate) const NOTIFICATION_FUNCTIONS: &[Function] = &[
-    Function::new("toUpper", &[Param::Str], |_, v| Ok(Value::str(text_of(&v[0]).to_uppercase()))),
-    Function::new("toLower", &[Param::Str], |_, v| Ok(Value::str(text_of(&v[0]).to_lowercase()))),
-    Function::new("title", &[Param::Str], |_, v| Ok(Value::str(title(&text_of(&v[0]))))),
+    Function::new("toUpper", &[Param::Str], |_, v| Ok(Value::str(to_upper(&text_of(&v[0]))))),
+    Function::new("toLower", &[Param::Str], |_, v| Ok(Value::str(to_lower(&text_of(&v[0]))))),
+    Function::new("title", &[Param::Str], |_, v| Ok(Value::str(title_words(&text_of(&v[0]))))),
     Function::new("trimSpace", &[Param::Str], |_, v| Ok(Value::str(text_of(&v[0]).trim()))),
     Function::new("join", &[Param::Str, Param::Strings], |_, v| {
         Ok(Value::str(v[1].as_strings().unwrap_or_default().join(&text_of(&v[0]))))
@@ -51,7 +52,7 @@ pub(crate) const NOTIFICATION_FUNCTIONS: &[Function] = &[
     }),
     Function::new("toJson", &[Param::Any], |_, v| to_json(&v[0]).map(Value::str)),
     Function::variadic("list", &[], Param::Any, |_, v| Ok(Value::list(&ANY_LIST, v.to_vec()))),
-    Function::variadic("append", &[Param::Any], Param::Any, |_, v| append(v)),
+    Function::variadic("append", &[Param::AnyList], Param::Any, |_, v| append(v)),
     Function::variadic("dict", &[], Param::Any, |_, v| dict(v)),
     Function::new("base64encode", &[Param::Str], |_, v| {
         Ok(Value::str(base64_encode(text_of(&v[0]).as_bytes())))
@@ -59,31 +60,6 @@ pub(crate) const NOTIFICATION_FUNCTIONS: &[Function] = &[
     Function::new("base64decode", &[Param::Str], |_, v| base64_decode(&text_of(&v[0])).map(Value::str)),
     Function::new("routeLabels", &[Param::Str], |executor, v| route_label(executor, &text_of(&v[0]))),
 ];
-
-/// Every word with a capital first letter and small other letters.
-fn title(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut in_word = false;
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        if c.is_alphanumeric() {
-            if in_word {
-                out.extend(c.to_lowercase())
-            } else {
-                out.extend(c.to_uppercase())
-            }
-            in_word = true;
-            continue;
-        }
-        out.push(c);
-        // An apostrophe or a point between letters is part of a word, as is an underscore: `don't`, `e.g`, `a_b`.
-        let joins = matches!(c, '\'' | '’' | '.' | '_' | ':' | '·')
-            && in_word
-            && chars.peek().is_some_and(|next| next.is_alphabetic() || *next == '_');
-        in_word = joins || (c == '_' && in_word);
-    }
-    out
-}
 
 /// A query string's value: `+` is a space, `%` and two digits a byte.
 fn url_unescape(text: &str) -> Result<String, String> {
@@ -139,8 +115,9 @@ fn dict(values: &[Value]) -> Result<Value, String> {
     }
     let mut entries = BTreeMap::new();
     for pair in values.chunks_exact(2) {
-        let name =
-            pair[0].as_str().ok_or_else(|| format!("a name is a string, not {}", pair[0].with_article()))?;
+        let name = pair[0]
+            .as_plain_str()
+            .ok_or_else(|| format!("a name is a string, not {}", pair[0].with_article()))?;
         entries.insert(name.to_owned(), pair[1].clone());
     }
     Ok(Value::map(&ANY_MAP, entries))

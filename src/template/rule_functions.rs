@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use model::{Re2, SampleValue, VectorSample};
 
+use crate::case::{capitals_first, to_lower, to_upper};
 use crate::humanize::{
     humanize, humanize_duration, humanize_percentage, humanize_timestamp, humanize1024, number,
     seconds_to_time,
@@ -48,9 +49,9 @@ pub(crate) const RULE_FUNCTIONS: &[Function] = &[
     Function::new("toDuration", &[Param::Any], |_, v| Ok(duration((number(&v[0])? * 1e9) as i128))),
     Function::new("now", &[], |executor, _| Ok(Value::Float(executor.world.now.as_secs_f64()))),
     Function::new("parseDuration", &[Param::Str], |_, v| parse_duration(&text_of(&v[0]))),
-    Function::new("title", &[Param::Str], |_, v| Ok(Value::str(title(&text_of(&v[0]))))),
-    Function::new("toUpper", &[Param::Str], |_, v| Ok(Value::str(text_of(&v[0]).to_uppercase()))),
-    Function::new("toLower", &[Param::Str], |_, v| Ok(Value::str(text_of(&v[0]).to_lowercase()))),
+    Function::new("title", &[Param::Str], |_, v| Ok(Value::str(capitals_first(&text_of(&v[0]))))),
+    Function::new("toUpper", &[Param::Str], |_, v| Ok(Value::str(to_upper(&text_of(&v[0]))))),
+    Function::new("toLower", &[Param::Str], |_, v| Ok(Value::str(to_lower(&text_of(&v[0]))))),
     Function::new("match", &[Param::Str, Param::Str], |_, v| matches(&v[0], &v[1])),
     Function::new("reReplaceAll", &[Param::Str, Param::Str, Param::Str], |_, v| {
         replace_all(&v[0], &v[1], &v[2])
@@ -137,22 +138,6 @@ pub(crate) fn matches(pattern: &Value, text: &Value) -> Result<Value, String> {
 pub(crate) fn replace_all(pattern: &Value, replacement: &Value, text: &Value) -> Result<Value, String> {
     let pattern = Re2::unanchored(&text_of(pattern)).map_err(|error| error.to_string())?;
     Ok(Value::str(pattern.replace_all(&text_of(text), &text_of(replacement))))
-}
-
-/// Every word with a capital first letter; the other letters as they are.
-fn title(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut in_word = false;
-    for c in text.chars() {
-        if in_word {
-            out.push(c);
-        } else {
-            out.extend(c.to_uppercase());
-        }
-        // ASCII punctuation ends a word; of other scripts only white space does.
-        in_word = if c.is_ascii() { c.is_ascii_alphanumeric() || c == '_' } else { !c.is_whitespace() };
-    }
-    out
 }
 
 /// Host and port of `host:port`, `[v6]:port`; `None` if it is not such a thing.

@@ -58,7 +58,7 @@ impl PlainData {
 
     /// A whole number without a sign.
     pub fn uint(value: u64) -> Self {
-        PlainData(Value::Uint(value))
+        PlainData(Value::uint(value))
     }
 
     /// A text.

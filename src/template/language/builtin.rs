@@ -1,12 +1,14 @@
 //! The functions that every template has.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use super::exec::OUTPUT_BYTES_MAX;
 use super::function::{Function, Work};
 use super::html::escape_html;
-use super::printf::{own_text, sprint, sprintf, sprintln};
-use super::value::{Param, URL, Value};
+use super::print::own_text;
+use super::printf::{sprint, sprint_pointed_to, sprintf, sprintln};
+use super::value::{Param, UINT8, Value};
 
 /// The functions that every template has.
 pub(crate) const BUILTINS: &[Function] = &[
@@ -27,17 +29,9 @@ pub(crate) const BUILTINS: &[Function] = &[
     Function::variadic("printf", &[Param::Str], Param::Any, |_, v| {
         sized(sprintf(v[0].as_str().unwrap_or_default(), &v[1..]))
     }),
-    Function::variadic("html", &[], Param::Any, |executor, v| {
-        let text = one_text(v);
-        // In a page every value is escaped where it is written; here would be once too often.
-        Ok(Value::str(if executor.is_html() { text } else { escape_html(&text) }))
-    }),
+    Function::variadic("html", &[], Param::Any, |_, v| sized(escape_html(&one_text(v)))),
     Function::variadic("js", &[], Param::Any, |_, v| sized(super::html::escape_js_text(&one_text(v)))),
-    Function::variadic("urlquery", &[], Param::Any, |executor, v| {
-        let text = query_escape(&one_text(v));
-        // In a link of a page it is escaped with this, and not once more.
-        Ok(if executor.is_html() { Value::Str(text.into(), &URL) } else { Value::str(text) })
-    }),
+    Function::variadic("urlquery", &[], Param::Any, |_, v| sized(query_escape(&one_text(v)))),
     Function::variadic("call", &[Param::Any], Param::Any, |_, v| {
         Err(format!("{} is not a function", v[0].with_article()))
     }),
@@ -52,12 +46,17 @@ fn sized(text: String) -> Result<Value, String> {
 }
 
 /// The values as one text.
-fn one_text(values: &[Value]) -> String {
+pub(crate) fn one_text(values: &[Value]) -> String {
     match values {
         [Value::Str(text, _)] => text.to_string(),
-        // Like printing it in place would.
-        [value] if value.is_nothing() => "<no value>".to_owned(),
-        _ => sprint(values),
+        _ => {
+            // Like printing it in place would.
+            let shown = |value: &Value| match value {
+                Value::Missing | Value::Nil => Value::str("<no value>"),
+                other => other.clone(),
+            };
+            sprint_pointed_to(&values.iter().map(shown).collect::<Vec<_>>())
+        }
     }
 }
 
@@ -93,10 +92,14 @@ fn equal(a: &Value, b: &Value) -> Result<bool, String> {
         (Value::Bool(a), Value::Bool(b)) => a == b,
         (Value::Float(a), Value::Float(b)) => a == b,
         (Value::Str(a, _), Value::Str(b, _)) => a == b,
-        (Value::Int(..) | Value::Uint(_), Value::Int(..) | Value::Uint(_)) => whole(a) == whole(b),
-        (Value::Time(a), Value::Time(b)) => a.timestamp() == b.timestamp(),
+        (Value::Int(..) | Value::Uint(..), Value::Int(..) | Value::Uint(..)) => whole(a) == whole(b),
         (Value::Missing | Value::Nil, Value::Missing | Value::Nil) => true,
-        (Value::Missing | Value::Nil, _) | (_, Value::Missing | Value::Nil) => false,
+        (Value::Missing | Value::Nil, other) | (other, Value::Missing | Value::Nil) => {
+            matches!(other, Value::Map(map) if map.nil)
+        }
+        (Value::Map(a), Value::Map(b)) if a.nil || b.nil => a.nil == b.nil,
+        (Value::Struct(a), Value::Struct(b)) if a.ty.is_pointer() && b.ty.is_pointer() => Arc::ptr_eq(a, b),
+        (a, b) if is_record(a) && is_record(b) => return records_equal(a, b),
         (Value::List(_) | Value::Map(_), _) | (_, Value::List(_) | Value::Map(_)) => {
             let which = if matches!(a, Value::List(_) | Value::Map(_)) { a } else { b };
             return Err(format!("{} cannot be compared", which.with_article()));
@@ -105,11 +108,41 @@ fn equal(a: &Value, b: &Value) -> Result<bool, String> {
     })
 }
 
+/// Whether it is made of fields: a time is, too.
+fn is_record(value: &Value) -> bool {
+    match value {
+        Value::Struct(record) => !record.ty.is_pointer(),
+        Value::Time(_) => true,
+        _ => false,
+    }
+}
+
+/// Records of different types differ; those that hold lists or maps cannot be asked.
+fn records_equal(a: &Value, b: &Value) -> Result<bool, String> {
+    if let Value::Struct(record) = b
+        && record.fields.iter().any(|field| matches!(field, Value::List(_) | Value::Map(_)))
+    {
+        return Err(format!("{} cannot be compared", b.with_article()));
+    }
+    Ok(match (a, b) {
+        (Value::Time(a), Value::Time(b)) => a.timestamp() == b.timestamp() && a.time_zone() == b.time_zone(),
+        (Value::Struct(a), Value::Struct(b)) if std::ptr::eq(a.ty, b.ty) => {
+            for (x, y) in a.fields.iter().zip(&b.fields) {
+                if !equal(x, y)? {
+                    return Ok(false);
+                }
+            }
+            true
+        }
+        _ => false,
+    })
+}
+
 /// The number of an integer of any type.
 fn whole(value: &Value) -> i128 {
     match value {
         Value::Int(value, _) => i128::from(*value),
-        Value::Uint(value) => i128::from(*value),
+        Value::Uint(value, _) => i128::from(*value),
         _ => 0,
     }
 }
@@ -128,7 +161,7 @@ fn ordered(values: &[Value], wanted: &[Ordering]) -> Result<Value, String> {
     let order = match (a, b) {
         (Value::Float(a), Value::Float(b)) => a.partial_cmp(b),
         (Value::Str(a, _), Value::Str(b, _)) => Some(a.cmp(b)),
-        (Value::Int(..) | Value::Uint(_), Value::Int(..) | Value::Uint(_)) => Some(whole(a).cmp(&whole(b))),
+        (Value::Int(..) | Value::Uint(..), Value::Int(..) | Value::Uint(..)) => Some(whole(a).cmp(&whole(b))),
         (Value::Bool(_), Value::Bool(_)) => return Err("a bool has no order".to_owned()),
         _ => return Err(incompatible(a, b)),
     };
@@ -149,11 +182,14 @@ fn len(value: &Value) -> Result<Value, String> {
 /// `index x 1 "a"` is `x[1]["a"]`.
 fn index(values: &[Value]) -> Result<Value, String> {
     let Some((first, keys)) = values.split_first() else { return Ok(Value::Missing) };
+    if first.is_nothing() {
+        return Err("nothing cannot be indexed".to_owned());
+    }
     let mut value = first.clone();
     for key in keys {
         value = match &value {
             Value::Map(map) => {
-                let name = key.as_str().ok_or_else(|| {
+                let name = key.as_plain_str().ok_or_else(|| {
                     format!(
                         "{} is indexed by a string, not by {}",
                         values[0].with_article(),
@@ -163,7 +199,9 @@ fn index(values: &[Value]) -> Result<Value, String> {
                 map.get(name)
             }
             Value::List(list) => list.items[position(key, list.items.len(), false)?].clone(),
-            Value::Str(text, _) => Value::Uint(u64::from(text.as_bytes()[position(key, text.len(), false)?])),
+            Value::Str(text, _) => {
+                Value::Uint(u64::from(text.as_bytes()[position(key, text.len(), false)?]), &UINT8)
+            }
             other if other.is_nothing() => return Err("nothing cannot be indexed".to_owned()),
             other => return Err(format!("{} cannot be indexed", other.with_article())),
         };
@@ -175,7 +213,7 @@ fn index(values: &[Value]) -> Result<Value, String> {
 fn position(key: &Value, len: usize, end: bool) -> Result<usize, String> {
     let whole = match key {
         Value::Int(value, _) => usize::try_from(*value).ok(),
-        Value::Uint(value) => usize::try_from(*value).ok(),
+        Value::Uint(value, _) => usize::try_from(*value).ok(),
         other => return Err(format!("an index is an int, not {}", other.with_article())),
     };
     whole.filter(|position| *position < len + usize::from(end)).ok_or_else(|| {

@@ -1,6 +1,7 @@
 //! Escaping of texts for HTML, links, scripts and styles.
 
 use super::json::to_json;
+use super::print::own_text;
 use super::value::Value;
 
 /// A text between tags or in quotes.
@@ -58,6 +59,15 @@ pub(crate) fn attribute_value(html: &str) -> String {
     })
 }
 
+/// A text that is HTML already, where tags do not count: its entities are kept.
+pub(crate) fn kept_entities(text: &str) -> String {
+    escape_with(text, |c| match c {
+        '&' => None,
+        '+' => Some("&#43;"),
+        _ => html_entity(c),
+    })
+}
+
 /// An attribute's value without quotes. `kept`: `&` is the start of an entity.
 pub(crate) fn unquoted_attribute(text: &str, kept: bool) -> String {
     escape_with(text, |c| {
@@ -107,7 +117,9 @@ pub(crate) fn query_part(text: &str) -> String {
 
 /// A value in a script.
 pub(crate) fn js_value(value: &Value) -> String {
-    let json = match to_json(value) {
+    // What has a text of its own is that text; times say themselves what they are in JSON.
+    let text = own_text(value).filter(|_| !matches!(value, Value::Time(_))).map(Value::str);
+    let json = match to_json(text.as_ref().unwrap_or(value)) {
         Ok(json) => json,
         Err(_) => return " null ".to_owned(),
     };
@@ -131,6 +143,31 @@ pub(crate) fn js_string(text: &str, template_literal: bool) -> String {
                 out.push_str(&format!("\\u{:04x}", c as u32));
             }
             '$' | '{' | '}' if template_literal => out.push_str(&format!("\\u{:04x}", c as u32)),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A text inside of a regular expression of a script: it stands for itself.
+pub(crate) fn js_pattern(text: &str) -> String {
+    if text.is_empty() {
+        return "(?:)".to_owned();
+    }
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\t' => out.push_str("\\t"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\u{c}' => out.push_str("\\f"),
+            '"' | '\'' | '&' | '+' | '<' | '>' | '\0' | '\u{b}' | '\u{2028}' | '\u{2029}' => {
+                out.push_str(&format!("\\u{:04x}", c as u32));
+            }
+            '$' | '(' | ')' | '*' | '-' | '.' | '/' | '?' | '[' | '\\' | ']' | '^' | '{' | '|' | '}' => {
+                out.push('\\');
+                out.push(c);
+            }
             c => out.push(c),
         }
     }
@@ -195,6 +232,10 @@ pub(crate) fn css_string(text: &str) -> String {
         if plain {
             out.push(c);
         } else {
+            if c == '\\' {
+                out.push_str("\\\\");
+                continue;
+            }
             out.push_str(&format!("\\{:x}", c as u32));
             // A space ends the escape where it would go on otherwise.
             if chars.peek().is_none_or(|next| next.is_ascii_hexdigit() || next.is_ascii_whitespace()) {

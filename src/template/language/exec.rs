@@ -6,10 +6,12 @@ use std::sync::Arc;
 use model::{Timestamp, Vector};
 
 use super::ast::{Branch, Command, Node, Number, Operand, OperandKind, Pipe};
+use super::builtin::one_text;
 use super::function::{Function, Work};
 use super::html::Html;
-use super::printf::sprint_value;
-use super::value::{Param, Value};
+use super::printf::{sprint_pointed_to, sprint_value};
+use super::time::DURATION;
+use super::value::{INT, Param, URL, Value};
 use super::{Library, Template};
 use crate::TemplateError;
 
@@ -99,6 +101,9 @@ pub(crate) fn execute(start: Start<'_>, world: World<'_>) -> Result<String, Temp
         steps: 0,
     };
     executor.list(&data, &template.nodes)?;
+    if let Some(place) = executor.html.as_ref().and_then(Html::unfinished) {
+        return Err(executor.error_at(template.source.text.len(), format!("the page ends inside of {place}")));
+    }
     Ok(executor.out)
 }
 
@@ -106,11 +111,6 @@ impl<'a> Executor<'a, '_> {
     /// The data of the whole expansion.
     pub(crate) fn root(&self) -> &Value {
         &self.root
-    }
-
-    /// Whether the result is HTML.
-    pub(crate) fn is_html(&self) -> bool {
-        self.html.is_some()
     }
 
     fn error(&self, operand: &Operand, message: impl Into<String>) -> TemplateError {
@@ -152,9 +152,12 @@ impl<'a> Executor<'a, '_> {
                 None => self.out.push_str(text),
             },
             Node::Action(pipe) => {
+                if self.html.is_some() && pipe.targets.is_empty() {
+                    return self.page_value(dot, pipe).map(|()| Flow::Next);
+                }
                 let value = self.pipeline(dot, pipe)?;
                 if pipe.targets.is_empty() {
-                    self.print(&value);
+                    sprint_value(&value, &mut self.out);
                 }
             }
             Node::If(branch) => return self.branch(dot, branch, false),
@@ -167,11 +170,49 @@ impl<'a> Executor<'a, '_> {
         Ok(Flow::Next)
     }
 
-    fn print(&mut self, value: &Value) {
-        match &mut self.html {
-            Some(html) => html.value(value, &mut self.out),
-            None => sprint_value(value, &mut self.out),
+    /// A value in a page. `html` and `urlquery` at the end of its pipeline are a part of the escaping: where the place
+    /// asks for just that, the value is escaped once.
+    fn page_value(&mut self, dot: &Value, pipe: &'a Pipe) -> Result<(), TemplateError> {
+        let escaper = |command: &Command| match command.operands.first().map(|first| &first.kind) {
+            Some(OperandKind::Function(function)) if matches!(function.name, "html" | "urlquery") => {
+                Some(function.name)
+            }
+            _ => None,
+        };
+        let last_escaper = pipe.commands.last().and_then(escaper);
+        let earlier = pipe.commands.iter().rev().skip(1).find_map(escaper);
+        let unquoted = self.html.as_ref().is_some_and(Html::is_unquoted_value);
+        if let Some(name) = earlier.or(last_escaper.filter(|name| *name == "html" && unquoted)) {
+            return Err(
+                self.error_at(pipe.at, format!("`{name}` must not stand here: the page escapes values"))
+            );
         }
+        let as_text = last_escaper == Some("html") && self.html.as_ref().is_some_and(Html::escapes_as_text);
+        if let (true, Some((last, before))) = (as_text, pipe.commands.split_last()) {
+            self.step(pipe.at)?;
+            let mut values = Vec::new();
+            let mut piped = None;
+            for command in before {
+                piped = Some(self.command(dot, command, piped.take())?);
+            }
+            for operand in last.operands.iter().skip(1) {
+                values.push(self.operand(dot, operand)?);
+            }
+            values.extend(piped);
+            let text = one_text(&values);
+            if let Some(html) = &mut self.html {
+                html.text_value(&text, &mut self.out);
+            }
+            return Ok(());
+        }
+        let mut value = self.pipeline(dot, pipe)?;
+        if let Some(html) = &mut self.html {
+            if last_escaper == Some("urlquery") && html.is_query() {
+                value = Value::Str(sprint_pointed_to(&[value]).into(), &URL);
+            }
+            html.value(&value, &mut self.out);
+        }
+        Ok(())
     }
 
     fn branch(&mut self, dot: &Value, branch: &'a Branch, is_with: bool) -> Result<Flow, TemplateError> {
@@ -217,12 +258,19 @@ impl<'a> Executor<'a, '_> {
                     }
                 }
             }
-            Value::Int(..) if branch.pipe.targets.len() > 1 => {
+            Value::Int(..) | Value::Uint(..) if branch.pipe.targets.len() > 1 => {
                 return Err(self.error_at(branch.pipe.at, "`range` over a number takes one variable"));
             }
             Value::Int(count, ty) => {
                 for i in 0..*count {
                     if each(self, Value::Int(i, ty), Value::Int(i, ty))? == Flow::Break {
+                        break;
+                    }
+                }
+            }
+            Value::Uint(count, ty) => {
+                for i in 0..*count {
+                    if each(self, Value::Uint(i, ty), Value::Uint(i, ty))? == Flow::Break {
                         break;
                     }
                 }
@@ -245,7 +293,7 @@ impl<'a> Executor<'a, '_> {
             _ => vec![element.clone()],
         };
         for (name, value) in branch.pipe.targets.iter().zip(values) {
-            self.set_variable(name, value, branch.pipe.assign);
+            self.set_variable(branch.pipe.at, name, value, branch.pipe.assign)?;
         }
         let flow = self.list(&element, &branch.then);
         self.variables.truncate(scope);
@@ -336,12 +384,22 @@ impl<'a> Executor<'a, '_> {
         result.map(|()| result_text).map_err(|error| error.to_string())
     }
 
-    fn set_variable(&mut self, name: &str, value: Value, assign: bool) {
-        if assign && let Some((_, old)) = self.variables.iter_mut().rev().find(|(known, _)| known == name) {
-            *old = value;
-        } else {
+    fn set_variable(
+        &mut self,
+        at: usize,
+        name: &str,
+        value: Value,
+        assign: bool,
+    ) -> Result<(), TemplateError> {
+        if !assign {
             self.variables.push((name.to_owned(), value));
+            return Ok(());
         }
+        match self.variables.iter_mut().rev().find(|(known, _)| known == name) {
+            Some((_, old)) => *old = value,
+            None => return Err(self.error_at(at, format!("undefined variable `{name}`; write `:=`"))),
+        }
+        Ok(())
     }
 
     fn pipeline(&mut self, dot: &Value, pipe: &'a Pipe) -> Result<Value, TemplateError> {
@@ -350,10 +408,14 @@ impl<'a> Executor<'a, '_> {
         for command in &pipe.commands {
             last = Some(self.command(dot, command, last.take())?);
         }
-        let value = last.unwrap_or(Value::Missing);
+        // What a pipeline hands on is the value itself: an empty interface is nothing.
+        let value = match last {
+            None | Some(Value::Nil) => Value::Missing,
+            Some(value) => value,
+        };
         // Two variables are those of a loop, and set in each round.
         if let [name] = pipe.targets.as_slice() {
-            self.set_variable(name, value.clone(), pipe.assign);
+            self.set_variable(pipe.at, name, value.clone(), pipe.assign)?;
         }
         Ok(value)
     }
@@ -368,7 +430,7 @@ impl<'a> Executor<'a, '_> {
         match &first.kind {
             OperandKind::Field(names) => self.fields(dot, first, dot.clone(), names, arguments, last),
             OperandKind::Variable(name, names) if !names.is_empty() => {
-                let value = self.variable(name);
+                let value = self.variable(first, name)?;
                 self.fields(dot, first, value, names, arguments, last)
             }
             OperandKind::Chain(of, names) => {
@@ -384,26 +446,27 @@ impl<'a> Executor<'a, '_> {
         }
     }
 
-    fn variable(&self, name: &str) -> Value {
+    fn variable(&self, operand: &Operand, name: &str) -> Result<Value, TemplateError> {
         let known = self.variables.iter().rev().find(|(known, _)| known == name);
-        known.map_or(Value::Missing, |(_, value)| value.clone())
+        let value = known.map(|(_, value)| value.clone());
+        value.ok_or_else(|| self.error(operand, "the variable has no value here"))
     }
 
     /// An operand without arguments.
     fn operand(&mut self, dot: &Value, operand: &'a Operand) -> Result<Value, TemplateError> {
         match &operand.kind {
             OperandKind::Dot => Ok(dot.clone()),
-            OperandKind::Nil => Ok(Value::Nil),
+            OperandKind::Nil => Ok(Value::Missing),
             OperandKind::Bool(value) => Ok(Value::Bool(*value)),
             OperandKind::Number { value, .. } => Ok(match value {
                 Number::Int(value) => Value::int(*value),
-                Number::Uint(value) => Value::Uint(*value),
+                Number::Uint(_) => return Err(self.error(operand, "the number is too large for an int")),
                 Number::Float(value) => Value::Float(*value),
             }),
             OperandKind::Text { value, .. } => Ok(Value::str(Arc::clone(value))),
             OperandKind::Field(names) => self.fields(dot, operand, dot.clone(), names, &[], None),
             OperandKind::Variable(name, names) => {
-                let value = self.variable(name);
+                let value = self.variable(operand, name)?;
                 self.fields(dot, operand, value, names, &[], None)
             }
             OperandKind::Chain(of, names) => {
@@ -412,6 +475,27 @@ impl<'a> Executor<'a, '_> {
             }
             OperandKind::Function(function) => self.function(dot, operand, function, &[], None),
             OperandKind::Pipe(pipe) => self.pipeline(dot, pipe),
+        }
+    }
+
+    /// An operand as an argument: a number as it is written has the type that is wanted, if it fits.
+    fn argument(&mut self, dot: &Value, operand: &'a Operand, param: Param) -> Result<Value, TemplateError> {
+        let ty = match param {
+            Param::Int => &INT,
+            Param::Duration => &DURATION,
+            _ => return self.operand(dot, operand),
+        };
+        let whole = match operand.kind {
+            OperandKind::Number { value: Number::Int(value), .. } => Some(value),
+            OperandKind::Number { value: Number::Float(value), .. } => {
+                let whole = value as i64;
+                (whole as f64 == value).then_some(whole)
+            }
+            _ => None,
+        };
+        match whole {
+            Some(value) => Ok(Value::Int(value, ty)),
+            None => self.operand(dot, operand),
         }
     }
 
@@ -430,9 +514,11 @@ impl<'a> Executor<'a, '_> {
         for name in path {
             value = self.field(operand, &value, name, Vec::new())?;
         }
+        let method = value.named_type().and_then(|ty| ty.method(final_name));
         let mut values = Vec::with_capacity(arguments.len() + 1);
-        for argument in arguments {
-            values.push(self.operand(dot, argument)?);
+        for (i, argument) in arguments.iter().enumerate() {
+            let param = method.and_then(|method| method.params.get(i).copied());
+            values.push(self.argument(dot, argument, param.unwrap_or(Param::Any))?);
         }
         values.extend(last);
         self.field(operand, &value, final_name, values)
@@ -517,8 +603,9 @@ impl<'a> Executor<'a, '_> {
         };
         let mut values = Vec::with_capacity(count);
         for (i, argument) in arguments.iter().enumerate() {
-            let value = self.operand(dot, argument)?;
-            self.check_param(argument, function.param(i).unwrap_or(Param::Any), &value)?;
+            let param = function.param(i).unwrap_or(Param::Any);
+            let value = self.argument(dot, argument, param)?;
+            self.check_param(argument, param, &value)?;
             values.push(value);
         }
         if let Some(last) = last {

@@ -6,11 +6,11 @@
 //! Comments of the template do not reach the page. Source: the documentation of Go's package `html/template`.
 
 use super::escape::{
-    attribute_value, css_string, css_value, html_text, js_string, js_value, normalize_url, query_part,
-    unquoted_attribute,
+    attribute_value, css_string, css_value, html_text, js_pattern, js_string, js_value, kept_entities,
+    normalize_url, query_part, unquoted_attribute,
 };
 pub(crate) use super::escape::{escape_html, escape_js_text};
-use super::printf::sprint;
+use super::printf::sprint_pointed_to;
 use super::value::{HTML, URL, Value};
 
 /// Stands for a value that would be dangerous in its place.
@@ -31,8 +31,15 @@ pub(crate) struct Html {
     url: UrlPart,
     script: Script,
     style: Style,
+    /// Code of a script so far, as far as it is of use: does a slash divide or begin a pattern?
+    code: String,
     /// In the word `url` before its parenthesis.
     after_url: bool,
+    /// In a comment of a script or a style.
+    comment_open: bool,
+    /// Whether some of a comment stood in this piece of text, and a line end in it.
+    comment_begun: bool,
+    comment_has_line: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,6 +89,10 @@ enum Script {
     Code,
     /// The quote that ends it.
     Text(char),
+    /// A regular expression; in a class of characters its end is a character, too.
+    Pattern {
+        class: bool,
+    },
     LineComment,
     BlockComment,
 }
@@ -160,6 +171,49 @@ impl Html {
             let used = self.character(c, rest, out);
             rest = &rest[used..];
         }
+        if self.comment_begun && self.in_block_comment() {
+            self.leave_out_comment(out);
+        }
+    }
+
+    fn in_block_comment(&self) -> bool {
+        self.script == Script::BlockComment || self.style == Style::Comment
+    }
+
+    /// Comments of scripts and styles do not reach the page; what stood between two words stays apart.
+    fn leave_out_comment(&mut self, out: &mut String) {
+        out.push(if self.comment_has_line { '\n' } else { ' ' });
+        (self.comment_begun, self.comment_has_line) = (false, false);
+    }
+
+    /// Whether the page may end here; if not, where it has come to.
+    pub(crate) fn unfinished(&self) -> Option<&'static str> {
+        Some(match self.place {
+            Place::Text => return None,
+            Place::Comment => "a comment",
+            Place::Raw(_) => "an element whose end tag is missing",
+            Place::BeforeValue | Place::Value => "the value of an attribute",
+            _ => "a tag",
+        })
+    }
+
+    /// Whether a value is escaped as text of the page in the end, be it as the value of an attribute.
+    pub(crate) fn escapes_as_text(&self) -> bool {
+        !matches!(self.place, Place::Comment | Place::Raw(Raw::Script | Raw::Style))
+    }
+
+    /// In an attribute's value without quotes.
+    pub(crate) fn is_unquoted_value(&self) -> bool {
+        let unquoted =
+            self.place == Place::BeforeValue || (self.place == Place::Value && self.quote == Quote::None);
+        unquoted && self.attribute_kind() == AttributeKind::Plain
+    }
+
+    /// In the query of a link.
+    pub(crate) fn is_query(&self) -> bool {
+        self.place == Place::Value
+            && self.attribute_kind() == AttributeKind::Url
+            && self.url == UrlPart::Query
     }
 
     /// Follows one character, or a few that belong together; how many bytes.
@@ -242,6 +296,7 @@ impl Html {
     fn end_tag(&mut self) {
         self.script = Script::Code;
         self.style = Style::Code;
+        self.code.clear();
         self.place = match (self.closing, self.tag.as_str()) {
             (false, "script") if self.is_script() => Place::Raw(Raw::Script),
             (false, "script") => Place::Raw(Raw::Text),
@@ -260,6 +315,7 @@ impl Html {
         self.place = Place::Value;
         self.quote = quote;
         self.url = UrlPart::Start;
+        self.code.clear();
         self.script = Script::Code;
         self.style = Style::Code;
     }
@@ -279,11 +335,10 @@ impl Html {
             return c.len_utf8();
         }
         // What the browser reads, not how it is written.
-        let entities = [("&quot;", '"'), ("&#34;", '"'), ("&#39;", '\''), ("&apos;", '\''), ("&amp;", '&')];
-        if let Some((entity, meant)) = entities.iter().find(|(entity, _)| rest.starts_with(entity)) {
-            self.follow_value(*meant, "");
-            out.push_str(entity);
-            return entity.len();
+        if let Some((len, meant)) = entity(rest) {
+            self.follow_value(meant, "");
+            out.push_str(&rest[..len]);
+            return len;
         }
         self.follow_value(c, rest);
         out.push(c);
@@ -312,6 +367,14 @@ impl Html {
 
     /// In an element whose content ends only with its closing tag.
     fn in_raw(&mut self, raw: Raw, c: char, rest: &str, out: &mut String) -> usize {
+        let in_text = raw == Raw::Script && matches!(self.script, Script::Text(_));
+        let looks_like_tag =
+            |name: &str| rest.get(1..=name.len()).is_some_and(|text| text.eq_ignore_ascii_case(name));
+        if in_text && c == '<' && ["!--", "script", "/script"].into_iter().any(looks_like_tag) {
+            // A browser would see a tag in the middle of the text.
+            out.push_str("\\x3C");
+            return 1;
+        }
         let ends = c == '<'
             && rest[1..].strip_prefix('/').is_some_and(|name| {
                 name.get(..self.tag.len()).is_some_and(|name| name.eq_ignore_ascii_case(&self.tag))
@@ -323,13 +386,28 @@ impl Html {
             out.push_str("</");
             return 2;
         }
+        if self.in_block_comment() && rest.starts_with("*/") {
+            (self.script, self.style) = (Script::Code, Style::Code);
+            self.leave_out_comment(out);
+            return 2;
+        }
         match raw {
             Raw::Script => self.follow_script(c, rest),
             Raw::Style => self.follow_style(c, rest),
             Raw::Text => {}
         }
+        if self.in_block_comment() || self.script == Script::LineComment {
+            self.comment_begun |= self.in_block_comment();
+            self.comment_has_line |=
+                raw == Raw::Script && self.in_block_comment() && matches!(c, '\n' | '\r');
+            let opens = rest.starts_with("/*") && !self.comment_open;
+            self.comment_open = true;
+            // `/*/` does not close itself.
+            return if opens { 2 } else { c.len_utf8() };
+        }
+        self.comment_open = false;
         // An escaped character does not end a text.
-        let escaped = c == '\\' && (self.script != Script::Code || self.style != Style::Code);
+        let escaped = c == '\\' && (!matches!(self.script, Script::Code) || self.style != Style::Code);
         if escaped && let Some(next) = rest[1..].chars().next() {
             out.push(c);
             out.push(next);
@@ -341,9 +419,24 @@ impl Html {
 
     fn follow_script(&mut self, c: char, rest: &str) {
         self.script = match (self.script, c) {
-            (Script::Code, '"' | '\'' | '`') => Script::Text(c),
+            (Script::Code, '"' | '\'' | '`') => {
+                self.code.push(c);
+                Script::Text(c)
+            }
             (Script::Code, '/') if rest.starts_with("//") => Script::LineComment,
             (Script::Code, '/') if rest.starts_with("/*") => Script::BlockComment,
+            (Script::Code, '/') if starts_pattern(&self.code) => Script::Pattern { class: false },
+            (Script::Code, c) => {
+                self.code.push(c);
+                Script::Code
+            }
+            (Script::Pattern { class: false }, '/') => {
+                self.code.push('/');
+                self.code.push(')');
+                Script::Code
+            }
+            (Script::Pattern { .. }, '[') => Script::Pattern { class: true },
+            (Script::Pattern { .. }, ']') => Script::Pattern { class: false },
             (Script::Text(quote), c) if c == quote => Script::Code,
             (Script::LineComment, '\n' | '\r') => Script::Code,
             (Script::BlockComment, '*') if rest.starts_with("*/") => Script::Code,
@@ -372,18 +465,31 @@ impl Html {
         self.after_url = word || (self.after_url && matches!(c, 'u' | 'U' | 'r' | 'R' | 'l' | 'L'));
     }
 
+    /// A value that the template escapes itself, with `html` at the end: in the page's text that is enough.
+    pub(crate) fn text_value(&mut self, text: &str, out: &mut String) {
+        if matches!(self.place, Place::Text | Place::Raw(Raw::Text))
+            || (self.place == Place::Value && self.attribute_kind() == AttributeKind::Plain)
+        {
+            out.push_str(&escape_html(text));
+        } else {
+            self.value(&Value::str(text), out);
+        }
+    }
+
     /// A value, escaped for its place.
     pub(crate) fn value(&mut self, value: &Value, out: &mut String) {
-        let text = if value.is_nothing() { String::new() } else { sprint(std::slice::from_ref(value)) };
+        let text =
+            if value.is_nothing() { String::new() } else { sprint_pointed_to(std::slice::from_ref(value)) };
         let is = |ty: &super::value::Type| matches!(value, Value::Str(_, own) if std::ptr::eq(*own, ty));
         match self.place {
             Place::Text if is(&HTML) => out.push_str(&text),
             Place::Text => out.push_str(&html_text(&text)),
             Place::Comment => {}
+            Place::Raw(Raw::Text) if is(&HTML) => out.push_str(&kept_entities(&text)),
             Place::Raw(Raw::Text) => out.push_str(&html_text(&text)),
             Place::Raw(Raw::Script) => out.push_str(&self.script_value(value, &text)),
             Place::Raw(Raw::Style) => {
-                let style = self.style_value(&text);
+                let style = self.style_value(&text, is(&URL));
                 out.push_str(&style);
             }
             Place::Tag | Place::TagName | Place::AttributeName | Place::AfterAttributeName => {
@@ -404,7 +510,7 @@ impl Html {
         let harmless = plain && self.attribute_kind() == AttributeKind::Plain;
         if matches!(self.place, Place::TagName) {
             self.attribute = before;
-            out.push_str(if plain { text } else { REFUSED });
+            out.push_str(if harmless { text } else { REFUSED });
             return;
         }
         if self.place != Place::AttributeName {
@@ -425,18 +531,14 @@ impl Html {
             AttributeKind::Url => self.url_value(text, url),
             AttributeKind::UrlSet => text.split(',').map(url_with_size).collect::<Vec<_>>().join(","),
             AttributeKind::Script => self.script_value(value, text),
-            AttributeKind::Style => self.style_value(text),
+            AttributeKind::Style => self.style_value(text, url),
         };
         out.push_str(&self.quoted(&escaped, false));
     }
 
     /// A link or a part of one; `url` says that it is one already.
-    fn url_value(&mut self, text: &str, url: bool) -> String {
-        let part = self.url;
-        if part == UrlPart::Start {
-            self.url = UrlPart::BeforeQuery;
-        }
-        match part {
+    fn url_value(&self, text: &str, url: bool) -> String {
+        match self.url {
             _ if url => normalize_url(text),
             UrlPart::Start if !harmless_url(text) => format!("#{REFUSED}"),
             UrlPart::Start | UrlPart::BeforeQuery => normalize_url(text),
@@ -454,32 +556,97 @@ impl Html {
         }
     }
 
-    fn script_value(&self, value: &Value, text: &str) -> String {
+    fn script_value(&mut self, value: &Value, text: &str) -> String {
         match self.script {
-            Script::Code => js_value(value),
+            Script::Code => {
+                // Behind a value a slash divides.
+                self.code.push(')');
+                js_value(value)
+            }
+            Script::Pattern { .. } => js_pattern(text),
             Script::Text(quote) => js_string(text, quote == '`'),
             Script::LineComment | Script::BlockComment => String::new(),
         }
     }
 
-    fn style_value(&mut self, text: &str) -> String {
+    fn style_value(&self, text: &str, url: bool) -> String {
         match self.style {
             Style::Code => css_value(text).unwrap_or_else(|| REFUSED.to_owned()),
-            Style::Text(_) | Style::Url if self.url == UrlPart::Start && !harmless_url(text) => {
+            Style::Text(_) | Style::Url if self.url == UrlPart::Start && !url && !harmless_url(text) => {
                 format!("#{REFUSED}")
             }
             Style::Text(_) => css_string(text),
-            Style::Url => self.url_value(text, false),
+            Style::Url => self.url_value(text, url),
             Style::Comment => String::new(),
+        }
+    }
+}
+
+/// A character written as an entity at the start of a text: its length, and what it means.
+fn entity(text: &str) -> Option<(usize, char)> {
+    let end = text.strip_prefix('&')?.find(';')? + 1;
+    let name = text.get(1..end).filter(|name| name.len() <= 8)?;
+    let c = match name.strip_prefix('#') {
+        Some(number) => {
+            let code = match number.strip_prefix(['x', 'X']) {
+                Some(hex) => u32::from_str_radix(hex, 16),
+                None => number.parse(),
+            };
+            char::from_u32(code.ok()?)?
+        }
+        None => match name {
+            "quot" => '"',
+            "apos" => '\'',
+            "amp" => '&',
+            "lt" => '<',
+            "gt" => '>',
+            "nbsp" => '\u{a0}',
+            "colon" => ':',
+            _ => return None,
+        },
+    };
+    Some((end + 1, c))
+}
+
+/// Whether a slash behind this code begins a regular expression. Otherwise it divides.
+fn starts_pattern(code: &str) -> bool {
+    const WORDS: [&str; 14] = [
+        "break",
+        "case",
+        "continue",
+        "delete",
+        "do",
+        "else",
+        "finally",
+        "in",
+        "instanceof",
+        "return",
+        "throw",
+        "try",
+        "typeof",
+        "void",
+    ];
+    let code = code.trim_end();
+    match code.chars().next_back() {
+        None => true,
+        // `a++ / b` divides, `a + /b/` does not.
+        Some(sign @ ('+' | '-')) => code.chars().rev().take_while(|c| *c == sign).count() % 2 == 1,
+        Some('.') => !code[..code.len() - 1].ends_with(|c: char| c.is_ascii_digit()),
+        Some(',' | '<' | '>' | '=' | '*' | '%' | '&' | '|' | '^' | '?' | '!' | '~') => true,
+        Some('(' | '[' | '{' | ':' | ';' | '}') => true,
+        Some(_) => {
+            let word = code.rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '$')));
+            let start = word.map_or(0, |at| at + code[at..].chars().next().map_or(1, char::len_utf8));
+            WORDS.contains(&&code[start..])
         }
     }
 }
 
 /// A link and its size, as in `srcset`.
 fn url_with_size(part: &str) -> String {
-    let link = part.trim_start();
+    let link = part.trim_ascii_start();
     let (link, size) = link.split_at(link.find(|c: char| c.is_ascii_whitespace()).unwrap_or(link.len()));
-    let blank = &part[..part.len() - part.trim_start().len()];
+    let blank = &part[..part.len() - part.trim_ascii_start().len()];
     let known = size.chars().all(|c| c.is_ascii_whitespace() || c.is_ascii_alphanumeric());
     if known && harmless_url(link) {
         format!("{blank}{}{size}", normalize_url(link))

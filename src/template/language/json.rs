@@ -1,6 +1,6 @@
 //! Values as JSON, as Go writes it: keys of maps sorted, `<`, `>` and `&` escaped.
 
-use super::printf::own_text;
+use super::print::own_text;
 use super::value::Value;
 
 /// The JSON of a value; an error if it holds a number that JSON does not have.
@@ -15,7 +15,7 @@ fn write(value: &Value, out: &mut String) -> Result<(), String> {
         Value::Missing | Value::Nil => out.push_str("null"),
         Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
         Value::Int(value, _) => out.push_str(&value.to_string()),
-        Value::Uint(value) => out.push_str(&value.to_string()),
+        Value::Uint(value, _) => out.push_str(&value.to_string()),
         Value::Float(value) => out.push_str(&float(*value)?),
         Value::Str(text, _) => quote(text, out),
         Value::List(list) => {

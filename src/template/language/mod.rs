@@ -15,6 +15,7 @@ pub(crate) mod html;
 pub(crate) mod json;
 pub(crate) mod layout;
 pub(crate) mod parse;
+pub(crate) mod print;
 pub(crate) mod printf;
 pub(crate) mod time;
 pub(crate) mod token;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Fault;
 use super::ast::{Branch, Command, Node, Nodes, Number, Operand, OperandKind, Pipe};
+use super::float::underscores_separate;
 use super::function::Dialect;
 use super::token::{Token, TokenKind, tokens};
 
@@ -340,13 +341,8 @@ impl Parser {
                 }
             }
         }
-        if pipe.assign {
-            for name in &names {
-                self.check_variable(name, pipe.at)?;
-            }
-        } else {
-            self.variables.extend(names.iter().cloned());
-        }
+        // An assignment to a variable that is not there is found when it is made, as in Go.
+        self.variables.extend(names.iter().cloned());
         pipe.targets = names;
         Ok(())
     }
@@ -377,12 +373,8 @@ impl Parser {
                 Some(TokenKind::Space) => {}
                 Some(TokenKind::Close | TokenKind::CloseParen) => break,
                 Some(TokenKind::Pipe) => {
+                    // Go lets a pipeline end with its sign.
                     self.next();
-                    // A pipe needs something on both sides.
-                    self.skip_space();
-                    if matches!(self.peek(), Some(TokenKind::Close | TokenKind::CloseParen)) {
-                        return Err(self.unexpected("behind `|`, where a function belongs"));
-                    }
                     break;
                 }
                 _ => return Err(self.unexpected("in an operand")),
@@ -515,6 +507,9 @@ fn describe(token: &TokenKind) -> String {
 
 /// A number as Go's templates read it.
 fn number(written: &str) -> Option<Number> {
+    if !underscores_separate(written) {
+        return None;
+    }
     let (negative, digits) = match written.as_bytes().first()? {
         b'-' => (true, &written[1..]),
         b'+' => (false, &written[1..]),

@@ -1,32 +1,41 @@
-//! Go's formatted printing, on our values.
+//! Go's formatted printing, on our values: the format text and which value goes where.
 //!
 //! Source: the documentation of Go's package `fmt`. What does not fit is said in the text, as there: `%!d(string=x)` for
-//! a value that a verb cannot print, `%!d(MISSING)`, `%!(EXTRA int=1)`, `%!(NOVERB)`.
+//! a value that a verb cannot print, `%!d(MISSING)`, `%!(EXTRA int=1)`, `%!(NOVERB)`. One value: [`super::print`].
 
-use super::float::format_go_float;
-use super::value::{Type, Value};
+use super::print::{Spec, print, typed};
+use super::value::Value;
 
-/// Width and precision beyond this count as mistakes.
-const SIZE_MAX: usize = 100_000;
+/// Width and precision beyond this count as mistakes, as in Go.
+const SIZE_MAX: usize = 1_000_000;
 
 /// What `{{ value }}` writes.
 pub(crate) fn sprint_value(value: &Value, out: &mut String) {
     if value.is_nothing() {
         out.push_str("<no value>");
     } else {
-        print(value, &Spec::of('v'), true, out);
+        print(value, &Spec { pointed_to: true, ..Spec::of('v') }, out);
     }
 }
 
 /// The values' texts, with a space between two of which none is a text.
 pub(crate) fn sprint(values: &[Value]) -> String {
+    sprint_as(values, &Spec::of('v'))
+}
+
+/// Like [`sprint`], where functions look behind pointers.
+pub(crate) fn sprint_pointed_to(values: &[Value]) -> String {
+    sprint_as(values, &Spec { pointed_to: true, ..Spec::of('v') })
+}
+
+fn sprint_as(values: &[Value], spec: &Spec) -> String {
     let mut out = String::new();
     for (i, value) in values.iter().enumerate() {
         let is_text = |value: &Value| matches!(value, Value::Str(..));
         if i > 0 && !is_text(value) && !is_text(&values[i - 1]) {
             out.push(' ');
         }
-        print(value, &Spec::of('v'), true, &mut out);
+        print(value, spec, &mut out);
     }
     out
 }
@@ -38,29 +47,10 @@ pub(crate) fn sprintln(values: &[Value]) -> String {
         if i > 0 {
             out.push(' ');
         }
-        print(value, &Spec::of('v'), true, &mut out);
+        print(value, &Spec::of('v'), &mut out);
     }
     out.push('\n');
     out
-}
-
-/// How one value is printed.
-#[derive(Clone, Debug, Default)]
-struct Spec {
-    verb: char,
-    plus: bool,
-    minus: bool,
-    sharp: bool,
-    space: bool,
-    zero: bool,
-    width: Option<usize>,
-    precision: Option<usize>,
-}
-
-impl Spec {
-    fn of(verb: char) -> Self {
-        Spec { verb, ..Spec::default() }
-    }
 }
 
 /// `format` with its verbs filled in.
@@ -108,7 +98,7 @@ impl Formatter<'_> {
                 if i > 0 {
                     self.out.push_str(", ");
                 }
-                typed(value, &mut self.out);
+                typed(value, &Spec::of('v'), &mut self.out);
             }
             self.out.push(')');
         }
@@ -134,14 +124,16 @@ impl Formatter<'_> {
             self.at += 1;
             match self.star() {
                 Some(width) => {
-                    spec.minus |= width < 0;
+                    if width < 0 {
+                        (spec.minus, spec.zero) = (true, false);
+                    }
                     spec.width = Some(width.unsigned_abs());
                 }
                 None => self.out.push_str("%!(BADWIDTH)"),
             }
             indexed = false;
         } else {
-            spec.width = self.size("%!(BADWIDTH)");
+            spec.width = self.size();
             if indexed && spec.width.is_some() {
                 self.good_index = false;
             }
@@ -154,13 +146,13 @@ impl Formatter<'_> {
             indexed = self.index();
             if self.peek() == Some('*') {
                 self.at += 1;
-                match self.star() {
-                    Some(precision) => spec.precision = usize::try_from(precision).ok(),
-                    None => self.out.push_str("%!(BADPREC)"),
+                spec.precision = self.star().and_then(|precision| usize::try_from(precision).ok());
+                if spec.precision.is_none() {
+                    self.out.push_str("%!(BADPREC)");
                 }
                 indexed = false;
             } else {
-                spec.precision = Some(self.size("%!(BADPREC)").unwrap_or(0));
+                spec.precision = Some(self.size().unwrap_or(0));
             }
         }
         if !indexed {
@@ -171,20 +163,29 @@ impl Formatter<'_> {
             return;
         };
         self.at += 1;
-        spec.verb = verb;
+        self.fill(verb, spec);
+    }
+
+    fn fill(&mut self, verb: char, mut spec: Spec) {
         if verb == '%' {
             self.out.push('%');
         } else if !self.good_index {
             self.out.push_str(&format!("%!{verb}(BADINDEX)"));
         } else if let Some(value) = self.values.get(self.next) {
             self.next += 1;
-            print(value, &spec, true, &mut self.out);
+            spec.verb = verb;
+            if matches!(verb, 'v' | 'w') {
+                // With `v` these two mean something else: names of fields, and the value as Go would write it.
+                (spec.names, spec.plus) = (spec.plus, false);
+                (spec.syntax, spec.sharp) = (spec.sharp, false);
+            }
+            print(value, &spec, &mut self.out);
         } else {
             self.out.push_str(&format!("%!{verb}(MISSING)"));
         }
     }
 
-    /// `[n]`: the next value is number n. Whether there was one.
+    /// `[n]`: the next value is number n. Whether it is a number at all.
     fn index(&mut self) -> bool {
         if self.peek() != Some('[') {
             return false;
@@ -198,11 +199,13 @@ impl Formatter<'_> {
         };
         let digits: String = self.chars[self.at + 1..self.at + close].iter().collect();
         self.at += close + 1;
-        match digits.parse::<usize>() {
-            Ok(index) if (1..=self.values.len()).contains(&index) => self.next = index - 1,
+        let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+        let index = digits.parse::<usize>().ok().filter(|index| plain && *index < 10 * SIZE_MAX);
+        match index {
+            Some(index) if (1..=self.values.len()).contains(&index) => self.next = index - 1,
             _ => self.good_index = false,
         }
-        true
+        index.is_some()
     }
 
     /// `*`: the size is the next value.
@@ -211,279 +214,23 @@ impl Formatter<'_> {
         self.next += 1;
         let size = match value {
             Value::Int(value, _) => isize::try_from(*value).ok()?,
-            Value::Uint(value) => isize::try_from(*value).ok()?,
+            Value::Uint(value, _) => isize::try_from(*value).ok()?,
             _ => return None,
         };
         (size.unsigned_abs() <= SIZE_MAX).then_some(size)
     }
 
-    fn size(&mut self, too_large: &str) -> Option<usize> {
+    /// A number in the format; one that is far too large swallows the rest, as in Go.
+    fn size(&mut self) -> Option<usize> {
         let mut size = None;
         while let Some(digit) = self.peek().and_then(|c| c.to_digit(10)) {
+            if size.is_some_and(|size| size > SIZE_MAX) {
+                self.at = self.chars.len();
+                return None;
+            }
             self.at += 1;
-            size = Some(size.unwrap_or(0usize).saturating_mul(10).saturating_add(digit as usize));
-        }
-        if size.is_some_and(|size| size > SIZE_MAX) {
-            self.out.push_str(too_large);
-            return None;
+            size = Some(size.unwrap_or(0usize) * 10 + digit as usize);
         }
         size
-    }
-}
-
-/// `type=value`, as in the texts about mistakes.
-fn typed(value: &Value, out: &mut String) {
-    if value.is_nothing() {
-        out.push_str("<nil>");
-        return;
-    }
-    out.push_str(value.type_name());
-    out.push('=');
-    print(value, &Spec::of('v'), true, out);
-}
-
-fn bad_verb(value: &Value, spec: &Spec, out: &mut String) {
-    out.push_str(&format!("%!{}(", spec.verb));
-    typed(value, out);
-    out.push(')');
-}
-
-/// One value. `top`: not an element of another one.
-fn print(value: &Value, spec: &Spec, top: bool, out: &mut String) {
-    if spec.verb == 'T' {
-        pad(value.type_name(), spec, out);
-        return;
-    }
-    if matches!(spec.verb, 'v' | 's' | 'x' | 'X' | 'q')
-        && !(spec.verb == 'v' && spec.sharp)
-        && let Some(text) = own_text(value)
-    {
-        text_value(value, &text, spec, out);
-        return;
-    }
-    match value {
-        Value::Missing | Value::Nil if spec.verb == 'v' => pad("<nil>", spec, out),
-        // Inside of a list or map an empty interface is told apart from a mistake at the top.
-        Value::Missing | Value::Nil if top => out.push_str(&format!("%!{}(<nil>)", spec.verb)),
-        Value::Missing | Value::Nil => out.push_str("<nil>"),
-        Value::Bool(b) => match spec.verb {
-            't' | 'v' => pad(if *b { "true" } else { "false" }, spec, out),
-            _ => bad_verb(value, spec, out),
-        },
-        Value::Int(number, _) => integer(value, *number < 0, number.unsigned_abs(), spec, out),
-        Value::Uint(number) => integer(value, false, *number, spec, out),
-        Value::Float(number) => float(value, *number, spec, out),
-        Value::Str(text, _) => text_value(value, text, spec, out),
-        Value::List(list) => {
-            out.push('[');
-            for (i, item) in list.items.iter().enumerate() {
-                if i > 0 {
-                    out.push(' ');
-                }
-                print(item, spec, false, out);
-            }
-            out.push(']');
-        }
-        Value::Map(map) => {
-            out.push_str("map[");
-            for (i, (name, item)) in map.entries.iter().enumerate() {
-                if i > 0 {
-                    out.push(' ');
-                }
-                print(&Value::str(name.as_str()), spec, false, out);
-                out.push(':');
-                print(item, spec, false, out);
-            }
-            out.push(']');
-        }
-        Value::Struct(structure) => {
-            // A pointer shows what it points to at the top.
-            let pointer = structure.ty.name.starts_with('*') && top;
-            out.push_str(if pointer { "&{" } else { "{" });
-            for (i, item) in structure.fields.iter().enumerate() {
-                if i > 0 {
-                    out.push(' ');
-                }
-                if spec.plus && spec.verb == 'v' {
-                    out.push_str(structure.ty.fields.get(i).map_or("", |(name, _)| name));
-                    out.push(':');
-                }
-                print(item, spec, false, out);
-            }
-            out.push('}');
-        }
-        Value::Time(_) | Value::Histogram(_) => bad_verb(value, spec, out),
-    }
-}
-
-/// The text that a value of a type with a text of its own shows.
-pub(crate) fn own_text(value: &Value) -> Option<String> {
-    match value {
-        Value::Histogram(histogram) => Some(histogram.to_string()),
-        _ => value.named_type().and_then(|ty: &Type| ty.text).map(|text| text(value)),
-    }
-}
-
-fn text_value(value: &Value, text: &str, spec: &Spec, out: &mut String) {
-    let cut = |text: &str| match spec.precision {
-        Some(precision) => text.chars().take(precision).collect::<String>(),
-        None => text.to_owned(),
-    };
-    match spec.verb {
-        'v' if spec.sharp => pad(&quote(text), spec, out),
-        'v' | 's' => pad(&cut(text), spec, out),
-        'q' => {
-            let text = cut(text);
-            let raw = spec.sharp && !text.contains('`') && !text.chars().any(|c| c.is_control() && c != '\t');
-            pad(&if raw { format!("`{text}`") } else { quote(&text) }, spec, out);
-        }
-        'x' | 'X' => {
-            let bytes = text.as_bytes();
-            let bytes = &bytes[..spec.precision.map_or(bytes.len(), |p| p.min(bytes.len()))];
-            let mut hex = String::new();
-            for (i, byte) in bytes.iter().enumerate() {
-                if spec.space && i > 0 {
-                    hex.push(' ');
-                }
-                if spec.sharp && (i == 0 || spec.space) {
-                    hex.push_str(if spec.verb == 'x' { "0x" } else { "0X" });
-                }
-                hex.push_str(&if spec.verb == 'x' { format!("{byte:02x}") } else { format!("{byte:02X}") });
-            }
-            pad(&hex, spec, out);
-        }
-        _ => bad_verb(value, spec, out),
-    }
-}
-
-/// A text between quotes, as Go writes it.
-pub(crate) fn quote(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            _ => quote_char(c, &mut out),
-        }
-    }
-    out.push('"');
-    out
-}
-
-fn quote_char(c: char, out: &mut String) {
-    match c {
-        '\\' => out.push_str("\\\\"),
-        '\u{7}' => out.push_str("\\a"),
-        '\u{8}' => out.push_str("\\b"),
-        '\u{c}' => out.push_str("\\f"),
-        '\n' => out.push_str("\\n"),
-        '\r' => out.push_str("\\r"),
-        '\t' => out.push_str("\\t"),
-        '\u{b}' => out.push_str("\\v"),
-        c if (c as u32) < 0x20 || c as u32 == 0x7f => out.push_str(&format!("\\x{:02x}", c as u32)),
-        // Spaces other than the plain one, and what controls, cannot be seen.
-        c if c.is_control() || (c.is_whitespace() && c != ' ') || is_invisible(c) => {
-            out.push_str(&match c as u32 {
-                code @ 0..=0xffff => format!("\\u{code:04x}"),
-                code => format!("\\U{code:08x}"),
-            });
-        }
-        c => out.push(c),
-    }
-}
-
-fn is_invisible(c: char) -> bool {
-    matches!(c as u32, 0xad | 0x200b..=0x200f | 0x202a..=0x202e | 0x2060..=0x206f | 0xfeff | 0xe000..=0xf8ff)
-}
-
-fn integer(value: &Value, negative: bool, number: u64, spec: &Spec, out: &mut String) {
-    let digits = match spec.verb {
-        'v' if spec.sharp && matches!(value, Value::Uint(_)) => format!("{number:#x}"),
-        'v' | 'd' => number.to_string(),
-        'b' => format!("{}{number:b}", if spec.sharp { "0b" } else { "" }),
-        'o' => format!("{}{number:o}", if spec.sharp { "0" } else { "" }),
-        'O' => format!("0o{number:o}"),
-        'x' => format!("{}{number:x}", if spec.sharp { "0x" } else { "" }),
-        'X' => format!("{}{number:X}", if spec.sharp { "0X" } else { "" }),
-        'c' | 'q' | 'U' => {
-            let code = u32::try_from(number).ok().filter(|_| !negative);
-            let c = code.and_then(char::from_u32).unwrap_or('\u{fffd}');
-            let text = match spec.verb {
-                'c' => c.to_string(),
-                'U' => format!("U+{number:04X}"),
-                _ => {
-                    let mut quoted = String::from("'");
-                    if c == '\'' {
-                        quoted.push_str("\\'")
-                    } else {
-                        quote_char(c, &mut quoted)
-                    }
-                    quoted.push('\'');
-                    quoted
-                }
-            };
-            pad(&text, &Spec { zero: false, ..spec.clone() }, out);
-            return;
-        }
-        _ => return bad_verb(value, spec, out),
-    };
-    let sign = if negative {
-        "-"
-    } else if spec.plus {
-        "+"
-    } else if spec.space {
-        " "
-    } else {
-        ""
-    };
-    let mut digits = digits;
-    if let Some(precision) = spec.precision {
-        if precision == 0 && number == 0 {
-            digits.clear();
-        }
-        digits = format!("{}{digits}", "0".repeat(precision.saturating_sub(digits.len())));
-    } else if let (true, false, Some(width)) = (spec.zero, spec.minus, spec.width) {
-        digits = format!("{}{digits}", "0".repeat(width.saturating_sub(digits.len() + sign.len())));
-    }
-    pad(&format!("{sign}{digits}"), &Spec { zero: false, ..spec.clone() }, out);
-}
-
-fn float(value: &Value, number: f64, spec: &Spec, out: &mut String) {
-    let (verb, precision) = match spec.verb {
-        'v' => ('g', spec.precision),
-        'g' | 'G' => (spec.verb, spec.precision),
-        'e' | 'E' | 'f' => (spec.verb, Some(spec.precision.unwrap_or(6))),
-        'F' => ('f', Some(spec.precision.unwrap_or(6))),
-        _ => return bad_verb(value, spec, out),
-    };
-    let text = format_go_float(number.abs(), verb, precision, spec.sharp);
-    let sign = if number.is_sign_negative() && !number.is_nan() {
-        "-"
-    } else if spec.plus || (number.is_infinite() && spec.verb == 'v' && number > 0.0) {
-        "+"
-    } else if spec.space {
-        " "
-    } else {
-        ""
-    };
-    // Infinity always shows its sign.
-    let sign = if number.is_infinite() && sign.is_empty() { "+" } else { sign };
-    let zeros = match (spec.zero, spec.minus, spec.width) {
-        (true, false, Some(width)) if number.is_finite() => width.saturating_sub(text.len() + sign.len()),
-        _ => 0,
-    };
-    let text = format!("{sign}{}{text}", "0".repeat(zeros));
-    pad(&text, &Spec { zero: false, ..spec.clone() }, out);
-}
-
-/// A text in its width, counted in characters.
-fn pad(text: &str, spec: &Spec, out: &mut String) {
-    let missing = spec.width.map_or(0, |width| width.saturating_sub(text.chars().count()));
-    let fill = if spec.zero && !spec.minus { "0" } else { " " };
-    if spec.minus {
-        out.push_str(text);
-        out.push_str(&" ".repeat(missing));
-    } else {
-        out.push_str(&fill.repeat(missing));
-        out.push_str(text);
     }
 }

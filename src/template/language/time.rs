@@ -80,7 +80,31 @@ pub(crate) static TIME: Type = Type {
             params: &[],
             call: |v, _| Ok(int64(with_time(v, 0, |t| t.timestamp().as_microsecond()))),
         },
-        Method { name: "UnixNano", params: &[], call: |v, _| Ok(int64(clamp(nanos_of(v)))) },
+        // Outside of what 64 bits hold it wraps around, as in Go.
+        Method { name: "UnixNano", params: &[], call: |v, _| Ok(int64(nanos_of(v) as i64)) },
+        Method {
+            name: "GoString",
+            params: &[],
+            call: |v, _| Ok(Value::str(with_time(v, String::new(), go_syntax))),
+        },
+        Method {
+            name: "IsDST",
+            params: &[],
+            call: |v, _| Ok(Value::Bool(with_time(v, false, is_summer_time))),
+        },
+        Method {
+            name: "Location",
+            params: &[],
+            call: |v, _| Ok(Value::Str(with_time(v, String::new(), zone_name).into(), &LOCATION)),
+        },
+        Method {
+            name: "In",
+            params: &[Param::Location],
+            call: |v, a| {
+                let zone = TimeZone::get(a[0].as_str().unwrap_or_default());
+                zone.map(|zone| in_zone(v, zone)).map_err(|_| "the zone has no name".to_owned())
+            },
+        },
         Method { name: "UTC", params: &[], call: |v, _| Ok(in_zone(v, TimeZone::UTC)) },
         // The server's own zone must not change what a template says; times are in UTC until `tz` moves them.
         Method { name: "Local", params: &[], call: |v, _| Ok(in_zone(v, TimeZone::UTC)) },
@@ -137,6 +161,54 @@ pub(crate) static TIME: Type = Type {
     ..Type::plain("time.Time")
 };
 
+/// The zone of a time, by its name.
+pub(crate) static LOCATION: Type = Type {
+    methods: &[Method {
+        name: "String",
+        params: &[],
+        call: |v, _| Ok(Value::str(v.as_str().unwrap_or_default())),
+    }],
+    ..Type::plain("*time.Location")
+};
+
+fn zone_name(time: &Zoned) -> String {
+    let zone = time.time_zone();
+    match zone.iana_name() {
+        Some(name) => name.to_owned(),
+        None if *zone == TimeZone::UTC => "UTC".to_owned(),
+        None => String::new(),
+    }
+}
+
+fn is_summer_time(time: &Zoned) -> bool {
+    time.time_zone().to_offset_info(time.timestamp()).dst().is_dst()
+}
+
+/// A time as Go would write it in a program.
+pub(crate) fn go_syntax(time: &Zoned) -> String {
+    let month = name_of(&Value::int(time.month().into()), 1, &super::layout::MONTHS, "Month");
+    let zone = match zone_name(time).as_str() {
+        "UTC" => "time.UTC".to_owned(),
+        name => format!("time.Location({name:?})"),
+    };
+    format!(
+        "time.Date({}, time.{month}, {}, {}, {}, {}, {}, {zone})",
+        time.year(),
+        time.day(),
+        time.hour(),
+        time.minute(),
+        time.second(),
+        time.subsec_nanosecond()
+    )
+}
+
+/// What a time is made of in Go: the nanoseconds of its second, and the seconds since the start of year 1.
+pub(crate) fn parts(time: &Zoned) -> (u64, i64) {
+    let since = time.timestamp().as_nanosecond() - i128::from(ZERO_TIME_MILLIS) * 1_000_000;
+    let nanos = u64::try_from(since.rem_euclid(1_000_000_000)).unwrap_or(0);
+    (nanos, clamp(since.div_euclid(1_000_000_000)))
+}
+
 pub(crate) static DURATION: Type = Type {
     text: Some(|value| duration_text(nanos(value))),
     methods: &[
@@ -166,32 +238,32 @@ pub(crate) static DURATION: Type = Type {
 };
 
 static MONTH: Type = Type {
-    text: Some(|value| name_of(value, 1, &super::layout::MONTHS)),
+    text: Some(|value| name_of(value, 1, &super::layout::MONTHS, "Month")),
     methods: &[Method {
         name: "String",
         params: &[],
-        call: |v, _| Ok(Value::str(name_of(v, 1, &super::layout::MONTHS))),
+        call: |v, _| Ok(Value::str(name_of(v, 1, &super::layout::MONTHS, "Month"))),
     }],
     ..Type::plain("time.Month")
 };
 
 static WEEKDAY: Type = Type {
-    text: Some(|value| name_of(value, 0, &super::layout::DAYS)),
+    text: Some(|value| name_of(value, 0, &super::layout::DAYS, "Weekday")),
     methods: &[Method {
         name: "String",
         params: &[],
-        call: |v, _| Ok(Value::str(name_of(v, 0, &super::layout::DAYS))),
+        call: |v, _| Ok(Value::str(name_of(v, 0, &super::layout::DAYS, "Weekday"))),
     }],
     ..Type::plain("time.Weekday")
 };
 
-fn name_of(value: &Value, first: i64, names: &[&str]) -> String {
+fn name_of(value: &Value, first: i64, names: &[&str], kind: &str) -> String {
     let Value::Int(number, _) = value else { return String::new() };
     let name = usize::try_from(number - first).ok().and_then(|position| names.get(position));
-    name.map_or_else(|| number.to_string(), |name| (*name).to_owned())
+    name.map_or_else(|| format!("%!{kind}({number})"), |name| (*name).to_owned())
 }
 
-fn int64(value: i64) -> Value {
+pub(crate) fn int64(value: i64) -> Value {
     Value::Int(value, &INT64)
 }
 

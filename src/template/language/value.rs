@@ -20,7 +20,8 @@ pub(crate) enum Value {
     Bool(bool),
     /// Any signed integer type: `int`, a duration, a month.
     Int(i64, &'static Type),
-    Uint(u64),
+    /// An unsigned integer type.
+    Uint(u64, &'static Type),
     Float(f64),
     /// Any string type: `string`, or one that HTML takes as it is.
     Str(Arc<str>, &'static Type),
@@ -94,8 +95,12 @@ pub(crate) enum Param {
     Str,
     Int,
     Strings,
+    /// A list of anything.
+    AnyList,
     Time,
     Duration,
+    /// The zone of a time.
+    Location,
     /// The answer of `query`.
     Vector,
     /// One element of it.
@@ -108,12 +113,19 @@ impl Type {
         Type { name, fields: &[], methods: &[], text: None, zero: Zero::Nil }
     }
 
+    /// Whether values of it are pointers to a struct.
+    pub(crate) fn is_pointer(&self) -> bool {
+        self.name.starts_with('*')
+    }
+
     pub(crate) fn method(&self, name: &str) -> Option<&'static Method> {
         self.methods.iter().find(|method| method.name == name)
     }
 }
 
 pub(crate) static INT: Type = Type::plain("int");
+pub(crate) static UINT64: Type = Type::plain("uint64");
+pub(crate) static UINT8: Type = Type::plain("uint8");
 pub(crate) static STRING: Type = Type::plain("string");
 /// Text that is HTML already.
 pub(crate) static HTML: Type = Type::plain("template.HTML");
@@ -127,6 +139,10 @@ pub(crate) static STRING_MAP: Type = Type { zero: Zero::EmptyString, ..Type::pla
 impl Value {
     pub(crate) fn int(value: i64) -> Self {
         Value::Int(value, &INT)
+    }
+
+    pub(crate) fn uint(value: u64) -> Self {
+        Value::Uint(value, &UINT64)
     }
 
     pub(crate) fn str(text: impl Into<Arc<str>>) -> Self {
@@ -162,7 +178,6 @@ impl Value {
             Some(ty) => ty.name,
             None => match self {
                 Value::Bool(_) => "bool",
-                Value::Uint(_) => "uint64",
                 Value::Float(_) => "float64",
                 Value::Histogram(_) => "*histogram.FloatHistogram",
                 _ => "<nil>",
@@ -179,7 +194,7 @@ impl Value {
     /// Its type, if it has one with a table.
     pub(crate) fn named_type(&self) -> Option<&'static Type> {
         match self {
-            Value::Int(_, ty) | Value::Str(_, ty) => Some(ty),
+            Value::Int(_, ty) | Value::Uint(_, ty) | Value::Str(_, ty) => Some(ty),
             Value::List(list) => Some(list.ty),
             Value::Map(map) => Some(map.ty),
             Value::Struct(structure) => Some(structure.ty),
@@ -199,7 +214,7 @@ impl Value {
             Value::Missing | Value::Nil => false,
             Value::Bool(value) => *value,
             Value::Int(value, _) => *value != 0,
-            Value::Uint(value) => *value != 0,
+            Value::Uint(value, _) => *value != 0,
             Value::Float(value) => *value != 0.0,
             Value::Str(text, _) => !text.is_empty(),
             Value::List(list) => !list.items.is_empty(),
@@ -212,6 +227,14 @@ impl Value {
     pub(crate) fn as_str(&self) -> Option<&str> {
         match self {
             Value::Str(text, _) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The text of a value of the type `string` itself: parameters do not take types made of it.
+    pub(crate) fn as_plain_str(&self) -> Option<&str> {
+        match self {
+            Value::Str(text, ty) if std::ptr::eq(*ty, &STRING) => Some(text),
             _ => None,
         }
     }
@@ -248,17 +271,14 @@ impl Param {
     pub(crate) fn takes(self, value: &Value) -> bool {
         match self {
             Param::Any => true,
-            Param::Str => matches!(value, Value::Str(..)),
-            Param::Int => matches!(value, Value::Int(..) | Value::Uint(_)),
-            Param::Strings => match value {
-                // An untyped list counts as a list of strings if it is one: nobody can make one in a template otherwise.
-                Value::List(list) => {
-                    list.ty.name == STRINGS.name || list.items.iter().all(|i| i.as_str().is_some())
-                }
-                _ => false,
-            },
+            Param::Strings | Param::AnyList | Param::Vector if matches!(value, Value::Missing) => true,
+            Param::Str => value.as_plain_str().is_some(),
+            Param::Int => matches!(value, Value::Int(_, ty) if ty.name == INT.name),
+            Param::Strings => matches!(value, Value::List(list) if list.ty.name == STRINGS.name),
+            Param::AnyList => matches!(value, Value::List(list) if list.ty.name == ANY_LIST.name),
             Param::Time => matches!(value, Value::Time(_)),
-            Param::Duration => matches!(value, Value::Int(..)),
+            Param::Duration => matches!(value, Value::Int(_, ty) if ty.name == super::time::DURATION.name),
+            Param::Location => matches!(value, Value::Str(_, ty) if ty.name == super::time::LOCATION.name),
             Param::Vector => matches!(value, Value::List(list) if list.ty.name == VECTOR_NAME),
             Param::Sample => matches!(value, Value::Struct(s) if s.ty.name == SAMPLE_NAME),
         }
@@ -273,6 +293,8 @@ impl Param {
             Param::Strings => "[]string",
             Param::Time => "time.Time",
             Param::Duration => "time.Duration",
+            Param::Location => "*time.Location",
+            Param::AnyList => "[]interface {}",
             Param::Vector => "the answer of a query",
             Param::Sample => "an element of a query's answer",
         }

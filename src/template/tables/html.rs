@@ -25,7 +25,35 @@ fn values_are_escaped_for_their_place() {
             "<script>var x = \"\\u003c/script\\u003e\\\"\";</script>",
         ),
         ("<script>var x = '{{ . }}';</script>", "a'b</", "<script>var x = 'a\\u0027b\\u003c\\/';</script>"),
-        ("<script>// {{ . }}\nf({{ . }})</script>", "x", "<script>// \nf(\"x\")</script>"),
+        ("<script>// {{ . }}\nf({{ . }})</script>", "x", "<script>\nf(\"x\")</script>"),
+        ("<script>a/* x {{ . }} */b</script>", "x", "<script>a  b</script>"),
+        ("<style>a/**/b{}/* x\n */ c{ top: {{ . }} }</style>", "1px", "<style>a b{}  c{ top: 1px }</style>"),
+        (
+            "<script>x = /a{{ . }}/; y = a / {{ . }} / 2</script>",
+            "(.)",
+            "<script>x = /a\\(\\.\\)/; y = a / \"(.)\" / 2</script>",
+        ),
+        (
+            "<script>x = \"<!-- </script> {{ . }}\"</script>",
+            "y",
+            "<script>x = \"\\x3C!-- \\x3C/script> y\"</script>",
+        ),
+        ("<a href=\"&#106;{{ . }}&lt;\">", "a:b", "<a href=\"&#106;a:b&lt;\">"),
+        ("<a href=\"{{ . }}{{ . }}\">", "x:", "<a href=\"#ZgotmplZ#ZgotmplZ\">"),
+        ("<style>p { font: '{{ . }}' }</style>", "a\\b", "<style>p { font: 'a\\\\b' }</style>"),
+        ("<textarea>{{ safeHtml . }}</textarea>", "<&amp;", "<textarea>&lt;&amp;</textarea>"),
+        (
+            "{{ (html .) }}|{{ html . }}|{{ . | html }}|{{ html . . }}",
+            "<+",
+            "&amp;lt;&#43;|&lt;+|&lt;+|&lt;+&lt;+",
+        ),
+        (
+            "<p title=\"{{ . | html }}\"><script>f({{ . | html }})</script>",
+            "<+",
+            "<p title=\"&lt;+\"><script>f(\"\\u0026lt;+\")</script>",
+        ),
+        ("<b {{ . }}>", "onclick", "<b ZgotmplZ>"),
+        ("<b{{ . }}>", "onclick", "<bZgotmplZ>"),
         ("<p onclick=\"f({{ . }})\">", "a'b", "<p onclick=\"f(&#34;a&#39;b&#34;)\">"),
         ("<p style=\"color: {{ . }}\">", "red", "<p style=\"color: red\">"),
         ("<p style=\"color: {{ . }}\">", "expression(1)", "<p style=\"color: ZgotmplZ\">"),
@@ -77,4 +105,20 @@ fn the_place_survives_branches_and_templates() {
 fn nothing_is_empty() {
     let trial = Trial { html: true, ..Trial::of(PlainData::nothing()) };
     assert_eq!(expand_with("[{{ .x }}]", trial).unwrap(), "[]");
+}
+
+#[test]
+fn pages_that_are_wrong() {
+    for (text, part) in [
+        ("<p title=\"{{ . }}", "ends inside of the value of an attribute"),
+        ("<p {{ . }}", "ends inside of a tag"),
+        ("<script>f({{ . }})", "whose end tag is missing"),
+        ("a<!-- {{ . }}", "ends inside of a comment"),
+        ("{{ . | html | len }}", "`html` must not stand here"),
+        ("<p title={{ . | html }}>", "`html` must not stand here"),
+    ] {
+        let trial = Trial { html: true, ..Trial::of(PlainData::text("x")) };
+        let error = expand_with(text, trial).unwrap_err();
+        assert!(error.contains(part), "{text}: {error}");
+    }
 }

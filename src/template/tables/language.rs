@@ -41,7 +41,6 @@ fn texts_that_are_wrong_say_where() {
         ("{{ if }}{{ end }}", "!nothing where if needs a value"),
         ("{{ break }}", "!`{{break}}` outside of `{{range}}`"),
         ("{{ 1 | 2 }}", "!stage 2 of the pipeline, `2`, is not a function"),
-        ("{{ 1 | }}", "!unexpected `}}` behind `|`"),
         ("{{ | len }}", "!unexpected"),
         ("{{ define \"x\" }}", "!the definition of `x` has no `{{end}}`"),
         ("{{ define \"x\" }}1{{ end }}{{ define \"x\" }}2{{ end }}", "!`x` is defined twice"),
@@ -60,7 +59,11 @@ fn numbers() {
     table(&[
         ("{{ 1_000 }} {{ 0x1F }} {{ 0b101 }} {{ 0o17 }} {{ 017 }}", "1000 31 5 15 15"),
         ("{{ 1.50 }} {{ 1e3 }} {{ .5 }} {{ +1 }} {{ -2.5e-3 }}", "1.5 1000 0.5 1 -0.0025"),
-        ("{{ 18446744073709551615 }}", "18446744073709551615"),
+        ("{{ 18446744073709551615 }}", "!too large for an int"),
+        ("{{ 0x_1F }} {{ 1e1_0 }} {{ 1_000.5 }} {{ 1 | }}", "31 1e+10 1000.5 1"),
+        ("{{ 1__0 }}", "!`1__0` is not a number"),
+        ("{{ 1_ }}", "!`1_` is not a number"),
+        ("{{ range 'b' }}{{ break }}{{ end }}{{ range index \"\\x03\" 0 }}{{ . }}{{ end }}", "012"),
         ("{{ 1e6 }} {{ 123456789.0 }} {{ 0.0001 }} {{ 0.00001 }}", "1e+06 1.23456789e+08 0.0001 1e-05"),
     ]);
 }
@@ -112,6 +115,18 @@ fn templates() {
 fn fields_methods_and_missing_things() {
     table(&[
         ("{{ .labels.a }}{{ .labels.gone }}|{{ .gone }}", "1|<no value>"),
+        ("{{ (index (args nil) \"arg0\").x }}|", "<no value>|"),
+        ("{{ $y := $y }}", "!the variable has no value here"),
+        ("{{ define \"t\" }}{{ $u = 1 }}{{ end }}{{ if false }}{{ $v = 1 }}{{ end }}fine", "fine"),
+        ("{{ $v = 1 }}", "!undefined variable `$v`"),
+        ("{{ .t.Location }} {{ .t.IsDST }} {{ printf \"%T\" .t.Location }}", "UTC false *time.Location"),
+        (
+            "{{ .t.GoString }}|{{ .t.AddDate 1e0 0 0 }}",
+            "time.Date(2024, time.March, 5, 7, 8, 9, 12000000, time.UTC)|2025-03-05 07:08:09.012 +0000 UTC",
+        ),
+        ("{{ .t.Add 1.5 }}", "!expected time.Duration, got float64"),
+        ("{{ .t.Add .n }}", "!expected time.Duration, got int"),
+        ("{{ range .t.Month }}{{ . }} {{ end }}", "%!Month(0) January February "),
         ("{{ .n.x }}", "!`.n.x`: an int has no field or method `x`"),
         ("{{ .gone.x }}", "!nothing has no field `x`"),
         ("{{ (index .labels \"a\") }}", "1"),
@@ -144,6 +159,12 @@ fn builtins() {
         ("{{ gt .f 2 }}", "!write the number with a point, such as `80.0`"),
         ("{{ eq 1 \"1\" }}", "!an int and a string cannot be compared"),
         ("{{ eq .list .list }}", "!a []string cannot be compared"),
+        ("{{ eq .t .t }} {{ ne .t (toTime 0) }}", "true true"),
+        ("{{ eq .t (query \"x\") }}", "!cannot be compared"),
+        ("{{ index nil }}", "!nothing cannot be indexed"),
+        ("{{ urlquery nil \"x\" }}", "%3Cno+value%3Ex"),
+        ("{{ toUpper (safeHtml \"a\") }}", "!expected string, got template.HTML"),
+        ("{{ index .labels (safeHtml \"a\") }}", "!indexed by a string, not by a template.HTML"),
         ("{{ eq .gone nil }}", "true"),
         ("{{ len .list }}{{ len .labels }}{{ len \"äb\" }}", "323"),
         ("{{ len 3 }}", "!an int has no length"),

@@ -39,6 +39,25 @@ fn verbs() {
         ("{{ printf \"%6.3v|%v\" 3.14159 nil }}", "  3.14|<nil>"),
         ("{{ printf \"%v %5.1f %+.2e\" (printf \"%v\" 1e21) -0.05 12345.678 }}", "1e+21  -0.1 +1.23e+04"),
         ("{{ printf \"%#v %#q\" \"a\" \"a\" }}", "\"a\" `a`"),
+        (
+            "{{ printf \"%#v %#v %#v %#v\" .list .labels (args 1 nil) .none }}",
+            "[]string{\"x\", \"y\", \"z\"} map[string]string{\"a\":\"1\", \"b\":\"2\"} map[string]interface {}{\"arg0\":1, \"arg1\":interface {}(nil)} []interface {}{}",
+        ),
+        (
+            "{{ printf \"%#v %#v %d\" 1.0 .t .t }}",
+            "1 time.Date(2024, time.March, 5, 7, 8, 9, 12000000, time.UTC) {12000000 63845219289 0}",
+        ),
+        ("{{ printf \"%+v|% v|%+q|%#U|%+.1e\" 1 2 \"é\" 65 1e3 }}", "1| 2|\"\\u00e9\"|U+0041 'A'|+1.0e+03"),
+        (
+            "{{ printf \"%x %X %.1x %b %#x\" 1.5 -2.5 1.9999 1.0 0.0 }}",
+            "0x1.8p+00 -0X1.4P+01 0x1.0p+01 4503599627370496p-52 0x0.0000p+00",
+        ),
+        (
+            "{{ printf \"%#g %#.3g %#.0f %#e %#g\" 1.0 100.0 2.0 3.0 0.0 }}",
+            "1.00000 100. 2. 3.000000e+00 0.00000",
+        ),
+        ("{{ printf \"%05c|%05q|%05s|%#o|%#O|%.0d|\" 65 65 \"a\" 8 8 0 }}", "0000A|00'A'|0000a|010|0o010||"),
+        ("{{ printf \"%T|%.3T|%8T|\" nil 1.5 true }}", "<nil>|flo|    bool|"),
         ("{{ printf \"%q\" \"a\\tb\\u200b\\x00\" }}", "\"a\\tb\\u200b\\x00\""),
     ]);
 }
@@ -56,8 +75,18 @@ fn mistakes_are_said_in_the_text() {
         ("{{ printf \"%s\" nil }}", "%!s(<nil>)"),
         ("{{ printf \"%[5]d\" 1 }}", "%!d(BADINDEX)"),
         ("{{ printf \"%t\" 1 }}", "%!t(int=1)"),
-        ("{{ printf \"%.2f\" \"1.5\" }}", "%!f(string=1.5)"),
-        ("{{ printf \"%999999999d\" 1 }}", "%!(BADWIDTH)1"),
+        ("{{ printf \"%.2f\" \"1.5\" }}", "%!f(string=1.)"),
+        ("{{ printf \"%999999999d|\" 1 }}", "%!(NOVERB)%!(EXTRA int=1)"),
+        ("{{ printf \"%1000001d\" 1 | len }} {{ printf \"%*d\" 1000001 1 }}", "1000001 %!(BADWIDTH)1"),
+        ("{{ printf \"%.70000f\" 1.5 | len }}", "70002"),
+        // Flags and sizes hold for what is said about a mistake, too, but a type's own text does not.
+        (
+            "{{ printf \"%-6d|%.2d|%+d|%05d\" \"x\" \"abc\" 1.0 true }}",
+            "%!d(string=x     )|%!d(string=ab)|%!d(float64=+1)|%!d(bool=0true)",
+        ),
+        ("{{ printf \"%t %p\" (toDuration 1) .t.Month }}", "%!t(time.Duration=1000000000) %!p(time.Month=3)"),
+        ("{{ printf \"%w|%+w\" 1 (args 1) }}", "%!w(int=1)|%!w(map[string]interface {}=map[arg0:1])"),
+        ("{{ printf \"%[x]d|%[2]3d|%[1\" 1 2 }}", "%!d(BADINDEX)|%!d(BADINDEX)|%!(NOVERB)"),
         ("{{ printf 1 }}", "!expected string, got int"),
     ]);
 }

@@ -35,6 +35,10 @@ fn texts() {
             "{{ title \"hello wORLD a-b\" }} {{ toUpper \"aB\" }} {{ toLower \"aB\" }}",
             "Hello WORLD A-B AB ab",
         ),
+        ("{{ toUpper \"ßŉᾳ\" }} {{ toLower \"İΣΑΣ\" }} {{ title \"ǆ ß\" }}", "ßŉᾼ iσασ ǅ ß"),
+        ("{{ humanize \"0x1p4\" }} {{ humanize \"1_000\" }} {{ humanize \"+Inf\" }}", "16 1k +Inf"),
+        ("{{ humanize \"0x1f\" }}", "!`0x1f` is not a number"),
+        ("{{ humanize .t.Month }}", "!a time.Month is not a number"),
         ("{{ match \"^a.*\" \"abc\" }} {{ reReplaceAll \"(.)-(.)\" \"$2-$1\" \"a-b\" }}", "true b-a"),
         ("{{ match \"(\" \"abc\" }}", "!not a regular expression"),
         (
