@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::envelope::success;
 use crate::rule::object;
 use crate::state::Api;
+use crate::views::{DeliveryOutcome, DeliveryView};
 
 pub(crate) fn routes() -> Router<Arc<Api>> {
     Router::new()
@@ -49,46 +50,37 @@ async fn plugins(State(api): State<Arc<Api>>) -> Response {
 }
 
 async fn notifications(State(api): State<Arc<Api>>) -> Response {
-    let listed: Vec<Value> = api
-        .views
-        .deliveries()
-        .iter()
-        .map(|delivery| {
-            json!({
-                "at": delivery.at.to_string(),
-                "receiver": &*delivery.receiver,
-                "integration": &*delivery.integration,
-                "groupKey": &*delivery.group_key,
-                "groupLabels": object(delivery.group_labels.iter()),
-                "reason": delivery.reason,
-                "firing": delivery.firing,
-                "resolved": delivery.resolved,
-                "error": delivery.error,
-                "attempts": delivery.attempts,
-                "seconds": delivery.took.as_secs_f64(),
-                "alerts": delivery.alerts.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            })
-        })
-        .collect();
+    let listed: Vec<Value> = api.views.deliveries().iter().map(delivery_json).collect();
     let (trying, waiting) = api.views.trying();
-    let trying: Vec<Value> = trying
-        .iter()
-        .map(|trying| {
-            json!({
-                "since": trying.since.to_string(),
-                "receiver": &*trying.receiver,
-                "integration": &*trying.integration,
-                "groupKey": &*trying.group_key,
-                "groupLabels": object(trying.group_labels.iter()),
-                "reason": trying.reason,
-                "firing": trying.firing,
-                "resolved": trying.resolved,
-                "error": trying.error,
-                "attempts": trying.attempts,
-            })
-        })
-        .collect();
+    let trying: Vec<Value> = trying.iter().map(delivery_json).collect();
     success(&json!({"notifications": listed, "trying": trying, "waiting": waiting}))
+}
+
+fn delivery_json(delivery: &DeliveryView) -> Value {
+    let mut json = json!({
+        "receiver": &*delivery.receiver,
+        "integration": &*delivery.integration,
+        "groupKey": &*delivery.group_key,
+        "groupLabels": object(delivery.group_labels.iter()),
+        "reason": delivery.reason,
+        "firing": delivery.firing,
+        "resolved": delivery.resolved,
+        "attempts": delivery.attempts,
+    });
+    let at = delivery.at.to_string().into();
+    match &delivery.outcome {
+        DeliveryOutcome::Ended { error, took, alerts } => {
+            json["at"] = at;
+            json["error"] = json!(error);
+            json["seconds"] = took.as_secs_f64().into();
+            json["alerts"] = alerts.iter().map(ToString::to_string).collect();
+        }
+        DeliveryOutcome::TriedAgain { error } => {
+            json["since"] = at;
+            json["error"] = json!(error);
+        }
+    }
+    json
 }
 
 async fn health(State(api): State<Arc<Api>>) -> Response {

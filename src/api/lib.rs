@@ -54,9 +54,9 @@ pub use state::{
 pub use stats::stats_json;
 pub use traffic::{DURATION_BOUNDS, RequestCounts, RequestKind, SIZE_BOUNDS, Side, Traffic};
 pub use views::{
-    AlertView, AlertmanagersView, BeatView, DeliveryView, DroppedTargetView, FamilyView, GroupView,
-    HealthView, PluginCallView, PluginView, RuleKindView, RuleView, RuntimeView, StoreView, TargetView,
-    TryingView,
+    AlertView, AlertmanagersView, BeatView, DeliveryOutcome, DeliveryView, DroppedTargetView, FamilyView,
+    GroupView, HealthView, PluginCallView, PluginView, RuleKindView, RuleView, RuntimeView, StoreView,
+    TargetView,
 };
 
 /// The API on the main listener: everything.

@@ -16,7 +16,7 @@ use crate::page::Assets;
 use crate::traffic::Traffic;
 use crate::views::{
     AlertmanagersView, DeliveryView, DroppedTargetView, FamilyView, GroupView, HealthView, PluginView,
-    RuntimeView, StoreView, TargetView, TryingView,
+    RuntimeView, StoreView, TargetView,
 };
 
 /// Everything that a request may reach.
@@ -131,7 +131,7 @@ pub trait Views: Send + Sync {
     fn deliveries(&self) -> Vec<DeliveryView>;
     /// Notifications that did not get through yet and are tried again, those first that have failed for longest; and how
     /// many wait or are under way, these among them.
-    fn trying(&self) -> (Vec<TryingView>, usize);
+    fn trying(&self) -> (Vec<DeliveryView>, usize);
     /// The configuration in force with its secrets masked, as YAML.
     fn config_yaml(&self) -> String;
     /// Alertmanager's part of it: what its tools read.

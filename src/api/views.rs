@@ -149,10 +149,10 @@ pub struct AlertmanagersView {
     pub dropped: Vec<String>,
 }
 
-/// What became of one notification.
+/// A notification that was tried.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeliveryView {
-    /// When it ended.
+    /// When it ended; of one that is tried again, when the first attempt failed.
     pub at: Timestamp,
     /// Whose.
     pub receiver: Arc<str>,
@@ -162,45 +162,35 @@ pub struct DeliveryView {
     pub group_labels: Labels,
     /// Which group.
     pub group_key: Arc<str>,
-    /// Why it was sent.
-    pub reason: &'static str,
-    /// How many alerts were firing.
-    pub firing: usize,
-    /// How many were resolved.
-    pub resolved: usize,
-    /// Why it was not delivered, or `None` if it was.
-    pub error: Option<String>,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// From the first attempt to the outcome.
-    pub took: Duration,
-    /// Its alerts.
-    pub alerts: Vec<Fingerprint>,
-}
-
-/// A notification that did not get through yet and is tried again.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TryingView {
-    /// When the first attempt failed.
-    pub since: Timestamp,
-    /// Whose.
-    pub receiver: Arc<str>,
-    /// `discord`, `webhook`, …
-    pub integration: Arc<str>,
-    /// The group's labels.
-    pub group_labels: Labels,
-    /// Which group.
-    pub group_key: Arc<str>,
-    /// Why it is to be sent.
+    /// Why it is told.
     pub reason: &'static str,
     /// How many alerts are firing.
     pub firing: usize,
     /// How many are resolved.
     pub resolved: usize,
-    /// Why the last attempt failed.
-    pub error: String,
     /// How often it was tried.
     pub attempts: u32,
+    /// What became of it.
+    pub outcome: DeliveryOutcome,
+}
+
+/// What became of a notification.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DeliveryOutcome {
+    /// It came to its end.
+    Ended {
+        /// Why it was not delivered, or `None` if it was.
+        error: Option<String>,
+        /// From the first attempt on.
+        took: Duration,
+        /// Its alerts.
+        alerts: Vec<Fingerprint>,
+    },
+    /// It did not get through yet and is tried again.
+    TriedAgain {
+        /// Why the last attempt failed.
+        error: String,
+    },
 }
 
 /// A plugin.

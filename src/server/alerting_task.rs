@@ -3,8 +3,8 @@
 //! In: alerts of rules and senders, silences, outcomes of deliveries, configurations. Out: changes to be made durable,
 //! notifications to the outbox, answers to those who wait. The machine decides; this task only carries.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use alerting::{
@@ -12,13 +12,14 @@ use alerting::{
     CommitId, Decision, DecisionRecord, Destination, Effect, Event, ReplyTo, SilenceDraft, SilenceError,
     SilenceId, Stats, Turn,
 };
-use api::DeliveryView;
-use model::{Alert, AlertStatus, Timestamp};
+use model::{Alert, Timestamp};
 use notify::{IntegrationKey, Outbox, OutboxEvent, Report};
 use ports::{Clock, Coord, CoordError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+
+use crate::deliveries::Deliveries;
 
 /// Wake-ups that may wait. When it is full, rule groups and senders wait, and nothing is lost.
 const WAKES: usize = 1024;
@@ -27,10 +28,6 @@ const COMMITS: usize = 1024;
 /// The time from one commit to the next while there is something to commit: each is a sync of the disk and a wake-up of
 /// this task, for one change or for hundreds. After a pause the first does not wait.
 const BETWEEN_COMMITS: Duration = Duration::from_millis(2);
-/// Outcomes that are shown.
-const DELIVERIES: usize = 1000;
-/// Alerts of all outcomes that are shown; where they are more, fewer outcomes are.
-const DELIVERED_ALERTS: usize = 100_000;
 /// Without a wake-up the machine is asked at least this often, so that a clock that was set counts soon.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
@@ -58,54 +55,6 @@ pub(crate) struct Numbers {
     pub(crate) stats: Stats,
     /// Alerts that were taken in, and how long that took.
     pub(crate) taken_in: (u64, Duration),
-}
-
-/// What became of notifications, newest first.
-#[derive(Default)]
-pub(crate) struct Deliveries(Mutex<Shown>);
-
-#[derive(Default)]
-struct Shown {
-    views: VecDeque<DeliveryView>,
-    /// Alerts of all of them.
-    alerts: usize,
-}
-
-impl Shown {
-    fn push(&mut self, view: DeliveryView) {
-        self.alerts += view.alerts.len();
-        self.views.push_front(view);
-        while self.views.len() > DELIVERIES || (self.alerts > DELIVERED_ALERTS && self.views.len() > 1) {
-            let oldest = self.views.pop_back();
-            self.alerts -= oldest.map_or(0, |view| view.alerts.len());
-        }
-    }
-}
-
-impl Deliveries {
-    fn note(&self, now: Timestamp, report: &Report) {
-        let notification = &report.notification;
-        let of = |status| notification.alerts.iter().filter(|alert| alert.status == status).count();
-        let view = DeliveryView {
-            at: now,
-            receiver: notification.receiver.clone(),
-            integration: notification.integration.clone(),
-            group_labels: notification.group_labels.clone(),
-            group_key: notification.group_key.clone(),
-            reason: notification.reason.as_str(),
-            firing: of(AlertStatus::Firing),
-            resolved: of(AlertStatus::Resolved),
-            error: report.outcome.as_ref().err().map(ToString::to_string),
-            attempts: report.attempts,
-            took: report.took,
-            alerts: notification.alerts.iter().map(|alert| alert.fingerprint).collect(),
-        };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(view);
-    }
-
-    pub(crate) fn all(&self) -> Vec<DeliveryView> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).views.iter().cloned().collect()
-    }
 }
 
 /// Speaks to the task.

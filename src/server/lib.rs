@@ -4,6 +4,7 @@
 
 mod alerting_task;
 mod clock;
+mod deliveries;
 mod files;
 mod mail;
 mod map;

@@ -22,7 +22,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tsdb::{Tsdb, TsdbOptions};
 
-use crate::alerting_task::{AlertingHandle, Deliveries, Wake, spawn_alerting};
+use crate::alerting_task::{AlertingHandle, Wake, spawn_alerting};
+use crate::deliveries::Deliveries;
 use crate::map::AlertingOptions;
 use crate::metrics::ReloadState;
 use crate::others::OtherAlertmanagers;

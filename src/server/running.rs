@@ -9,11 +9,11 @@ use alerting::{AlertDraft, AlertingView, SilenceDraft, SilenceError, SilenceId};
 use api::{
     AlertView, AlertmanagersView, BeatView, Control, ControlError, DeliveryView, DroppedTargetView,
     FamilyView, GroupView, HealthView, PluginCallView, PluginView, RuleKindView, RuleView, RuntimeView,
-    StoreView, TargetView, TryingView, Views,
+    StoreView, TargetView, Views,
 };
 use config::{Catalog, Config, LoadOptions, Problems};
-use model::{AlertStatus, Timestamp};
-use notify::{Endpoint, IntegrationKey, Outbox, Rate, Unsent};
+use model::Timestamp;
+use notify::{Endpoint, IntegrationKey, Outbox, Rate};
 use plugin::{Kind, PluginHost};
 use ports::{BoxFuture, Clock, Collector, Deadline, Payload, Target};
 use remote::Receiver;
@@ -23,7 +23,8 @@ use template::Templates;
 use tokio::sync::watch;
 use tsdb::Tsdb;
 
-use crate::alerting_task::{AlertingHandle, Deliveries, Wake};
+use crate::alerting_task::{AlertingHandle, Wake};
+use crate::deliveries::{Deliveries, tried_again};
 use crate::files::DiskFiles;
 use crate::map::{self, AlertingOptions};
 use crate::metrics::{self, ReloadState};
@@ -335,11 +336,11 @@ impl Views for Running {
         self.deliveries.all()
     }
 
-    fn trying(&self) -> (Vec<TryingView>, usize) {
+    fn trying(&self) -> (Vec<DeliveryView>, usize) {
         let now = self.clock.now();
         let waiting = self.outbox.status().iter().map(|queue| queue.waiting).sum();
         (
-            self.outbox.unsent().iter().take(TRYING_MAX).map(|unsent| trying_view(unsent, now)).collect(),
+            self.outbox.unsent().iter().take(TRYING_MAX).map(|unsent| tried_again(unsent, now)).collect(),
             waiting,
         )
     }
@@ -497,23 +498,6 @@ fn target_view(target: &scrape::TargetView) -> TargetView {
             .iter()
             .map(|beat| BeatView { at: beat.at, took: beat.took, error: beat.error.clone() })
             .collect(),
-    }
-}
-
-fn trying_view(unsent: &Unsent, now: Timestamp) -> TryingView {
-    let notification = &unsent.notification;
-    let of = |status| notification.alerts.iter().filter(|alert| alert.status == status).count();
-    TryingView {
-        since: now - unsent.failing_for,
-        receiver: notification.receiver.clone(),
-        integration: notification.integration.clone(),
-        group_labels: notification.group_labels.clone(),
-        group_key: notification.group_key.clone(),
-        reason: notification.reason.as_str(),
-        firing: of(AlertStatus::Firing),
-        resolved: of(AlertStatus::Resolved),
-        error: unsent.error.clone(),
-        attempts: unsent.attempts,
     }
 }
 
