@@ -19,6 +19,8 @@ const CONFIG: &str = r##"
 global:
   opsgenie_api_url: http://AT/og
   opsgenie_api_key: "{{ .GroupLabels.n }}k"
+  victorops_api_url: http://AT/vo
+  victorops_api_key: "v k"
 route: { receiver: all, group_wait: 1s, group_interval: 1s, group_by: [alertname, n] }
 receivers:
   - name: all
@@ -72,23 +74,38 @@ receivers:
           - { name: "{{ .CommonLabels.none }}", type: "{{ .CommonLabels.none }}" }
           - { name: "a{{ .CommonLabels.none }}", type: Schedule }
       - { api_url: "http://AT/og-bare", message: "", description: "", source: "", update_alerts: true }
+    victorops_configs:
+      - { routing_key: "usual-{{ .GroupLabels.n }}" }
+      - routing_key: "a b/c?d#e%f!*'()"
+        message_type: "{{ .CommonLabels.alertname }}"
+        entity_display_name: "{{ .Status }}"
+        state_message: '{{ printf "%021000d" 7 }}'
+        monitoring_tool: m
+        custom_fields: { "{{ .Status }}": "{{ .Status }}", own: "{{ len .Alerts }}", none: "" }
+      - { routing_key: info, message_type: "info" }
+      - { routing_key: file, api_url: "http://AT/vo-all/?x=1", api_key: own }
+    incidentio_configs:
+      - { url: "http://AT/incident?x=1", alert_source_token: t, timeout: 20s }
+      - { url_file: DIR/url, alert_source_token_file: DIR/secret, max_alerts: 1 }
+      - url: http://AT/incident-large
+        http_config: { authorization: { credentials: c } }
 "##;
 /// Requests of [`CONFIG`] while the alerts fire, and when they are over.
-const FIRING: usize = 3 + 7;
-const RESOLVED: usize = 3 + 3;
+const FIRING: usize = 3 + 7 + 4 + 3;
+const RESOLVED: usize = 3 + 3 + 4 + 3;
 
 /// A configuration for `recorder`, and the directory of its files.
 fn prepare(recorder: &Recorder) -> (TempDir, String) {
     let directory = TempDir::new().unwrap();
     write(directory.path(), "secret", "s3cret");
+    write(directory.path(), "url", &format!("\n http://127.0.0.1:{}/incident-file \n", recorder.port));
     let config = CONFIG.replace("//AT", &format!("//127.0.0.1:{}", recorder.port));
     let config = config.replace("DIR/", &format!("{}/", directory.path().display()));
     (directory, config)
 }
 
-/// Two alerts that began now; over at once, or not for an hour.
-fn alerts(began: Timestamp, fire: bool) -> Value {
-    let ended = Timestamp::from_millis(began.as_millis() + if fire { 3_600_000 } else { 1 });
+/// Two alerts from a time to a time.
+fn alerts(began: Timestamp, ended: Timestamp) -> Value {
     let alert = |host: &str| {
         json!({
             "labels": { "alertname": "WARNING", "host": host, "n": "5" },
@@ -104,21 +121,25 @@ fn alerts(began: Timestamp, fire: bool) -> Value {
 /// Lets alerts fire and resolve at the API at `port`; what came of it, by method and address.
 fn told(recorder: &Recorder, port: u16) -> BTreeMap<String, Vec<Value>> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock that is set").as_millis();
-    let began = Timestamp::from_millis(now as i64);
+    // No zero at its end, which one of them would not write.
+    let began = Timestamp::from_millis(now as i64 / 10 * 10 + 1);
+    let after = |duration| Timestamp::from_millis(began.as_millis() + duration);
+    let (at_once, later) = (after(1), after(3_600_000));
     let wait_for = |count: usize| {
         eventually(&format!("{count} requests"), || {
             let came = recorder.came();
             (came.len() >= count).then_some(came)
         })
     };
-    assert_eq!(post_json(port, "/api/v2/alerts", &alerts(began, true)).status, 200);
+    assert_eq!(post_json(port, "/api/v2/alerts", &alerts(began, later)).status, 200);
     wait_for(FIRING);
-    assert_eq!(post_json(port, "/api/v2/alerts", &alerts(began, false)).status, 200);
+    assert_eq!(post_json(port, "/api/v2/alerts", &alerts(began, at_once)).status, 200);
     let mut by_address: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for came in wait_for(FIRING + RESOLVED) {
         let (address, said) = said(&came, recorder.port);
-        let times = said.to_string().replace(&began.to_string(), "BEGAN");
-        let said = serde_json::from_str(&times).expect("it was JSON");
+        let said =
+            said.to_string().replace(&began.to_string(), "BEGAN").replace(&at_once.to_string(), "ENDED");
+        let said = serde_json::from_str(&said).expect("it was JSON");
         by_address.entry(address).or_default().push(said);
     }
     by_address
@@ -183,6 +204,11 @@ fn what_fires_is_opened_and_what_resolves_is_closed() {
     for api in ["og-all", "og-bare"] {
         wanted.extend(["message", "description"].map(|what| (of_alert("PUT ", api, what), 1)));
     }
+    for key in ["v%20k/usual-5", "v%20k/a%20b/c%3Fd%23e%25f%21%2A%27%28%29", "v%20k/info"] {
+        wanted.push((format!("/vo/{key} "), 2));
+    }
+    wanted.push(("/vo-all/own/file ".to_owned(), 2));
+    wanted.extend(["incident", "incident-file", "incident-large"].map(|path| (format!("/{path} "), 2)));
     wanted.sort();
     assert_eq!(addresses, wanted.iter().map(|(a, n)| (a.as_str(), *n)).collect::<Vec<_>>());
     let key = json!([["authorization", "GenieKey 5k"], ["content-type", "application/json"]]);

@@ -54,6 +54,7 @@ pub mod rule;
 pub mod secret;
 pub mod state;
 mod timestamp;
+pub mod webhook;
 
 pub use error::{Error, ErrorKind, Result};
 pub use labels::Labels;

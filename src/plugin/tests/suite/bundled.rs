@@ -160,6 +160,12 @@ async fn notifiers_reach_the_receivers_address_alone() {
             &[("token", "t0k"), ("user_key", "u&r"), ("url", "http://link.lan/")],
             "POST https://api.pushover.net/1/messages.json?device=&",
         ),
+        (
+            "victorops",
+            &[("api_key", "k3y"), ("routing_key", "ops")],
+            "POST https://alert.victorops.com/integrations/generic/20131114/alert/k3y/ops\n",
+        ),
+        ("incidentio", &[("url", "http://i.lan/x"), ("alert_source_token", "t0k")], "POST http://i.lan/x\n"),
         ("opsgenie", &[("api_key", "k3y")], "POST https://api.opsgenie.com/v2/alerts\n"),
         (
             "opsgenie",
