@@ -68,6 +68,7 @@ pub(crate) fn read_inline(fields: &Fields<'_>, default: &HttpOptions) -> HttpOpt
         proxy_from_environment: proxy.from_environment,
         headers,
         header_files,
+        aws: None,
     }
 }
 

@@ -4,6 +4,7 @@
 //! [`Select`], [`Query`]) and five where a simulator stands in for the world ([`Clock`], [`Random`], [`Disk`],
 //! [`Outgoing`], [`Coord`]). Not here: any implementation.
 
+mod aws;
 mod coord;
 mod disk;
 mod failure;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use model::{Finding, Notification, Receipt, Timestamp};
 
+pub use aws::{AwsKeys, AwsRole, AwsSigning};
 pub use coord::{Change, Condition, Coord, CoordError, Revision};
 pub use disk::{Disk, DiskFile};
 pub use failure::{FailureReason, NotifyError};

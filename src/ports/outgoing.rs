@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use model::Secret;
 
-use crate::BoxFuture;
+use crate::{AwsSigning, BoxFuture};
 
 /// Sends requests. One implementation, so that policy, limits and recording stand in one place.
 pub trait Outgoing: Send + Sync {
@@ -129,6 +129,8 @@ pub struct HttpOptions {
     pub headers: Vec<(String, Secret<String>)>,
     /// Added to each request, read from a file each time.
     pub header_files: Vec<(String, String)>,
+    /// Signs each request, in place of other credentials.
+    pub aws: Option<AwsSigning>,
 }
 
 impl Default for HttpOptions {
@@ -143,6 +145,7 @@ impl Default for HttpOptions {
             proxy_from_environment: false,
             headers: Vec::new(),
             header_files: Vec::new(),
+            aws: None,
         }
     }
 }

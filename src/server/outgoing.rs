@@ -5,6 +5,7 @@
 //! Invariant: a request with [`Reach::Hosts`] connects only to an address that was checked against the grant, also
 //! after a redirect; the name is resolved once, by us, and the connection goes to what was checked.
 
+mod aws;
 mod client;
 mod credentials;
 mod reach;
@@ -22,6 +23,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Url};
 use tokio::time::Instant;
 
+use aws::{KeptPair, Signed};
 pub(crate) use client::tls_config;
 use client::{build_client, files_of};
 use credentials::{Kept, Style, read_credential, take_userinfo};
@@ -46,6 +48,8 @@ pub struct HttpOutgoing {
     tokens: Mutex<HashMap<Arc<HttpOptions>, Kept>>,
     /// What token servers take from which client: by address and client.
     styles: Mutex<HashMap<(String, String), Style>>,
+    /// Keys for AWS that were had.
+    pairs: Mutex<HashMap<Arc<HttpOptions>, KeptPair>>,
 }
 
 /// A client, and whom it is for.
@@ -166,6 +170,10 @@ impl HttpOutgoing {
             headers.insert(reqwest::header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         }
         let mut body = request.body.clone();
+        if let Some(signing) = &request.options.aws {
+            let signed = Signed { method: &method, url: &url, body: &body };
+            self.sign(&request.options, signing, &signed, &mut headers).await?;
+        }
         let mut origin = origin_of(&url);
         let until = began + request.timeout.mul_f64(ANSWER_SHARE);
         let limit = if request.reach == Reach::Operator { REDIRECTS_MAX } else { PLUGIN_REDIRECTS_MAX };
@@ -249,6 +257,7 @@ fn is_credential(name: &HeaderName) -> bool {
     *name == AUTHORIZATION
         || *name == reqwest::header::COOKIE
         || *name == reqwest::header::PROXY_AUTHORIZATION
+        || name.as_str() == aws::SESSION_TOKEN
 }
 
 fn headers_of(pairs: &[(String, model::Secret<String>)]) -> Result<HeaderMap, OutgoingError> {

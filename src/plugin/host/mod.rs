@@ -4,6 +4,7 @@
 //! writes to state until the call has succeeded. Every function that can fail answers with a [`HostError`]; none panics
 //! on what a plugin hands it. Not here: how values cross into a component (`wasm`) or a script (`script`).
 
+mod aws;
 mod clock;
 mod config;
 mod files;

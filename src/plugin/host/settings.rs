@@ -1,18 +1,19 @@
 //! A receiver's settings: what `<name>_configs` says beside the plugin's parameters.
 //!
 //! Settings that the manifest declares override parameters. A secret NAME is brought by the settings `NAME`, `NAME_file`,
-//! `NAME_url` or `NAME_url_file`; if it is a URL, its host is granted for that call, since the operator wrote it. `http_config`
-//! and the settings of an SMTP server are the host's own business.
+//! `NAME_url` or `NAME_url_file`; if it is a URL, its host is granted for that call, since the operator wrote it. `http_config`,
+//! `sigv4` and the settings of an SMTP server are the host's own business.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use model::Secret;
-use ports::{HttpAuth, HttpOptions, SmtpServer, TlsOptions};
+use ports::{AwsSigning, HttpAuth, HttpOptions, SmtpServer, TlsOptions};
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::aws;
 use crate::SecretSource;
 use crate::grants::{HostPattern, pattern_of};
 
@@ -66,12 +67,23 @@ impl Settings {
         secrets.values().filter_map(host).collect()
     }
 
-    /// The client's options: TLS, credentials, proxy.
-    pub(crate) fn http_options(&self) -> Result<Arc<HttpOptions>, String> {
-        let Some(config) = self.0.get("http_config").filter(|value| !value.is_null()) else {
+    /// The client's options: TLS, credentials, proxy, and who signs its requests.
+    pub(crate) fn http_options(&self, aws: Option<AwsSigning>) -> Result<Arc<HttpOptions>, String> {
+        let config = self.0.get("http_config").filter(|value| !value.is_null());
+        if aws.is_none() && config.is_none() {
             return Ok(Arc::default());
-        };
-        http_options(config).map(Arc::new).map_err(|problem| format!("`http_config`: {problem}"))
+        }
+        let options = config.map(http_options).transpose();
+        let options = options.map_err(|problem| format!("`http_config`: {problem}"))?.unwrap_or_default();
+        Ok(Arc::new(HttpOptions { aws, ..options }))
+    }
+
+    /// Who signs requests to AWS, if these settings have a `sigv4`; and whether that stays so. A plugin learns the region.
+    pub(super) fn aws(&mut self) -> Result<Option<(AwsSigning, bool)>, String> {
+        let Some(sigv4) = self.0.get("sigv4") else { return Ok(None) };
+        let (signing, lasting) = aws::signing(sigv4, &aws::environment)?;
+        self.0.insert("region".to_owned(), Value::from(signing.region.as_str()));
+        Ok(Some((signing, lasting)))
     }
 
     /// A secret that stands in a setting, or in the file that the setting with `_file` names.
@@ -286,10 +298,10 @@ mod tests {
     fn http_config_becomes_options() {
         let config = r#"{"authorization": {"credentials": "t"}, "tls_config": {"insecure_skip_verify": true},
             "follow_redirects": false, "http_headers": {"X-A": {"values": ["1"], "files": ["/f"]}}}"#;
-        let options = settings(&[("http_config", config)]).http_options().unwrap();
+        let options = settings(&[("http_config", config)]).http_options(None).unwrap();
         assert!(matches!(&options.auth, HttpAuth::Authorization { kind, .. } if kind == "Bearer"));
         assert!(options.tls.insecure_skip_verify && !options.follow_redirects);
         assert_eq!(options.header_files, [("X-A".to_owned(), "/f".to_owned())]);
-        assert!(settings(&[("http_config", "5")]).http_options().is_err());
+        assert!(settings(&[("http_config", "5")]).http_options(None).is_err());
     }
 }

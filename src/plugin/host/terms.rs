@@ -44,7 +44,9 @@ pub(crate) struct Terms {
 
 impl Terms {
     fn read(profile: &Profile, settings: &RawSettings) -> Result<(Terms, bool), String> {
-        let values = Settings::new(settings);
+        let mut values = Settings::new(settings);
+        let aws = values.aws()?;
+        let aws_lasts = aws.as_ref().is_none_or(|(_, lasting)| *lasting);
         let params = profile.params.with(&profile.manifest, values.values())?;
         if let Some(missing) = params.missing(&profile.manifest) {
             return Err(missing);
@@ -64,12 +66,12 @@ impl Terms {
             secrets,
             hosts,
             smtp,
-            http_options: values.http_options()?,
+            http_options: values.http_options(aws.map(|(signing, _)| signing))?,
             resolved: Mutex::default(),
             reaches: Mutex::default(),
             url: Mutex::default(),
         };
-        Ok((terms, !of_files && !values.smtp_reads_files()))
+        Ok((terms, !of_files && aws_lasts && !values.smtp_reads_files()))
     }
 
     /// A secret that an earlier call on these terms has asked for.

@@ -11,7 +11,7 @@ use super::*;
 use std::time::Duration;
 
 /// Answers each connection with the next of `answers`, and returns what was asked.
-async fn serve(answers: Vec<String>) -> (u16, tokio::task::JoinHandle<Vec<String>>) {
+pub(super) async fn serve(answers: Vec<String>) -> (u16, tokio::task::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let task = tokio::spawn(async move {
@@ -28,7 +28,7 @@ async fn serve(answers: Vec<String>) -> (u16, tokio::task::JoinHandle<Vec<String
     (port, task)
 }
 
-fn get(url: &str, reach: Reach) -> HttpRequest {
+pub(super) fn get(url: &str, reach: Reach) -> HttpRequest {
     HttpRequest {
         method: "GET".into(),
         url: Secret::new(url.into()),
@@ -39,7 +39,7 @@ fn get(url: &str, reach: Reach) -> HttpRequest {
     }
 }
 
-fn answer(status: &str, headers: &str, body: &str) -> String {
+pub(super) fn answer(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
 }
 
@@ -399,7 +399,7 @@ fn internal_addresses_in_every_disguise() {
 }
 
 /// Speaks TLS for as long as it is asked, as a server with this certificate.
-async fn serve_tls(certificate: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> u16 {
+pub(super) async fn serve_tls(certificate: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> u16 {
     client::install_provider();
     let config = rustls::ServerConfig::builder().with_no_client_auth();
     let config = config.with_single_cert(vec![certificate], key).unwrap();
