@@ -193,6 +193,32 @@ receivers: [{name: r, email_configs: [{to: t, require_tls: no}]}]
 }
 
 #[test]
+fn a_topic_knows_what_is_signed_for() {
+    let text = "
+receivers: [{name: r, sns_configs: [
+  {topic_arn: t, sigv4: {region: x, access_key: A, secret_key: s}, attributes: {'{{ .Status }}': 'a {{ .Status }}', b: c}},
+  {topic_arn: t}]}]
+";
+    let told = integrations(text);
+    let text = |text: &str| Setting::Text(text.to_owned());
+    for one in &told {
+        assert_eq!(one.setting("sigv4").and_then(|sigv4| sigv4.get("service")), Some(&text("sns")));
+    }
+    let json = told[0]
+        .setting("attributes")
+        .unwrap()
+        .to_json(&mut |text| Ok::<_, ()>(text.replace("{{ .Status }}", "x")));
+    assert_eq!(json.as_deref(), Ok(r#"[{"name":"x","value":"a x"},{"name":"b","value":"c"}]"#));
+    for half in ["access_key: A", "secret_key: s", "secret_key_file: f"] {
+        let text = format!("receivers: [{{name: r, sns_configs: [{{topic_arn: t, sigv4: {{{half}}}}}]}}]");
+        let files = MemoryFiles::of("c.yml", format!("route: {{receiver: r}}\n{text}"));
+        let problems =
+            load(&files, &[PathBuf::from("c.yml")], &Catalog::everything()).err().map(|p| p.to_string());
+        assert!(problems.is_some_and(|said| said.contains("_key` is missing")), "{half}");
+    }
+}
+
+#[test]
 fn of_a_mail_password_and_its_file_the_file_counts() {
     let text = "
 global: {smtp_smarthost: 'h:587', smtp_from: f}

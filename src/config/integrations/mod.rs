@@ -14,7 +14,7 @@ use self::paging::{
     INCIDENTIO, JIRA, JSMOPS, OPSGENIE, PAGERDUTY, PUSHOVER, VICTOROPS, complete_incidentio,
     complete_opsgenie, complete_pagerduty, complete_pushover, complete_victorops,
 };
-use self::transport::{EMAIL, SNS, WEBHOOK, complete_email};
+use self::transport::{EMAIL, SNS, WEBHOOK, complete_email, complete_sns};
 use crate::Setting;
 use crate::global::NotifyDefaults;
 use crate::reader::Fields;
@@ -163,7 +163,7 @@ pub(crate) const ALL: [IntegrationKind; 19] = [
     kind("pushover", "pushover_configs", &PUSHOVER, complete_pushover),
     kind("rocketchat", "rocketchat_configs", &ROCKETCHAT, complete_rocketchat),
     quiet(kind("slack", "slack_configs", &SLACK, complete_slack)),
-    kind("sns", "sns_configs", &SNS, nothing),
+    kind("sns", "sns_configs", &SNS, complete_sns),
     kind("telegram", "telegram_configs", &TELEGRAM, |draft| {
         draft.inherit("api_url", "telegram_api_url", Some("https://api.telegram.org"));
         let global = ["telegram_bot_token", "telegram_bot_token_file"];

@@ -4,7 +4,7 @@ use super::Draft;
 use crate::Setting;
 use crate::reader::Fields;
 use crate::schema::Demand::{AtMostOne, Needs, NeedsOne};
-use crate::schema::{Kind, Table, filled, key};
+use crate::schema::{Kind, Table, filled, key, template_setting};
 
 const THREADING: Table = Table {
     keys: &[key("enabled", Kind::Bool), key("thread_by_date", Kind::Choice(&["daily", "none"]))],
@@ -93,6 +93,34 @@ fn check_mail_headers(fields: &Fields<'_>) {
     }
 }
 
+/// Names what is signed for, and makes attributes a list, since their names are templates, too.
+pub(super) fn complete_sns(draft: &mut Draft<'_, '_>) {
+    let sigv4 = draft.settings.iter_mut().find(|(name, _)| name == "sigv4");
+    let service = ("service".to_owned(), Setting::Text("sns".to_owned()));
+    match sigv4 {
+        Some((_, Setting::Map(entries))) => entries.push(service),
+        _ => draft.settings.push(("sigv4".to_owned(), Setting::Map(vec![service]))),
+    }
+    if let Some((_, attributes)) = draft.settings.iter_mut().find(|(name, _)| name == "attributes")
+        && let Setting::Map(entries) = attributes
+    {
+        let named = |(name, value): (String, Setting)| {
+            let name = ("name".to_owned(), template_setting(&name));
+            Setting::Map(vec![name, ("value".to_owned(), value)])
+        };
+        *attributes = Setting::List(std::mem::take(entries).into_iter().map(named).collect());
+    }
+    let at = draft.fields.get("sigv4").and_then(|at| at.fields());
+    if let Some(fields) = at {
+        let has = |keys: &[&'static str]| keys.iter().any(|key| filled(&fields, key));
+        match (has(&["access_key"]), has(&["secret_key", "secret_key_file"])) {
+            (true, false) => fields.missing("secret_key", Some("it belongs to `access_key`".to_owned())),
+            (false, true) => fields.missing("access_key", Some("it belongs to `secret_key`".to_owned())),
+            _ => {}
+        }
+    }
+}
+
 const SIGV4: Table = Table {
     keys: &[
         key("region", Kind::Text),
@@ -104,7 +132,7 @@ const SIGV4: Table = Table {
         key("external_id", Kind::Text),
         key("use_fips_sts_endpoint", Kind::Bool),
     ],
-    demands: &[],
+    demands: &[AtMostOne(&["secret_key", "secret_key_file"])],
 };
 pub(super) const SNS: Table = Table {
     keys: &[

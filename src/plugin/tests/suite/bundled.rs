@@ -148,6 +148,17 @@ async fn notifiers_reach_the_receivers_address_alone() {
             &[("api_url", "https://jira.example/rest/api/2"), ("project", "Disk"), ("issue_type", "Bug")],
             "POST https://jira.example/rest/api/2/search\n",
         ),
+        (
+            "sns",
+            &[
+                ("topic_arn", "Disk"),
+                (
+                    "sigv4",
+                    r#"{"service": "sns", "region": "eu-west-1", "access_key": "A", "secret_key": "s"}"#,
+                ),
+            ],
+            "POST https://sns.eu-west-1.amazonaws.com/\n",
+        ),
         ("webex", &[("room_id", "Y2lz")], "POST https://webexapis.com/v1/messages\n"),
         ("pagerduty", &[("routing_key", "k3y")], "POST https://events.pagerduty.com/v2/enqueue\n"),
         (
@@ -178,6 +189,7 @@ async fn notifiers_reach_the_receivers_address_alone() {
         told.integration = name.into();
         let json = |value: &str| match value.parse::<i64>() {
             Ok(_) => value.to_owned(),
+            Err(_) if value.starts_with('{') => value.to_owned(),
             Err(_) => format!("{value:?}"),
         };
         told.settings =
