@@ -33,14 +33,51 @@ fn look(phase: &str, foghorn: &Foghorn, shots: &Path) {
     assert!(output.status.success(), "{phase}:\n{text}");
 }
 
-#[test]
-fn the_page_shows_fires_silences_and_resolves() {
+/// Whether there is what it takes to look.
+fn can_look() -> bool {
     if program("chromium").is_none() || program("node").is_none() {
-        return;
+        return false;
     }
     let ui = Path::new(env!("CARGO_MANIFEST_DIR")).join("ui");
-    if !ui.join("node_modules/playwright-core").exists() {
+    let installed = ui.join("node_modules/playwright-core").exists();
+    if !installed {
         println!("skipped: run `npm ci --ignore-scripts` in ui/ for the tests of the page");
+    }
+    installed
+}
+
+#[test]
+fn the_page_shows_what_cannot_be_told_apart() {
+    if !can_look() {
+        return;
+    }
+    let sink = Sink::start();
+    let told = format!("{{ url: '{}' }}", sink.url());
+    let config = format!(
+        "
+global: {{ evaluation_interval: 1s }}
+rule_files: [rules.yml]
+route: {{ receiver: all, group_wait: 0s, group_interval: 1s }}
+receivers: [{{ name: all, webhook_configs: [{told}, {told}, {told}, {told}] }}]
+"
+    );
+    let rules = "
+groups:
+  - name: g
+    rules:
+      - { alert: Same, expr: vector(1) }
+      - { alert: Same, expr: vector(2) }
+      - { alert: Fails, expr: 'vector(1) + on() (vector(1) or label_replace(vector(1), \"x\", \"1\", \"\", \"\"))' }
+      - { alert: Fails, expr: 'vector(2) + on() (vector(1) or label_replace(vector(1), \"x\", \"1\", \"\", \"\"))' }
+";
+    let foghorn = Foghorn::start(&[("foghorn.yml", &config), ("rules.yml", rules)]);
+    sink.wait_for(4);
+    look("alike", &foghorn, &Path::new(env!("CARGO_TARGET_TMPDIR")).join("page"));
+}
+
+#[test]
+fn the_page_shows_fires_silences_and_resolves() {
+    if !can_look() {
         return;
     }
     let (target, sink) = (Target::start(&history()), Sink::start());

@@ -1,6 +1,7 @@
 // Looks at the page of a running server as a person would: `node page.mjs PHASE URL DIRECTORY`.
 //
-// Phases: `quiet`, `firing` (silences the alert and ends the silence), `over`. Each takes screenshots in both themes and at
+// Phases: `quiet`, `firing` (silences the alert and ends the silence), `over`; and `alike` for itself, with rules and
+// integrations that cannot be told apart. All but that one take screenshots in both themes and at
 // both widths, runs axe, and looks for what no answer may hold. Prints what is wrong and exits with 1.
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -125,6 +126,17 @@ if (phase === 'over') {
   expect('says that nothing fires any more', true);
   await page.getByText(/resolved/).first().waitFor({ timeout: 20_000 });
   expect('the list says that the end was told', true);
+}
+
+if (phase === 'alike') {
+  const shown = async (what, locator, wanted) => {
+    await locator.nth(wanted - 1).waitFor({ timeout: 20_000 }).catch(() => {});
+    expect(`${what}: ${await locator.count()}`, (await locator.count()) === wanted);
+  };
+  await shown('alerts with the same labels', page.getByRole('article', { name: 'Same, firing' }), 2);
+  await shown('rules of the same name that fail', page.getByText('cannot be evaluated'), 2);
+  await shown('integrations of the same kind that were told', page.getByText('Delivered in'), 4);
+  expect('the headline says so', /2 alerts are firing|Two alerts are firing/.test(await headline.textContent()));
 }
 
 await browser.close();

@@ -48,12 +48,13 @@ export function alertsOf(
     });
   };
   for (const group of groups) {
-    for (const rule of group.rules) {
+    for (const [place, rule] of group.rules.entries()) {
       for (const alert of rule.alerts ?? []) {
         const of = managed.find((m) => !taken.has(m.fingerprint) && contains(m.labels, alert.labels));
         if (of && alert.state === 'firing') taken.add(of.fingerprint);
         const own = {
-          key: `${group.file};${group.name};${JSON.stringify(alert.labels)}`,
+          // Two rules may have the same name and give the same labels.
+          key: `${group.file};${group.name};${place};${JSON.stringify(alert.labels)}`,
           name: rule.name,
           state: alert.state === 'pending' ? ('pending' as const) : stateOf(of),
           labels: alert.labels,
