@@ -226,7 +226,7 @@ const NOTIFY: Table = Table {
         key("opsgenie_api_key_file", Kind::SecretPath),
         key("opsgenie_api_url", Kind::Url),
         key("wechat_api_url", Kind::Url),
-        key("wechat_api_secret", Kind::Secret),
+        key("wechat_api_secret", Kind::SecretTemplate),
         key("wechat_api_secret_file", Kind::SecretPath),
         key("wechat_api_corp_id", Kind::Text),
         key("victorops_api_url", Kind::Url),

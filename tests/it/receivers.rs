@@ -125,6 +125,10 @@ fn answer(writer: &mut impl Write, request: Came, came: &Mutex<Vec<Came>>) -> Op
         path if path.starts_with("/pagerduty") => (202, "{}"),
         path if path.contains("/jira/") => jira(path),
         path if path.contains("/chat.postMessage") => (200, r#"{"success":true}"#),
+        path if path.contains("/gettoken?") => {
+            (200, r#"{"errcode":0,"access_token":"t0/k +&","expires_in":7200}"#)
+        }
+        path if path.contains("/message/send?") => (200, r#"{"errcode":0,"errmsg":"ok"}"#),
         path if path.starts_with("/sns/") => (200, "<PublishResponse></PublishResponse>"),
         _ => (200, "ok"),
     };
@@ -162,7 +166,8 @@ fn jira(path: &str) -> (u16, &'static str) {
 
 /// `AT` is where the recorder listens, `DIR` the directory of the files.
 const CONFIG: &str = r##"
-global: { telegram_api_url: "http://AT", telegram_bot_token_file: DIR/secret }
+global: { telegram_api_url: "http://AT", telegram_bot_token_file: DIR/secret,
+  wechat_api_url: "http://AT/we?x=1", wechat_api_secret: plain }
 route: { receiver: all, group_wait: 0s, group_interval: 1h, group_by: [alertname, n] }
 receivers:
   - name: all
@@ -237,6 +242,15 @@ receivers:
         subject: ""
         message: '{{ reReplaceAll "." "abcdefghijä" (printf "%0160d" 1) }}'
       - { api_url: "http://AT/sns/app?x=y", sigv4: { region: r, access_key: AKID, secret_key: k }, target_arn: "arn:t", message: "" }
+    wechat_configs:
+      - { corp_id: one, agent_id: "{{ .GroupLabels.n }}", to_user: "@all", message: "{{ .Status }} {{ .CommonAnnotations.markup }}" }
+      - corp_id: "of group {{ .GroupLabels.n }}"
+        api_secret: "{{ .Status }}&own"
+        api_url: http://AT/we-own
+        to_party: 1|2
+        to_tag: t
+        message_type: markdown
+        message: m
     jira_configs:
       - api_url: http://AT/jira/fresh/a/rest/api/2/
         project: "OPS \"x\" {{ .GroupLabels.n }}"
@@ -279,7 +293,7 @@ receivers:
         links: [{ href: "http://l" }, { href: "", text: gone }]
 "##;
 /// Paths of [`CONFIG`], with those of its tokens.
-const PATHS: usize = 37;
+const PATHS: usize = 41;
 
 fn alerts(hosts: &[&str]) -> Value {
     let alert = |host: &str| {

@@ -281,7 +281,7 @@ pub(super) fn complete_webex(draft: &mut Draft<'_, '_>) {
 
 pub(super) const WECHAT: Table = Table {
     keys: &[
-        key("api_secret", Kind::Secret),
+        key("api_secret", Kind::SecretTemplate),
         key("api_secret_file", Kind::SecretPath),
         key("corp_id", Kind::Template),
         key("api_url", Kind::Url),

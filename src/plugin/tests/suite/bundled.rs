@@ -159,6 +159,11 @@ async fn notifiers_reach_the_receivers_address_alone() {
             ],
             "POST https://sns.eu-west-1.amazonaws.com/\n",
         ),
+        (
+            "wechat",
+            &[("api_secret", "s3&cret"), ("corp_id", "Disk")],
+            "GET https://qyapi.weixin.qq.com/cgi-bin/gettoken?corpid=Disk&corpsecret=s3%26cret\n",
+        ),
         ("webex", &[("room_id", "Y2lz")], "POST https://webexapis.com/v1/messages\n"),
         ("pagerduty", &[("routing_key", "k3y")], "POST https://events.pagerduty.com/v2/enqueue\n"),
         (
@@ -194,9 +199,9 @@ async fn notifiers_reach_the_receivers_address_alone() {
         };
         told.settings =
             Arc::new(settings.iter().map(|(k, v)| ((*k).to_owned(), json(v))).collect::<BTreeMap<_, _>>());
-        // An issue is looked for before it is opened.
-        for _ in 0..if name == "jira" { 2 } else { 1 } {
-            world.answer(200, &[], "{\"ok\": true, \"id\": \"7\"}");
+        // An issue is looked for before it is opened, and a token is had before a message is sent.
+        for _ in 0..if matches!(name, "jira" | "wechat") { 2 } else { 1 } {
+            world.answer(200, &[], "{\"ok\": true, \"id\": \"7\", \"errcode\": 0, \"access_token\": \"t\"}");
         }
         match notifier.notify(&told, 1, deadline()).await {
             Ok(_) => {}
