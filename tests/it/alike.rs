@@ -21,6 +21,9 @@ global:
   opsgenie_api_key: "{{ .GroupLabels.n }}k"
   victorops_api_url: http://AT/vo
   victorops_api_key: "v k"
+  rocketchat_api_url: http://AT/rocket
+  rocketchat_token: t
+  rocketchat_token_id: i
 route: { receiver: all, group_wait: 1s, group_interval: 1s, group_by: [alertname, n] }
 receivers:
   - name: all
@@ -89,15 +92,71 @@ receivers:
       - { url_file: DIR/url, alert_source_token_file: DIR/secret, max_alerts: 1 }
       - url: http://AT/incident-large
         http_config: { authorization: { credentials: c } }
+    rocketchat_configs:
+      - { channel: "#{{ .Status }}" }
+      - api_url: "http://AT/rocket-all?x=1"
+        send_resolved: true
+        channel: c
+        token_file: DIR/secret
+        token_id_file: DIR/secret
+        color: "{{ .Status }}"
+        title: *long
+        title_link: http://l
+        text: "{{ .CommonAnnotations.markup }}"
+        emoji: ":x:"
+        icon_url: http://i
+        image_url: http://im
+        thumb_url: http://t
+        link_names: true
+        short_fields: true
+        fields: [{ title: a, value: "{{ .Status }}" }, { title: b, value: "{{ .CommonLabels.none }}", short: false }]
+        actions: [{ type: menu, text: "{{ .Status }}", url: "http://u", msg: m }, { text: t }]
+      - { api_url: "http://AT/rocket-bare/", send_resolved: true, title: "", title_link: "", color: "" }
+    mattermost_configs:
+      - { webhook_url: "http://AT/matter" }
+      - webhook_url_file: DIR/matter
+        channel: "{{ .Status }}"
+        username: me
+        icon_url: http://i
+        icon_emoji: ":x:"
+        type: "custom_{{ .Status }}"
+        text: '{{ printf "%017000d" 7 }}'
+        fallback: f
+        color: c
+        pretext: p
+        author_name: an
+        author_link: al
+        author_icon: ai
+        title: *long
+        title_link: tl
+        thumb_url: tu
+        image_url: iu
+        footer: fo
+        footer_icon: fi
+        fields: [{ title: a, value: "{{ .Status }}", short: true }, { title: b, value: "{{ .CommonLabels.none }}" }]
+        props: { card: "{{ len .Alerts }}" }
+        priority: { priority: "Important", requested_ack: true, persistent_notifications: true }
+      - webhook_url: "http://AT/matter-attached"
+        text: '{{ printf "%017000d" 7 }}'
+        attachments:
+          - { fallback: f, color: "{{ .Status }}", pretext: p, text: "", author_name: an, author_link: al, author_icon: ai,
+              title: "{{ .Status }}", title_link: tl, thumb_url: tu, image_url: iu, footer: fo, footer_icon: fi,
+              fields: [{ title: a, value: b, short: false }, { title: a, value: "{{ .Status }}" }] }
+          - {}
+        props: {}
+        priority: { priority: "{{ .Status }}", requested_ack: true, persistent_notifications: true }
+      - { webhook_url: "http://AT/matter-bare", text: "", title: "", title_link: "", fallback: "", color: "", username: "",
+          priority: { requested_ack: true } }
 "##;
 /// Requests of [`CONFIG`] while the alerts fire, and when they are over.
-const FIRING: usize = 3 + 7 + 4 + 3;
-const RESOLVED: usize = 3 + 3 + 4 + 3;
+const FIRING: usize = 3 + 7 + 4 + 3 + 3 + 4;
+const RESOLVED: usize = 3 + 3 + 4 + 3 + 2 + 4;
 
 /// A configuration for `recorder`, and the directory of its files.
 fn prepare(recorder: &Recorder) -> (TempDir, String) {
     let directory = TempDir::new().unwrap();
     write(directory.path(), "secret", "s3cret");
+    write(directory.path(), "matter", &format!("http://127.0.0.1:{}/matter-all\n", recorder.port));
     write(directory.path(), "url", &format!("\n http://127.0.0.1:{}/incident-file \n", recorder.port));
     let config = CONFIG.replace("//AT", &format!("//127.0.0.1:{}", recorder.port));
     let config = config.replace("DIR/", &format!("{}/", directory.path().display()));
@@ -209,6 +268,10 @@ fn what_fires_is_opened_and_what_resolves_is_closed() {
     }
     wanted.push(("/vo-all/own/file ".to_owned(), 2));
     wanted.extend(["incident", "incident-file", "incident-large"].map(|path| (format!("/{path} "), 2)));
+    for (name, count) in [("", 1), ("-all", 2), ("-bare", 2)] {
+        wanted.push((format!("/rocket{name}/api/v1/chat.postMessage "), count));
+    }
+    wanted.extend(["", "-all", "-attached", "-bare"].map(|name| (format!("/matter{name} "), 2)));
     wanted.sort();
     assert_eq!(addresses, wanted.iter().map(|(a, n)| (a.as_str(), *n)).collect::<Vec<_>>());
     let key = json!([["authorization", "GenieKey 5k"], ["content-type", "application/json"]]);

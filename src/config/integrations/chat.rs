@@ -44,6 +44,7 @@ const ATTACHMENT: Table = Table {
     ],
     demands: &[],
 };
+const MATTERMOST_PROPS: Table = Table { keys: &[key("card", Kind::Template)], demands: &[] };
 const MATTERMOST_PRIORITY: Table = Table {
     keys: &[
         key("priority", Kind::Template),
@@ -62,7 +63,7 @@ pub(super) const MATTERMOST: Table = Table {
         key("icon_emoji", Kind::Template),
         key("text", Kind::Template).or(r#"{{ template "mattermost.default.text" . }}"#),
         key("fallback", Kind::Template).or(r#"{{ template "mattermost.default.fallback" . }}"#),
-        key("color", Kind::Template).or(COLOR),
+        key("color", Kind::Template).or(r#"{{ template "mattermost.default.color" . }}"#),
         key("pretext", Kind::Template),
         key("author_name", Kind::Template),
         key("author_link", Kind::Template),
@@ -75,8 +76,8 @@ pub(super) const MATTERMOST: Table = Table {
         key("footer", Kind::Template),
         key("footer_icon", Kind::Template),
         key("attachments", Kind::Maps(&ATTACHMENT)),
-        key("type", Kind::Text),
-        key("props", Kind::AnyMap),
+        key("type", Kind::Template),
+        key("props", Kind::Map(&MATTERMOST_PROPS)),
         key("priority", Kind::Map(&MATTERMOST_PRIORITY)),
     ],
     demands: &[AtMostOne(WEBHOOK_URLS)],

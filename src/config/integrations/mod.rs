@@ -161,7 +161,7 @@ pub(crate) const ALL: [IntegrationKind; 19] = [
     kind("opsgenie", "opsgenie_configs", &OPSGENIE, complete_opsgenie),
     kind("pagerduty", "pagerduty_configs", &PAGERDUTY, complete_pagerduty),
     kind("pushover", "pushover_configs", &PUSHOVER, complete_pushover),
-    kind("rocketchat", "rocketchat_configs", &ROCKETCHAT, complete_rocketchat),
+    quiet(kind("rocketchat", "rocketchat_configs", &ROCKETCHAT, complete_rocketchat)),
     quiet(kind("slack", "slack_configs", &SLACK, complete_slack)),
     kind("sns", "sns_configs", &SNS, complete_sns),
     kind("telegram", "telegram_configs", &TELEGRAM, |draft| {

@@ -182,6 +182,12 @@ async fn notifiers_reach_the_receivers_address_alone() {
             "POST https://alert.victorops.com/integrations/generic/20131114/alert/k3y/ops\n",
         ),
         ("incidentio", &[("url", "http://i.lan/x"), ("alert_source_token", "t0k")], "POST http://i.lan/x\n"),
+        (
+            "rocketchat",
+            &[("token", "t0k"), ("token_id", "me")],
+            "POST https://open.rocket.chat/api/v1/chat.postMessage\n",
+        ),
+        ("mattermost", &[("webhook_url", "http://m.lan/hooks/x")], "POST http://m.lan/hooks/x\n"),
         ("opsgenie", &[("api_key", "k3y")], "POST https://api.opsgenie.com/v2/alerts\n"),
         (
             "opsgenie",
@@ -201,7 +207,11 @@ async fn notifiers_reach_the_receivers_address_alone() {
             Arc::new(settings.iter().map(|(k, v)| ((*k).to_owned(), json(v))).collect::<BTreeMap<_, _>>());
         // An issue is looked for before it is opened, and a token is had before a message is sent.
         for _ in 0..if matches!(name, "jira" | "wechat") { 2 } else { 1 } {
-            world.answer(200, &[], "{\"ok\": true, \"id\": \"7\", \"errcode\": 0, \"access_token\": \"t\"}");
+            world.answer(
+                200,
+                &[],
+                "{\"ok\": true, \"success\": true, \"id\": \"7\", \"errcode\": 0, \"access_token\": \"t\"}",
+            );
         }
         match notifier.notify(&told, 1, deadline()).await {
             Ok(_) => {}
