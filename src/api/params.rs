@@ -212,6 +212,9 @@ fn origin_of(request: &Request) -> Origin {
     }
 }
 
+/// The first and the last millisecond that can be written with four digits for the year.
+const CALENDAR_MS: (i64, i64) = (-62_167_219_200_000, 253_402_300_799_999);
+
 /// Seconds since 1970, with a fraction, or RFC 3339.
 pub fn parse_time(text: &str) -> Option<Timestamp> {
     match text {
@@ -228,8 +231,15 @@ pub fn parse_time(text: &str) -> Option<Timestamp> {
     if (text.as_bytes().get(10), text.as_bytes().get(16)) != (Some(&b'T'), Some(&b':')) {
         return None;
     }
-    let zoned: jiff::Timestamp = text.parse().ok()?;
-    Some(Timestamp::from_millis(zoned.as_millisecond()))
+    // Not as one of the library's points in time: those end a day before the calendar does, and people write its last day
+    // for what never ends.
+    let written = jiff::fmt::temporal::Pieces::parse(text).ok()?;
+    let offset_ms = i128::from(written.to_numeric_offset()?.seconds()) * 1000;
+    let local = written.date().to_datetime(written.time()?);
+    let local_ms = local.duration_since(jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0)).as_millis();
+    // Later or earlier there is no year that others could read.
+    let millis = (local_ms - offset_ms).clamp(CALENDAR_MS.0.into(), CALENDAR_MS.1.into());
+    i64::try_from(millis).ok().map(Timestamp::from_millis)
 }
 
 /// Seconds, with a fraction and a sign, or a duration such as `5m`; in milliseconds.
@@ -253,6 +263,13 @@ mod tests {
         for (text, millis) in [
             ("0", Some(0)),
             ("1.5", Some(1500)),
+            // What people write who mean never.
+            ("9999-12-31T23:59:59Z", Some(253_402_300_799_000)),
+            ("9999-12-31T23:59:59.999999-14:00", Some(253_402_300_799_999)),
+            ("0000-01-01T00:00:00+01:00", Some(-62_167_219_200_000)),
+            ("9999-12-32T00:00:00Z", None),
+            ("9999-12-31T24:00:00Z", None),
+            ("9999-12-31T23:59:59", None),
             ("-3", Some(-3000)),
             ("2026-01-02T03:04:05Z", Some(1_767_323_045_000)),
             ("2026-01-02T03:04:05.25+01:00", Some(1_767_319_445_250)),
