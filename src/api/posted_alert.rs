@@ -125,8 +125,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Texts<'a> {
             }
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Texts<'de>, M::Error> {
                 let mut texts = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    texts.push(pair);
+                while let Some((name, text)) = map.next_entry::<_, Option<Text<'de>>>()? {
+                    // Senders write `null` for what they do not know; upstream it is an empty text.
+                    texts.push((name, text.unwrap_or(Text(Cow::Borrowed("")))));
                 }
                 Ok(Texts(texts))
             }
@@ -157,10 +158,17 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_the_empty_text_as_it_is_in_go() {
+        let text = r#"[{"labels": {"a": "x", "b": null}, "annotations": {"runbook": null, "s": "t"}}]"#;
+        let drafts = read(text).unwrap();
+        assert_eq!(drafts[0].labels, Labels::from([("a", "x")]));
+        assert_eq!(drafts[0].annotations, Annotations::from([("runbook", ""), ("s", "t")]));
+    }
+
+    #[test]
     fn what_is_no_alert_is_refused() {
         for text in [
             r#"[{"labels": {"a": 1}}]"#,
-            r#"[{"labels": {"a": null}}]"#,
             r#"[{"labels": []}]"#,
             r#"[{"labels": {}, "labels": {}}]"#,
             r#"[{"labels": {}, "startsAt": 5}]"#,
