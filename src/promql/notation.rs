@@ -8,7 +8,7 @@ use model::{BucketSpan, CounterResetHint, Histogram, Labels, METRIC_NAME, Sample
 use crate::lex::read_quoted;
 
 /// At most this many values in one series: repeats can ask for any number.
-const VALUES_MAX: usize = 1_000_000;
+const VALUES_MAX: usize = 2_000_000;
 
 /// A text that is no series.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -211,7 +211,15 @@ impl<'a> Reader<'a> {
             return self.push(values, (0..times).map(|_| None));
         }
         if self.eat("stale") {
-            return self.push(values, std::iter::once(Some(SampleValue::Float(stale_nan()))));
+            self.push(values, std::iter::once(Some(SampleValue::Float(stale_nan()))))?;
+            // A series may go on from it, which makes no sense, and is no mistake either.
+            if self.rest().starts_with(['+', '-']) {
+                self.number("step")?;
+                let times =
+                    self.times()?.ok_or_else(|| self.error("expected `x` and how often to repeat"))?;
+                return self.push(values, (0..times).map(|_| Some(SampleValue::Float(f64::NAN))));
+            }
+            return Ok(());
         }
         if self.rest().starts_with("{{") {
             return self.histogram_item(values);
@@ -228,8 +236,8 @@ impl<'a> Reader<'a> {
                 // Added up one by one, as counters are.
                 let mut next = first;
                 let series = (0..=times).map(|at| {
-                    if at > 0 {
-                        next += step.unwrap_or(0.0);
+                    if let (true, Some(step)) = (at > 0, step) {
+                        next += step;
                     }
                     Some(next.into())
                 });
@@ -265,16 +273,26 @@ impl<'a> Reader<'a> {
         let rest = self.rest();
         let sign = usize::from(rest.starts_with(['+', '-']));
         let mut end = sign;
+        // A word is read as a whole: `Infx2` is none that is known.
+        let word = rest[sign..].find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let word = &rest[sign..word.map_or(rest.len(), |len| sign + len)];
+        if word.starts_with(|c: char| c.is_ascii_alphabetic())
+            && !["inf", "nan"].iter().any(|known| word.eq_ignore_ascii_case(known))
+        {
+            return Err(self.error(format!("expected a {what}")));
+        }
         let mut previous = ' ';
         for c in rest[sign..].chars() {
             let in_exponent = matches!(previous, 'e' | 'E') && matches!(c, '+' | '-');
-            if !(c.is_ascii_alphanumeric() && !matches!(c, 'x' | 'X') || c == '.' || in_exponent) {
+            let separates = c == '_' && previous.is_ascii_digit();
+            let in_number = c.is_ascii_alphanumeric() && !matches!(c, 'x' | 'X');
+            if !(in_number || c == '.' || in_exponent || separates) {
                 break;
             }
             previous = c;
             end += c.len_utf8();
         }
-        match model::parse_float(&rest[..end]) {
+        match model::parse_float(&rest[..end].replace('_', "")).filter(|_| previous != '_') {
             Some(value) => {
                 self.at += end;
                 Ok(value)
@@ -322,32 +340,35 @@ impl<'a> Reader<'a> {
         let mut histogram = Histogram::default();
         let (mut offset, mut negative_offset) = (0, 0);
         let (mut buckets, mut negative_buckets) = (Vec::new(), Vec::new());
-        let mut seen: Vec<&str> = Vec::new();
+        let mut seen: Vec<String> = Vec::new();
         let mut first = true;
         loop {
-            if !first {
-                self.skip_blanks();
-            }
+            let blank = self.skip_blanks();
             if self.eat("}}") {
                 break;
             }
+            if first && blank {
+                return Err(self.error("bad histogram descriptor found: \"\""));
+            }
             first = false;
-            let key = self.word(|c| c.is_ascii_lowercase() || c == '_');
+            let key = self.word(|c| c.is_ascii_alphabetic() || c == '_').to_ascii_lowercase();
             if seen.contains(&key) {
                 return Err(self.error(format!("duplicate key \"{key}\" in histogram")));
             }
-            seen.push(key);
+            seen.push(key.clone());
             if !self.eat(":") {
                 return Err(self.error(format!("bad histogram descriptor found: \"{key}\"")));
             }
-            match key {
+            match key.as_str() {
                 "schema" => histogram.schema = self.integer()?,
                 "offset" => offset = self.integer()?,
                 "n_offset" => negative_offset = self.integer()?,
                 "sum" => histogram.sum = self.number("number")?,
                 "count" => histogram.count = self.number("number")?,
                 "z_bucket" => histogram.zero_count = self.number("number")?,
-                "z_bucket_w" => histogram.zero_threshold = self.number("number")?,
+                "z_bucket_w" if !self.rest().starts_with('-') => {
+                    histogram.zero_threshold = self.number("number")?;
+                }
                 "buckets" => buckets = self.list()?,
                 "n_buckets" => negative_buckets = self.list()?,
                 "custom_values" => histogram.custom_values = self.list()?,
@@ -377,8 +398,11 @@ impl<'a> Reader<'a> {
             if !values.is_empty() {
                 self.skip_blanks();
             }
-            if self.eat("]") {
+            if !values.is_empty() && self.eat("]") {
                 return Ok(values);
+            }
+            if self.rest().starts_with('+') {
+                return Err(self.error("a number in a list has no `+`"));
             }
             values.push(self.number("number")?);
         }
@@ -405,6 +429,8 @@ mod tests {
             ("m 1 2", "1 2"),
             ("m 1+2x2 _ 5x1", "1 3 5 _ 5 5"),
             ("m 5-1x2 _x2 -1", "5 4 3 _ _ -1"),
+            ("m 1_000+1_0x1 -0x1", "1000 1010 -0 -0"),
+            ("m stale+1x1 {{ }} {{SUM:1}}", "NaN NaN {{}} {{sum:1}}"),
             ("m{a=\"b\"} Inf -inf 1e3 .5", "+Inf -Inf 1000 0.5"),
             ("m", ""),
         ] {
@@ -445,6 +471,14 @@ mod tests {
             "m {{ schema:1}}",
             "m {{x:1}}",
             "m 1+1x2+3",
+            "m Infx2",
+            "m infinity",
+            "m 1+NaNx2",
+            "m 1__0",
+            "m 1_",
+            "m {{buckets:[]}}",
+            "m {{z_bucket_w:-1}}",
+            "m {{custom_values:[1 +Inf]}}",
         ] {
             assert!(parse_series(text).is_err(), "{text}");
         }

@@ -141,7 +141,7 @@ pub async fn run(test: &TestGroup, groups: &[RuleGroup]) -> Vec<Failure> {
         }
         at = next;
     }
-    run.feed(end);
+    // Expressions see what had come by the last evaluation, as promtool has it: input behind it never arrives.
     for expr_test in &test.expr_tests {
         run.check_expr(expr_test);
     }
@@ -200,6 +200,10 @@ impl<'t> Run<'t> {
     /// Input up to `at` arrives.
     fn feed(&mut self, at: Timestamp) {
         while let Some((time, labels, value)) = self.ahead.pop_if(|(time, _, _)| *time <= at) {
+            if let Some(flaw) = flaw(&value) {
+                let what = format!("input series `{labels}`: storage refuses its histogram: {flaw}");
+                self.fail(Some(time.since(self.test.start)), what);
+            }
             self.storage.memory.push(&labels, time, value);
         }
     }
@@ -217,7 +221,16 @@ impl<'t> Run<'t> {
                 match state.apply(index, found, at, Duration::ZERO, external, &mut query) {
                     Ok(evaluated) => {
                         for row in evaluated.rows {
-                            self.storage.memory.push(&row.labels, row.at, row.value);
+                            let there = self.storage.memory.sample(&row.labels, row.at);
+                            match there.map(|there| same_bits(there, &row.value)) {
+                                None => self.storage.memory.push(&row.labels, row.at, row.value),
+                                // The end of a series is not written over what another rule says of it.
+                                Some(false) if !row.value.is_stale() => problems.push(format!(
+                                    "rule `{}`: there is another sample of `{}` at this time",
+                                    rule.name, row.labels
+                                )),
+                                Some(_) => {}
+                            }
                         }
                     }
                     Err(error) => problems.push(format!("rule `{}`: {error}", rule.name)),
@@ -306,6 +319,9 @@ fn input(
 ) -> Result<Vec<(Timestamp, Labels, SampleValue)>, String> {
     let described = parse_series(&format!("{series} {values}"))
         .map_err(|error| format!("input series `{series}`: {error}"))?;
+    if described.labels.is_empty() && described.values.iter().any(Option::is_some) {
+        return Err(format!("input series `{series}`: a series has at least one label, or a name"));
+    }
     let mut samples = Vec::new();
     let mut at = test.start;
     for value in described.values {
@@ -315,6 +331,35 @@ fn input(
         at = at + test.interval;
     }
     Ok(samples)
+}
+
+/// Why storage does not take a histogram that can be written down.
+fn flaw(value: &SampleValue) -> Option<&'static str> {
+    let SampleValue::Histogram(histogram) = value else { return None };
+    let bounds = &histogram.custom_values;
+    if histogram.positive_buckets.iter().chain(&histogram.negative_buckets).any(|count| *count < 0.0) {
+        return Some("a bucket has a negative count");
+    }
+    if !histogram.uses_custom_buckets() {
+        return (!bounds.is_empty()).then_some("custom values go with schema -53");
+    }
+    let has_negative = !histogram.negative_buckets.is_empty();
+    if has_negative || histogram.zero_count != 0.0 || histogram.zero_threshold != 0.0 {
+        return Some("with custom values there is neither a zero bucket nor a negative one");
+    }
+    if bounds.iter().zip(bounds.iter().skip(1)).any(|(a, b)| a >= b) {
+        return Some("custom values must go up");
+    }
+    if bounds.last().is_some_and(|last| last.is_infinite()) {
+        return Some("the bound +Inf must be left out");
+    }
+    let last = histogram
+        .positive_spans
+        .iter()
+        .map(|span| i64::from(span.offset) + i64::from(span.length))
+        .sum::<i64>();
+    (last > i64::try_from(bounds.len()).unwrap_or(i64::MAX) + 1)
+        .then_some("there are more buckets than bounds")
 }
 
 /// Its labels, and its value. A histogram has no number beside it, so that 0 is the only one that fits there.
@@ -338,6 +383,15 @@ fn equal_values(a: &SampleValue, b: &SampleValue, fuzzy: bool) -> bool {
     match (a, b) {
         (SampleValue::Float(a), SampleValue::Float(b)) => equal_numbers(*a, *b, fuzzy),
         (SampleValue::Histogram(a), SampleValue::Histogram(b)) => format_histogram(a) == format_histogram(b),
+        _ => false,
+    }
+}
+
+/// Whether storage takes them for the same sample.
+fn same_bits(a: &SampleValue, b: &SampleValue) -> bool {
+    match (a, b) {
+        (SampleValue::Float(a), SampleValue::Float(b)) => a.to_bits() == b.to_bits(),
+        (SampleValue::Histogram(a), SampleValue::Histogram(b)) => a == b,
         _ => false,
     }
 }

@@ -83,7 +83,8 @@ pub(crate) fn humanize_duration(seconds: f64) -> String {
         return format!("{}{prefix}s", short(number));
     }
     let sign = if seconds < 0.0 { "-" } else { "" };
-    let whole = seconds.abs() as i64;
+    // More than 64 bits hold is the lowest number in Go, and is shown as such.
+    let whole = if seconds.abs() < i64::MAX as f64 { seconds.abs() as i64 } else { i64::MIN };
     let (days, hours, minutes) = (whole / 86_400, whole / 3600 % 24, whole / 60 % 60);
     let text = match (days, hours, minutes) {
         (0, 0, 0) => format!("{}s", short(seconds.abs())),

@@ -106,7 +106,7 @@ fn label(name: &str, sample: &Value) -> Value {
 }
 
 fn sort(by: &str, vector: &Value) -> Value {
-    let Value::List(list) = vector else { return vector.clone() };
+    let Value::List(list) = vector else { return Value::list(&VECTOR, Vec::new()) };
     let mut items = list.items.clone();
     items.sort_by_key(|sample| text_of(&label(by, sample)));
     Value::list(list.ty, items)

@@ -61,6 +61,11 @@ impl Memory {
         self.series.entry(labels.clone()).or_default().insert(at, value);
     }
 
+    /// The sample of a series at exactly this time.
+    pub fn sample(&self, labels: &Labels, at: Timestamp) -> Option<&SampleValue> {
+        self.series.get(labels)?.get(&at)
+    }
+
     /// The series that a selection asks for.
     pub fn select(&self, selection: &Selection) -> Vec<Series> {
         self.series

@@ -135,3 +135,57 @@ fn input_that_is_wrong_is_a_failure() {
         TestGroup { input_series: vec![("disk{".to_owned(), "1".to_owned())], ..TestGroup::default() };
     assert!(failures(&wrong, &[])[0].what.starts_with("input series `disk{`: "));
 }
+
+#[test]
+fn input_that_storage_refuses_is_a_failure() {
+    for (series, values, part) in [
+        ("{}", "1", "at least one label"),
+        ("h", "1 {{buckets:[1 -2]}}", "negative count"),
+        ("h", "{{schema:1 custom_values:[1] buckets:[1]}}", "go with schema -53"),
+        ("h", "{{schema:-53 custom_values:[2 1] buckets:[1]}}", "must go up"),
+        ("h", "{{schema:-53 custom_values:[1 Inf] buckets:[1]}}", "must be left out"),
+        ("h", "{{schema:-53 custom_values:[1] buckets:[1 1 1]}}", "more buckets than bounds"),
+        ("h", "{{schema:-53 custom_values:[1] z_bucket:1}}", "neither a zero bucket"),
+        ("h", "{{buckets:[1]}}-{{buckets:[1]}}x3", "negative count"),
+    ] {
+        let wrong = TestGroup {
+            input_series: vec![(series.to_owned(), values.to_owned())],
+            expr_tests: vec![ExprTest {
+                eval_time: Duration::from_secs(180),
+                ..value_at(0, "vector(1)", "", 1.0)
+            }],
+            ..TestGroup::default()
+        };
+        let found = failures(&wrong, &[]);
+        assert!(found.first().is_some_and(|failure| failure.what.contains(part)), "{values}: {found:?}");
+    }
+}
+
+#[test]
+fn expressions_see_what_came_by_the_last_evaluation() {
+    let early = TestGroup {
+        input_series: vec![("m".to_owned(), "1 2 3 4 5".to_owned())],
+        interval: Duration::from_secs(30),
+        evaluation_interval: Duration::from_secs(60),
+        expr_tests: vec![ExprTest { eval_time: Duration::from_secs(90), ..value_at(0, "m", "m", 3.0) }],
+        ..TestGroup::default()
+    };
+    assert_eq!(failures(&early, &[]), []);
+}
+
+#[test]
+fn two_rules_must_not_say_different_things_of_one_series() {
+    let record = |expr: &str| Rule::record("x", expr, Vec::new(), Place::default());
+    let test = |values: &str| TestGroup {
+        input_series: vec![("m".to_owned(), values.to_owned())],
+        expr_tests: vec![value_at(1, "vector(1)", "", 1.0)],
+        ..TestGroup::default()
+    };
+    let rules = |a: &str, b: &str| [group_of(vec![record(a), record(b)])];
+    assert_eq!(failures(&test("1 1"), &rules("vector(1)", "vector(1)")), []);
+    let found = failures(&test("1 1"), &rules("vector(1)", "vector(2)"));
+    assert!(found[0].what.contains("another sample of `x`"), "{found:?}");
+    // What the second rule found before ends, but the first goes on about it.
+    let kept = TestGroup { expr_tests: vec![value_at(1, "x", "x", 1.0)], ..test("1 stale") };
+    assert_eq!(failures(&kept, &rules("vector(1)", "sum(m)")), []);
+}
