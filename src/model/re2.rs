@@ -169,7 +169,15 @@ fn translate(pattern: &str) -> Result<String, Re2Error> {
     let mut chars = pattern.char_indices().peekable();
     // Inside `[…]`: the number of characters seen since it opened, to know a literal `]` in first place.
     let mut class: Option<usize> = None;
+    let mut repeated = Repeated::No;
     while let Some((at, c)) = chars.next() {
+        let is_repetition = class.is_none() && repetition(&pattern[at..]).is_some();
+        repeated = match (is_repetition, repeated) {
+            (false, _) => Repeated::No,
+            (true, Repeated::No) => Repeated::Once,
+            (true, Repeated::Once) if c == '?' => Repeated::Lazily,
+            (true, _) => return Err(Re2Error(format!("invalid nested repetition operator: `{c}`"))),
+        };
         match (c, class) {
             ('\\', _) => {
                 let Some((_, escaped)) = chars.next() else {
@@ -206,7 +214,6 @@ fn translate(pattern: &str) -> Result<String, Re2Error> {
                     // A half-word boundary can fall between the bytes of a character; say it with classes of bytes
                     // that are characters, too.
                     ('B', false) => out.push_str("(?-u:\\B)"),
-                    ('C', false) => out.push_str("(?s:.)"),
                     // Octal escapes.
                     ('0'..='7', _) => {
                         let mut value = escaped as u32 - '0' as u32;
@@ -226,10 +233,35 @@ fn translate(pattern: &str) -> Result<String, Re2Error> {
                         // Plain in RE2 when escaped; word boundaries for us.
                         out.push(escaped);
                     }
-                    (other, _) => {
+                    ('x' | 'p' | 'P', _) if pattern[at + 2..].starts_with('{') => {
+                        let body = &pattern[at + 2..];
+                        let end = body.find('}').ok_or_else(|| {
+                            Re2Error(format!("invalid escape sequence: `\\{escaped}{body}`"))
+                        })?;
+                        match (escaped, body[1..end].strip_prefix('^')) {
+                            ('p', Some(name)) => out.push_str(&format!("\\P{{{name}}}")),
+                            ('P', Some(name)) => out.push_str(&format!("\\p{{{name}}}")),
+                            _ => out.push_str(&pattern[at..at + 3 + end]),
+                        }
+                        while chars.next_if(|(i, _)| *i < at + 3 + end).is_some() {}
+                    }
+                    ('a' | 'f' | 'n' | 'r' | 't' | 'v' | 'x' | 'p' | 'P', _) | ('A' | 'z', false) => {
+                        out.push('\\');
+                        out.push(escaped);
+                    }
+                    (other, _) if other.is_ascii() && !other.is_ascii_alphanumeric() => {
                         out.push('\\');
                         out.push(other);
                     }
+                    (other, _) => return Err(Re2Error(format!("invalid escape sequence: `\\{other}`"))),
+                }
+            }
+            ('(', None) => {
+                check_flags(&pattern[at..])?;
+                out.push('(');
+                // The question mark of `(?:` repeats nothing.
+                if chars.next_if(|(_, c)| *c == '?').is_some() {
+                    out.push('?');
                 }
             }
             ('[', None) => {
@@ -254,6 +286,10 @@ fn translate(pattern: &str) -> Result<String, Re2Error> {
                     && let Some(end) = pattern[at..].find(":]")
                 {
                     let stop = at + end + 2;
+                    let name = &pattern[at + 2..at + end];
+                    if !CLASSES.contains(&name.strip_prefix('^').unwrap_or(name)) {
+                        return Err(Re2Error(format!("invalid character class range: `[:{name}:]`")));
+                    }
                     out.push_str(&pattern[at..stop]);
                     while chars.peek().is_some_and(|(i, _)| *i < stop) {
                         chars.next();
@@ -279,25 +315,66 @@ fn translate(pattern: &str) -> Result<String, Re2Error> {
             }
             ('{', None) => {
                 // A repetition only as `{n}`, `{n,}` or `{n,m}`; otherwise plain text.
-                let body = &pattern[at + 1..];
-                let repetition = body.find('}').is_some_and(|end| {
-                    let (low, high) = body[..end].split_once(',').unwrap_or((&body[..end], "0"));
-                    let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
-                    !low.is_empty() && digits(low) && digits(high)
-                });
-                out.push_str(if repetition { "{" } else { "\\{" });
+                let Some(len) = repetition(&pattern[at..]) else {
+                    out.push_str("\\{");
+                    continue;
+                };
+                let written = &pattern[at..at + len];
+                let counts = written.split(|c: char| !c.is_ascii_digit()).filter(|count| !count.is_empty());
+                if counts.clone().any(|count| count.parse::<u32>().map_or(true, |count| count > REPEATS_MAX))
+                {
+                    return Err(Re2Error(format!(
+                        "invalid repeat count: `{written}`, at most {REPEATS_MAX}"
+                    )));
+                }
+                out.push_str(written);
+                while chars.next_if(|(i, _)| *i < at + len).is_some() {}
             }
-            ('}', None) => {
-                // Closes a repetition that was let through; a lone one is plain text.
-                let opened = out.rfind('{').is_some_and(|o| {
-                    !out[..o].ends_with('\\') && out[o + 1..].bytes().all(|b| b.is_ascii_digit() || b == b',')
-                });
-                out.push_str(if opened { "}" } else { "\\}" });
-            }
+            ('}', None) => out.push_str("\\}"),
             _ => out.push(c),
         }
     }
     Ok(out)
+}
+
+/// Classes by name.
+const CLASSES: [&str; 14] = [
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
+    "upper", "word", "xdigit",
+];
+
+/// RE2's own bound.
+const REPEATS_MAX: u32 = 1000;
+
+/// Whether what stands before is repeated already: `a**` is a mistake in RE2, `a*?` is not.
+enum Repeated {
+    No,
+    Once,
+    Lazily,
+}
+
+/// The length of the repetition at the start of a pattern, if there is one.
+fn repetition(pattern: &str) -> Option<usize> {
+    let body = match pattern.as_bytes().first()? {
+        b'*' | b'+' | b'?' => return Some(1),
+        b'{' => &pattern[1..],
+        _ => return None,
+    };
+    let end = body.find('}')?;
+    let (low, high) = body[..end].split_once(',').unwrap_or((&body[..end], "0"));
+    let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
+    (!low.is_empty() && digits(low) && digits(high)).then_some(end + 2)
+}
+
+/// Groups have the flags `i`, `m`, `s` and `U`; ours would know more.
+fn check_flags(pattern: &str) -> Result<(), Re2Error> {
+    let Some(flags) = pattern.strip_prefix("(?") else { return Ok(()) };
+    let flags = &flags[..flags.find(|c: char| !c.is_ascii_alphabetic() && c != '-').unwrap_or(flags.len())];
+    let named = flags == "P" && pattern.starts_with("(?P<");
+    match flags.chars().all(|c| matches!(c, 'i' | 'm' | 's' | 'U' | '-')) || named {
+        true => Ok(()),
+        false => Err(Re2Error(format!("invalid or unsupported Perl syntax: `(?{flags}`"))),
+    }
 }
 
 #[cfg(test)]
@@ -329,6 +406,14 @@ mod tests {
             ("(?:a|b)c", "bc", true),
             (".", "\n", true),
             (r"\pL+", "äb", true),
+            ("a*?b+?c??", "ab", true),
+            ("a{2}?", "aa", true),
+            ("(?i)A(?s-i:.)(?<x>b)(?:c)?", "a\nb", true),
+            (r"\_\-\a\z", "_-\u{7}", true),
+            ("[*+]?{1", "+{1", true),
+            ("a{1000}", "a", false),
+            (r"\p{Greek}+\P{^Greek}[\p{L}\x{e9}]", "αβé", true),
+            (r"\p{^Greek}\x{1F600}{2}", "a😀😀", true),
         ] {
             let regex = Re2::anchored(pattern).unwrap_or_else(|e| panic!("{pattern}: {e}"));
             assert_eq!(regex.is_match(text), expected, "{pattern} against {text:?}");
@@ -337,7 +422,35 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_regular_expression() {
-        for pattern in ["a(", "a)(b", "*a", "[a", r"a\", "(?<=a)b", r"\8"] {
+        for pattern in [
+            "a(",
+            "a)(b",
+            "*a",
+            "[a",
+            r"a\",
+            "(?<=a)b",
+            r"\8",
+            r"\u00e9",
+            r"\U0001F642",
+            r"\é",
+            r"\Z",
+            r"\h",
+            r"[\b]",
+            r"[\A]",
+            "a**",
+            "a+*",
+            "a{2}{3}",
+            "a???",
+            "a{1001}",
+            "a{1,1001}",
+            "(?x)a",
+            "(?u:a)",
+            "(?-u)a",
+            r"\C",
+            "[[:foo:]]",
+            r"\p{Nope}",
+            r"\x{41",
+        ] {
             assert!(Re2::anchored(pattern).is_err(), "{pattern}");
         }
     }
