@@ -77,6 +77,25 @@ receivers:
           - { name: "{{ .CommonLabels.none }}", type: "{{ .CommonLabels.none }}" }
           - { name: "a{{ .CommonLabels.none }}", type: Schedule }
       - { api_url: "http://AT/og-bare", message: "", description: "", source: "", update_alerts: true }
+    jira_configs:
+      - &issue
+        api_url: http://AT/jira/open/rest/api/2
+        project: P
+        issue_type: Bug
+        summary: "{{ .Status }}"
+        description: { template: d, enable_update: false }
+        resolve_transition: "No"
+        reopen_transition: Reopen
+        reopen_duration: 1d12h
+        wont_fix_resolution: Never
+      - { <<: *issue, api_url: "http://AT/jira/fresh/rest/api/2" }
+    sns_configs:
+      - api_url: http://AT/sns/fifo
+        sigv4: { region: eu-west-1, access_key: AKID, secret_key: k }
+        topic_arn: arn:t.fifo
+        message: "{{ .Status }}"
+    wechat_configs:
+      - { api_url: "http://AT/we", corp_id: c, api_secret: s, message: "{{ .Status }}", send_resolved: true }
     victorops_configs:
       - { routing_key: "usual-{{ .GroupLabels.n }}" }
       - routing_key: "a b/c?d#e%f!*'()"
@@ -149,8 +168,8 @@ receivers:
           priority: { requested_ack: true } }
 "##;
 /// Requests of [`CONFIG`] while the alerts fire, and when they are over.
-const FIRING: usize = 3 + 7 + 4 + 3 + 3 + 4;
-const RESOLVED: usize = 3 + 3 + 4 + 3 + 2 + 4;
+const FIRING: usize = 3 + 7 + 4 + 3 + 3 + 4 + 4 + 1 + 2;
+const RESOLVED: usize = 3 + 3 + 4 + 3 + 2 + 4 + 5 + 1 + 1;
 
 /// A configuration for `recorder`, and the directory of its files.
 fn prepare(recorder: &Recorder) -> (TempDir, String) {
@@ -272,6 +291,19 @@ fn what_fires_is_opened_and_what_resolves_is_closed() {
         wanted.push((format!("/rocket{name}/api/v1/chat.postMessage "), count));
     }
     wanted.extend(["", "-all", "-attached", "-bare"].map(|name| (format!("/matter{name} "), 2)));
+    for (path, count) in [
+        ("/jira/open/rest/api/2/search", 2),
+        ("PUT /jira/open/rest/api/2/issue/OPS-6", 2),
+        ("GET /jira/open/rest/api/2/issue/OPS-6/transitions", 1),
+        ("/jira/open/rest/api/2/issue/OPS-6/transitions", 1),
+        ("/jira/fresh/rest/api/2/search", 2),
+        ("/jira/fresh/rest/api/2/issue", 1),
+        ("/sns/fifo", 2),
+        ("GET /we/gettoken", 1),
+        ("/we/message/send", 2),
+    ] {
+        wanted.push((format!("{path} "), count));
+    }
     wanted.sort();
     assert_eq!(addresses, wanted.iter().map(|(a, n)| (a.as_str(), *n)).collect::<Vec<_>>());
     let key = json!([["authorization", "GenieKey 5k"], ["content-type", "application/json"]]);

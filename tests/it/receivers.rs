@@ -129,7 +129,7 @@ fn answer(writer: &mut impl Write, request: Came, came: &Mutex<Vec<Came>>) -> Op
             (200, r#"{"errcode":0,"access_token":"t0/k +&","expires_in":7200}"#)
         }
         path if path.contains("/message/send?") => (200, r#"{"errcode":0,"errmsg":"ok"}"#),
-        path if path.starts_with("/sns/") => (200, "<PublishResponse></PublishResponse>"),
+        path if path.starts_with("/sns/") => (200, PUBLISHED),
         _ => (200, "ok"),
     };
     let kind = if answer == "ok" { "text/plain" } else { "application/json" };
@@ -141,6 +141,10 @@ fn answer(writer: &mut impl Write, request: Came, came: &Mutex<Vec<Came>>) -> Op
     )
     .ok()
 }
+
+/// What SNS says to a message.
+const PUBLISHED: &str =
+    "<PublishResponse><PublishResult><MessageId>m</MessageId></PublishResult></PublishResponse>";
 
 /// A Jira with no issues at `/jira/fresh/…`, and one that is open or closed at `/jira/open/…` and `/jira/done/…`.
 fn jira(path: &str) -> (u16, &'static str) {

@@ -83,7 +83,7 @@ fn fields(notification: &Notification) -> Result<BTreeMap<String, String>> {
     }
     let subject = param::<Option<String>>("subject")?.unwrap_or_else(|| notification.heading());
     let subject = subject_line(&subject);
-    if !subject.is_empty() {
+    if !subject.trim().is_empty() {
         put("Subject", &subject);
     }
     let message = param::<Option<String>>("message")?.unwrap_or_else(|| notification.lines());
@@ -105,7 +105,7 @@ fn fields(notification: &Notification) -> Result<BTreeMap<String, String>> {
 /// A subject that SNS takes: one line, and not too long.
 fn subject_line(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    truncate(line.trim(), SUBJECT_LIMIT)
+    truncate(&line, SUBJECT_LIMIT)
 }
 
 fn attributes() -> Result<BTreeMap<String, String>> {
@@ -210,11 +210,13 @@ mod tests {
     fn subjects_are_one_short_line() {
         let long = format!("{}…", "ü".repeat(99));
         for (subject, expected) in
-            [("a\nb\r\n", "a b"), (&*"ü".repeat(101), &*long), (" ", ""), ("", ""), ("x", "x")]
+            [("a\nb\r\n", "a b  "), (&*"ü".repeat(101), &*long), (" x ", " x "), ("", ""), ("x", "x")]
         {
             assert_eq!(subject_line(subject), expected);
         }
-        assert!(!published(host_with_target().param("subject", "")).contains("Subject"));
+        for nothing in ["", " ", "\n"] {
+            assert!(!published(host_with_target().param("subject", nothing)).contains("Subject"));
+        }
     }
 
     #[test]
