@@ -46,21 +46,15 @@ pub(crate) fn to_lower(text: &str) -> String {
 
 /// Every word with a capital first letter; the other letters as they are.
 pub(crate) fn capitals_first(text: &str) -> String {
-    let mut in_word = false;
-    let mut word = |c: char| {
-        let shown = if in_word { c } else { title(c) };
-        // ASCII punctuation ends a word; of other scripts only white space does.
-        in_word = match c {
-            c if c.is_ascii() => c.is_ascii_alphanumeric() || c == '_',
-            c => c.is_alphanumeric() || !c.is_whitespace(),
-        };
-        shown
-    };
-    text.chars().map(&mut word).collect()
+    titled(text, false)
 }
 
 /// Every word with a capital first letter and small other letters.
 pub(crate) fn title_words(text: &str) -> String {
+    titled(text, true)
+}
+
+fn titled(text: &str, small: bool) -> String {
     let mut out = String::with_capacity(text.len());
     let (mut in_word, mut after_joiner) = (false, false);
     let mut chars = text.chars().peekable();
@@ -75,6 +69,8 @@ pub(crate) fn title_words(text: &str) -> String {
         }
         if !in_word {
             start_word(c, &mut out);
+        } else if !small {
+            out.push(c);
         } else if c == 'Σ' && !chars.peek().is_some_and(|next| next.is_alphabetic()) {
             out.push('ς');
         } else {

@@ -68,17 +68,17 @@ pub(crate) static TIME: Type = Type {
         Method {
             name: "Unix",
             params: &[],
-            call: |v, _| Ok(int64(with_time(v, 0, |t| t.timestamp().as_second()))),
+            call: |v, _| Ok(int64(clamp(nanos_of(v).div_euclid(1_000_000_000)))),
         },
         Method {
             name: "UnixMilli",
             params: &[],
-            call: |v, _| Ok(int64(with_time(v, 0, |t| t.timestamp().as_millisecond()))),
+            call: |v, _| Ok(int64(clamp(nanos_of(v).div_euclid(1_000_000)))),
         },
         Method {
             name: "UnixMicro",
             params: &[],
-            call: |v, _| Ok(int64(with_time(v, 0, |t| t.timestamp().as_microsecond()))),
+            call: |v, _| Ok(int64(clamp(nanos_of(v).div_euclid(1000)))),
         },
         // Outside of what 64 bits hold it wraps around, as in Go.
         Method { name: "UnixNano", params: &[], call: |v, _| Ok(int64(nanos_of(v) as i64)) },
