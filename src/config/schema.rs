@@ -411,8 +411,10 @@ fn check_secret_template(at: &At<'_>, text: &str) {
 fn secret(table: &Table, key: &Key, at: &At<'_>) -> Option<(Setting, Shown)> {
     let file_key = format!("{}_file", key.name);
     let has_file_key = table.keys.iter().any(|key| key.name == file_key);
-    // The address of somebody's own webhook is hidden, but need not be a secret.
-    let warned = has_file_key && !matches!(key.kind, Kind::SecretTemplateUrl);
+    // The address of somebody's own webhook is hidden, but need not be a secret; what is in a file is no template.
+    let per_group = matches!(key.kind, Kind::SecretTemplate)
+        && at.scalar().is_some_and(|scalar| scalar.text.contains("{{"));
+    let warned = has_file_key && !per_group && !matches!(key.kind, Kind::SecretTemplateUrl);
     let text = at.secret_text(warned.then_some(file_key.as_str()))?;
     if text.is_empty() {
         return None;
