@@ -63,12 +63,18 @@ impl Call {
     }
 
     async fn exchange(&self, request: HttpRequest) -> Result<Response, HostError> {
+        let asks = matches!(request.method.as_str(), "GET" | "HEAD");
         let sent = self.in_time(self.profile.services.outgoing.send(request)).await;
-        self.note_exchange(match &sent {
+        let exchange = match &sent {
             Ok(Ok(answer)) => Exchange::Status { status: answer.status, pause: pause(answer) },
             Ok(Err(error)) => unanswered(error),
             Err(_) => Exchange::TimedOut,
-        });
+        };
+        match exchange {
+            // Some gateways are told with a GET: without an answer that may have happened.
+            Exchange::Status { .. } if asks => self.note_question(exchange),
+            _ => self.note_exchange(exchange),
+        }
         let answer = sent?.map_err(no_answer)?;
         let headers = answer.headers.into_iter().map(|(name, value)| (name, self.redact_text(&value)));
         Ok(Response { status: answer.status, headers: headers.collect(), body: self.redact(answer.body) })

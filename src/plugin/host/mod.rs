@@ -184,6 +184,11 @@ impl Call {
         (used.exchange, used.may_have_arrived)
     }
 
+    /// A request that only asks, and was answered: it told nobody.
+    fn note_question(&self, exchange: Exchange) {
+        self.used().exchange = exchange;
+    }
+
     fn note_exchange(&self, exchange: Exchange) {
         let mut used = self.used();
         used.exchange = exchange;

@@ -233,3 +233,20 @@ async fn notifiers_reach_the_receivers_address_alone() {
     notifier.notify(&told, 1, deadline()).await.unwrap();
     assert_eq!(world.mails.lock().unwrap()[0].0, "mx:25");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_was_had_is_no_message() {
+    let world = World::new();
+    let notifier = world.host().load(spec("wechat")).await.unwrap().notifier().unwrap();
+    let mut told = notification(&[("Disk", AlertStatus::Firing)]);
+    let settings = [("api_secret", "\"s3cret\""), ("corp_id", "\"c\"")];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    told.settings = Arc::new(BTreeMap::from(settings));
+    for (status, expected) in [(503, false), (504, true)] {
+        world.answer(200, &[], "{\"errcode\": 0, \"access_token\": \"t\"}");
+        world.answer(status, &[], "");
+        let outcome = notifier.notify(&told, 1, deadline()).await;
+        let Err(NotifyError::Later { may_have_arrived, .. }) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(may_have_arrived, expected, "{status}");
+    }
+}
