@@ -106,6 +106,8 @@ pub(crate) struct World {
     began_again: BTreeMap<Name, u64>,
     /// Alerts that the server certainly knows to fire, also after a restart.
     known_to_fire: BTreeSet<Name>,
+    /// When something could not be written last.
+    refused_at: u64,
     /// Messages of which it could not be written down that they go out.
     unrecorded: BTreeSet<Arc<str>>,
     /// What the clock said when the server last looked at it, in milliseconds since the start by that clock.
@@ -167,6 +169,7 @@ impl World {
             given_ends: BTreeSet::new(),
             began_again: BTreeMap::new(),
             known_to_fire: BTreeSet::new(),
+            refused_at: 0,
             unrecorded: BTreeSet::new(),
             last_seen: 0,
             all_written_at: 0,
@@ -391,7 +394,7 @@ impl World {
                 break;
             }
             if let Err(error) = &answer {
-                (self.excused_at, self.broken_until) = (self.now, self.now);
+                (self.excused_at, self.broken_until, self.refused_at) = (self.now, self.now, self.now);
                 self.note(|| format!("not written: {error}"));
             }
             match (committer, answer) {

@@ -110,9 +110,10 @@ impl World {
         // What it was given a moment ago may not be written.
         let (now, sound, written_in) = (self.now, !behind, self.slowest_write() + 1000);
         self.known_ends.clear();
+        // What was refused was tried again then, and not before.
+        let written = |since: u64| sound && since.max(self.refused_at) + written_in < now;
         let given = std::mem::take(&mut self.given).into_iter();
-        self.known_to_fire
-            .extend(given.filter(|(_, since)| sound && since + written_in < now).map(|(name, _)| name));
+        self.known_to_fire.extend(given.filter(|(_, since)| written(*since)).map(|(name, _)| name));
         for (_, asked) in std::mem::take(&mut self.asked) {
             if let Asked::Silence(id, known, fresh) = asked {
                 // It may have become a new one.
