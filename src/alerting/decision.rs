@@ -1,6 +1,7 @@
 //! What was decided and why, every "no" included. The timeline and `explain` are this stream, written down and read back.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 
 use model::{Fingerprint, NotifyReason, Timestamp};
@@ -23,6 +24,32 @@ pub enum MuteReason {
     TimeInterval(Vec<String>),
 }
 
+impl fmt::Display for MuteReason {
+    /// As people read it: `silenced by 6f…`, `inhibited by 1a… (rule node-down)`, `time interval nights`.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silenced(silences) => {
+                out.write_str("silenced by ")?;
+                listed(out, silences)
+            }
+            Self::Inhibited { by, rule } if rule.is_empty() => write!(out, "inhibited by {by}"),
+            Self::Inhibited { by, rule } => write!(out, "inhibited by {by} (rule {rule})"),
+            Self::TimeInterval(names) => {
+                out.write_str("time interval ")?;
+                listed(out, names)
+            }
+        }
+    }
+}
+
+fn listed(out: &mut fmt::Formatter<'_>, items: &[impl fmt::Display]) -> fmt::Result {
+    for (at, item) in items.iter().enumerate() {
+        let comma = if at == 0 { "" } else { ", " };
+        write!(out, "{comma}{item}")?;
+    }
+    Ok(())
+}
+
 /// Why an integration is not told although alerts are there to tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SkipReason {
@@ -39,6 +66,18 @@ pub enum SkipReason {
     AllMuted,
     /// The last message is still under way; the newest content follows it.
     InFlight,
+}
+
+impl fmt::Display for SkipReason {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unchanged { repeat_after } => write!(out, "nothing changed; repeated after {repeat_after}"),
+            Self::NeverTold => out.write_str("ended before anybody was told"),
+            Self::ResolvedNotWanted => out.write_str("ended, and send_resolved is off"),
+            Self::AllMuted => out.write_str("everything is held back"),
+            Self::InFlight => out.write_str("the last message is still under way"),
+        }
+    }
 }
 
 /// Something that was decided.
@@ -125,5 +164,31 @@ impl Decisions {
 
     pub(crate) fn take(&mut self) -> (Vec<DecisionRecord>, u64) {
         (std::mem::take(&mut self.waiting).into(), std::mem::take(&mut self.dropped))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_read_as_words() {
+        let silences = ["a1", "b2"].map(SilenceId::new).to_vec();
+        let by = Fingerprint(0xff);
+        for (reason, text) in [
+            (MuteReason::Silenced(silences[..1].to_vec()), "silenced by a1"),
+            (MuteReason::Silenced(silences), "silenced by a1, b2"),
+            (MuteReason::Inhibited { by, rule: String::new() }, "inhibited by 00000000000000ff"),
+            (
+                MuteReason::Inhibited { by, rule: "node-down".to_owned() },
+                "inhibited by 00000000000000ff (rule node-down)",
+            ),
+            (MuteReason::TimeInterval(vec!["nights".to_owned()]), "time interval nights"),
+        ] {
+            assert_eq!(reason.to_string(), text);
+        }
+        let repeat_after = Timestamp::from_secs(0);
+        let text = SkipReason::Unchanged { repeat_after }.to_string();
+        assert_eq!(text, format!("nothing changed; repeated after {repeat_after}"));
     }
 }

@@ -425,8 +425,8 @@ fn log_outcome(report: &Report) {
     let notification = &report.notification;
     match &report.outcome {
         Ok(_) => tracing::debug!(
-            receiver = %notification.receiver, integration = %notification.integration, group = %notification.group_key,
-            reason = notification.reason.as_str(), alerts = notification.alerts.len(), attempts = report.attempts,
+            receiver = %notification.receiver, integration = %notification.integration, index = notification.index,
+            group = %notification.group_key, reason = notification.reason.as_str(), alerts = notification.alerts.len(), attempts = report.attempts,
             "Notification delivered."
         ),
         Err(failure) => tracing::warn!(
@@ -436,12 +436,12 @@ fn log_outcome(report: &Report) {
     }
 }
 
-/// A line a decision; "no" at debug, since most of them say that nothing changed.
+/// A line for each decision; "no" at debug, since most of them say that nothing changed.
 fn log_decision(record: &DecisionRecord) {
     let (group, receiver) = (&record.group, &record.receiver);
     match &record.decision {
         Decision::Muted(reason) => {
-            tracing::info!(%group, %receiver, ?reason, alerts = record.alerts.len(), "Held back.")
+            tracing::info!(%group, %receiver, %reason, alerts = record.alerts.len(), "Held back.")
         }
         Decision::Unmuted => {
             tracing::info!(%group, %receiver, alerts = record.alerts.len(), "No longer held back.")
@@ -452,6 +452,14 @@ fn log_decision(record: &DecisionRecord) {
         Decision::Send { reason, again, .. } => {
             tracing::debug!(%group, %receiver, reason = reason.as_str(), again, "Telling.");
         }
-        decision => tracing::debug!(%group, %receiver, ?decision, "Not telling."),
+        Decision::Skip(reason) => tracing::debug!(%group, %receiver, %reason, "Not telling."),
+        Decision::EndedMuted => {
+            tracing::debug!(%group, %receiver, alerts = record.alerts.len(), "Ended while held back.")
+        }
+        Decision::Withdrawn { notification } => {
+            tracing::debug!(%group, %receiver, %notification, "Withdrawn; what follows says why.")
+        }
+        // The outcome was written down when it came, with more than is known here.
+        Decision::Delivered { .. } | Decision::Failed { .. } => {}
     }
 }
