@@ -60,6 +60,7 @@ fn delivery_json(delivery: &DeliveryView) -> Value {
     let mut json = json!({
         "receiver": &*delivery.receiver,
         "integration": &*delivery.integration,
+        "index": delivery.index,
         "groupKey": &*delivery.group_key,
         "groupLabels": object(delivery.group_labels.iter()),
         "reason": delivery.reason,

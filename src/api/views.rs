@@ -158,6 +158,8 @@ pub struct DeliveryView {
     pub receiver: Arc<str>,
     /// `discord`, `webhook`, …
     pub integration: Arc<str>,
+    /// Its position among the receiver's integrations of that kind, from 0.
+    pub index: usize,
     /// The group's labels.
     pub group_labels: Labels,
     /// Which group.

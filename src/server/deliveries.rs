@@ -69,6 +69,7 @@ fn view(notification: &Notification, at: Timestamp, attempts: u32, outcome: Deli
         at,
         receiver: notification.receiver.clone(),
         integration: notification.integration.clone(),
+        index: notification.index,
         group_labels: notification.group_labels.clone(),
         group_key: notification.group_key.clone(),
         reason: notification.reason.as_str(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::world::{Foghorn, Sink, eventually, get, http, post_json, write};
@@ -171,7 +171,7 @@ fn a_message_that_does_not_get_through_is_seen_while_it_is_tried() {
     // Nobody listens here.
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let config = format!(
-        "route: {{ receiver: hook, group_wait: 0s, group_interval: 1h }}\nreceivers:\n  - name: hook\n    webhook_configs: [{{ url: \"http://127.0.0.1:{nobody}/\" }}]\n"
+        "route: {{ receiver: hook, group_wait: 0s, group_interval: 1h }}\nreceivers:\n  - name: hook\n    webhook_configs: [{{ url: \"http://127.0.0.1:{nobody}/a\" }}, {{ url: \"http://127.0.0.1:{nobody}/b\" }}]\n"
     );
     let foghorn = Foghorn::start(&[("alertmanager.yml", config.as_str())]);
     let before = foghorn.get("/api/foghorn/v1/notifications")["data"].clone();
@@ -179,10 +179,14 @@ fn a_message_that_does_not_get_through_is_seen_while_it_is_tried() {
     post_json(foghorn.port, "/api/v2/alerts", &json!([{"labels": {"alertname": "Down", "host": "a"}}]));
     let seen = eventually("the message is tried a second time", || {
         let seen = foghorn.get("/api/foghorn/v1/notifications")["data"].clone();
-        (seen["trying"][0]["attempts"].as_u64()? >= 2).then_some(seen)
+        let trying = seen["trying"].as_array()?;
+        let again = |trying: &Value| trying["attempts"].as_u64().is_some_and(|attempts| attempts >= 2);
+        (trying.len() == 2 && trying.iter().all(again)).then_some(seen)
     });
-    assert_eq!((&seen["notifications"], &seen["waiting"]), (&json!([]), &json!(1)));
-    let trying = &seen["trying"][0];
+    assert_eq!((&seen["notifications"], &seen["waiting"]), (&json!([]), &json!(2)));
+    // Two of one kind differ by their index.
+    let trying = seen["trying"].as_array().unwrap().iter().find(|trying| trying["index"] == 1).unwrap();
+    assert!(seen["trying"].as_array().unwrap().iter().any(|trying| trying["index"] == 0), "{seen}");
     for (name, wanted) in [
         ("receiver", json!("hook")),
         ("integration", json!("webhook")),

@@ -80,6 +80,8 @@ export interface Delivery {
   at: string;
   receiver: string;
   integration: string;
+  /** Position among the receiver's integrations of that kind, from 0. */
+  index: number;
   groupKey: string;
   groupLabels: Labels;
   reason: string;
@@ -96,6 +98,8 @@ export interface Trying {
   since: string;
   receiver: string;
   integration: string;
+  /** Position among the receiver's integrations of that kind, from 0. */
+  index: number;
   groupKey: string;
   groupLabels: Labels;
   reason: string;
