@@ -91,7 +91,8 @@ impl AlertingConfig {
                 "receiver" => (names.contains_key(name), "receiver"),
                 _ => (time_intervals.contains_key(name), "time interval"),
             };
-            if !known && !name.is_empty() {
+            // A route without a receiver has its parent's.
+            if !known && (field != "receiver" || !name.is_empty()) {
                 let what = format!("`{name}` is not a {kind}");
                 problems.push(AlertingProblem::Route(RouteProblem { path: path.to_vec(), field, what }));
             }

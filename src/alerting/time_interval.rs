@@ -42,6 +42,9 @@ pub struct MinuteRange {
 }
 
 impl MinuteRange {
+    /// A range without a minute in it.
+    pub const NEVER: MinuteRange = MinuteRange { start: 0, end: 0 };
+
     /// From `HH:MM` texts.
     pub fn parse(start: &str, end: &str) -> Result<Self, TimeIntervalError> {
         let (start, end) = (parse_minute(start)?, parse_minute(end)?);
@@ -185,13 +188,19 @@ impl Zone {
         match name {
             "" | "UTC" => Ok(Zone::utc()),
             "Local" => Ok(local.clone()),
-            _ => match TimeZoneDatabase::bundled().get(name) {
-                Ok(zone) => Ok(Zone(zone)),
+            _ => match TimeZoneDatabase::bundled().get(name).map(Zone) {
+                // The database does not look at upper and lower case, Alertmanager does.
+                Ok(zone) if zone.name() == name => Ok(zone),
+                Ok(zone) => error(format!("`{name}` is not a time zone; write `{}`", zone.name())),
                 Err(_) => {
                     error(format!("`{name}` is not a time zone; write an IANA name such as `Europe/Berlin`"))
                 }
             },
         }
+    }
+
+    fn name(&self) -> &str {
+        self.0.iana_name().unwrap_or("UTC")
     }
 }
 
@@ -203,7 +212,7 @@ impl Default for Zone {
 
 impl fmt::Display for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.iana_name().unwrap_or("UTC"))
+        f.write_str(self.name())
     }
 }
 
@@ -302,6 +311,18 @@ mod tests {
             assert!(MinuteRange::parse(start, end).is_err(), "{start} {end}");
         }
         assert!(Zone::parse("Europe/Nowhere", &Zone::utc()).is_err());
+        // As on a disk where upper and lower case differ.
+        for (name, known) in [
+            ("US/Pacific", true),
+            ("EST5EDT", true),
+            ("Etc/GMT+5", true),
+            ("Zulu", true),
+            ("europe/berlin", false),
+            ("utc", false),
+            ("local", false),
+        ] {
+            assert_eq!(Zone::parse(name, &Zone::utc()).is_ok(), known, "{name}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 pub trait Files {
     /// The whole content of a file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
-    /// Files that match a pattern (`*`, `?`, `[…]` in its last part), sorted. A pattern without these characters is a
+    /// Files that match a pattern (`*`, `?`, `[…]`), sorted. A pattern without these characters is a
     /// name: the answer is that file if it exists. No match is an empty list.
     fn glob(&self, pattern: &Path) -> io::Result<Vec<PathBuf>>;
     /// A variable of the environment, for `external_labels`.
@@ -78,6 +78,30 @@ pub(crate) fn tidy(path: &Path) -> PathBuf {
     out
 }
 
+/// Whether a path fits a pattern, as [`Files::glob`] has them: `\` in front of a character takes it as it is.
+pub fn path_matches(pattern: &Path, path: &Path) -> bool {
+    glob_matches(&pattern.to_string_lossy(), &path.to_string_lossy())
+}
+
+/// Whether every `[` of a pattern is closed behind at least one character or range, and nothing is missing behind a `\`
+/// or a `-`.
+pub(crate) fn is_pattern(pattern: &str) -> bool {
+    let chars: Vec<char> = pattern.chars().collect();
+    let mut rest = chars.as_slice();
+    loop {
+        rest = match rest {
+            [] => return true,
+            ['\\'] => return false,
+            ['\\', _, after @ ..] => after,
+            ['[', inside @ ..] => match class(inside) {
+                Some((_, _, after)) => after,
+                None => return false,
+            },
+            [_, after @ ..] => after,
+        };
+    }
+}
+
 /// Whether `text` fits a pattern of `*`, `?` and `[…]`, none of which stands for a slash.
 fn glob_matches(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
@@ -91,6 +115,7 @@ fn matches(pattern: &[char], text: &[char]) -> bool {
             let reach = text.iter().position(|c| *c == '/').unwrap_or(text.len());
             (0..=reach).any(|skip| matches(rest, &text[skip..]))
         }
+        Some(('\\', [c, rest @ ..])) => text.first() == Some(c) && matches(rest, &text[1..]),
         Some(('?', rest)) => text.first().is_some_and(|c| *c != '/') && matches(rest, &text[1..]),
         Some(('[', rest)) => match (class(rest), text.first()) {
             (Some((set, negated, after)), Some(c)) if *c != '/' => {
@@ -103,24 +128,32 @@ fn matches(pattern: &[char], text: &[char]) -> bool {
     }
 }
 
-/// What follows a `[`: its ranges, whether they are negated, and the pattern after the `]`. `None` if it is not closed.
+/// What follows a `[`: its ranges, whether they are negated, and the pattern after the `]`. `None` if it is not one.
 fn class(pattern: &[char]) -> Option<(Vec<(char, char)>, bool, &[char])> {
-    let negated = matches!(pattern.first(), Some('^' | '!'));
+    let negated = pattern.first() == Some(&'^');
     let mut rest = if negated { &pattern[1..] } else { pattern };
     let mut set = Vec::new();
     loop {
-        match rest {
-            [']', after @ ..] if !set.is_empty() => return Some((set, negated, after)),
-            [low, '-', high, after @ ..] if *high != ']' => {
-                set.push((*low, *high));
-                rest = after;
-            }
-            [c, after @ ..] => {
-                set.push((*c, *c));
-                rest = after;
-            }
-            [] => return None,
+        if let [']', after @ ..] = rest
+            && !set.is_empty()
+        {
+            return Some((set, negated, after));
         }
+        let (low, after) = class_character(rest)?;
+        let (high, after) = match after {
+            ['-', after @ ..] => class_character(after)?,
+            _ => (low, after),
+        };
+        set.push((low, high));
+        rest = after;
+    }
+}
+
+/// A character of a class, and what follows it. `]` and `-` need a `\` in front.
+fn class_character(text: &[char]) -> Option<(char, &[char])> {
+    match text {
+        [] | ['\\'] | [']' | '-', ..] => None,
+        ['\\', c, after @ ..] | [c, after @ ..] => Some((*c, after)),
     }
 }
 
@@ -139,8 +172,26 @@ mod tests {
             ("rules/[", "rules/[", false),
             ("a*b*c", "axxbyyc", true),
             ("name", "name", true),
+            ("*/a*.tmpl", "sub/abc.tmpl", true),
+            ("[!a]b", "!b", true),
+            ("[!a]b", "cb", false),
+            ("[\\]x]", "]", true),
+            ("\\*", "*", true),
+            ("\\*", "a", false),
         ] {
             assert_eq!(glob_matches(pattern, text), fits, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn patterns_that_are_none() {
+        for pattern in ["a", "*", "**/[a-z]?", "[^a]", "[\\]]", "[!a]", "\\[", "{a,b}", "]", "a-b"] {
+            assert!(is_pattern(pattern), "{pattern}");
+        }
+        for pattern in
+            ["[", "[a", "a[]b", "[]a]", "[^]", "[^]a]", "[-a]", "[a-]", "[a-b-c]", "a\\", "*[", "[\\]"]
+        {
+            assert!(!is_pattern(pattern), "{pattern}");
         }
     }
 

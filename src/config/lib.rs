@@ -60,7 +60,7 @@ pub use crate::alertmanagers::AlertmanagerConfig;
 pub use crate::catalog::Catalog;
 pub use crate::config::{Config, Global, Sources, TemplateFile};
 pub use crate::discovery::{Discovery, DiscoveryKind};
-pub use crate::files::{Files, MemoryFiles};
+pub use crate::files::{Files, MemoryFiles, path_matches};
 pub use crate::load::{LoadOptions, Loaded, LoadedRules, check_rules, load, load_with, read_rule_tests};
 pub use crate::optional::OtlpConfig;
 pub use crate::plugins::{Grants, PluginConfig, PluginFile, PluginLimits, SecretSource};

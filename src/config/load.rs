@@ -9,7 +9,7 @@ use model::Labels;
 use promql::ParseOptions;
 use template::Templates;
 
-use crate::files::tidy;
+use crate::files::{is_pattern, tidy};
 use crate::global::{self, GlobalSection};
 use crate::plugins::{self, KnownPlugins};
 use crate::reader::{At, Context, Fields, Path};
@@ -375,13 +375,18 @@ fn expand_patterns(fields: &Fields<'_>, key: &'static str) -> Vec<(PathBuf, Plac
             at.error("the path is empty", None);
             continue;
         }
-        if directory.contains('*') || (key != "templates" && last.matches('*').count() > 1) || text.is_empty()
-        {
-            let hint = "only the last part of a path may be a pattern, with one `*`; name each directory";
+        // Templates are looked up in any directory, as Alertmanager does; Prometheus has a rule of its own.
+        if directory.contains('*') && key != "templates" {
+            let hint = "only the last part of a path may have a `*`; name each directory";
             at.error(
                 format!("`{text}` is not a path or a pattern that can be used here"),
                 Some(hint.to_owned()),
             );
+            continue;
+        }
+        if !is_pattern(&text) {
+            let hint = "close each `[` behind a character or a range; `\\` in front of a character takes it as it is";
+            at.error(format!("`{text}` is not a pattern"), Some(hint.to_owned()));
             continue;
         }
         if let Some(name) = text.strip_prefix(BUNDLED).filter(|_| key == "rule_files") {

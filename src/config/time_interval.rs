@@ -57,6 +57,10 @@ fn read(at: &At<'_>) -> Option<(TimeInterval, Shown)> {
 }
 
 fn read_range(at: &At<'_>) -> Option<(MinuteRange, Shown)> {
+    if at.is_null() {
+        warn_of_nothing(at, "it never comes");
+        return Some((MinuteRange::NEVER, Shown::Null));
+    }
     let fields = at.fields()?;
     for key in ["start_time", "end_time"] {
         if !fields.has(key) {
@@ -75,6 +79,10 @@ fn read_range(at: &At<'_>) -> Option<(MinuteRange, Shown)> {
     }
 }
 
+fn warn_of_nothing(at: &At<'_>, meaning: &str) {
+    at.warn(format!("nothing is written here: {meaning}"), Some("take the item out, or write it".to_owned()));
+}
+
 fn read_spans(
     fields: &Fields<'_>,
     key: &'static str,
@@ -84,6 +92,13 @@ fn read_spans(
     let mut spans = Vec::new();
     let mut shown = Vec::new();
     for item in at.list()? {
+        if item.is_null() {
+            // Alertmanager takes nothing for zero, which is a weekday and no day, month or year.
+            warn_of_nothing(&item, if key == "weekdays" { "it means Sunday" } else { "it never comes" });
+            spans.push(Span { from: 0, to: 0 });
+            shown.push(Shown::Null);
+            continue;
+        }
         let Some(text) = item.text() else { continue };
         match parse(&text) {
             Ok(span) => spans.push(span),
