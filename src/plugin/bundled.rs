@@ -26,7 +26,9 @@ impl Bundled {
     pub fn kind(&self) -> Option<Kind> {
         let contains = |text: &str| self.bytes.windows(text.len()).any(|window| window == text.as_bytes());
         Kind::ALL.into_iter().find(|kind| match self.language() {
-            Language::Wasm => contains(&format!("foghorn:plugin/{kind}@")),
+            Language::Wasm => {
+                kind.interfaces().iter().any(|interface| contains(&format!("foghorn:plugin/{interface}@")))
+            }
             Language::Rhai => contains(&format!("\nfn {}(", kind.function())),
         })
     }
@@ -52,6 +54,7 @@ mod tests {
     fn scripts_are_found_by_name() {
         assert_eq!(find("host_high_cpu").unwrap().kind(), Some(Kind::Rule));
         assert_eq!(find("json_api_exporter.rhai").unwrap().kind(), Some(Kind::Exporter));
+        assert_eq!(find("webhook").unwrap().kind(), Some(Kind::Notifier), "a lean one");
         assert_eq!(find("discord.rhai").unwrap().kind(), Some(Kind::Notifier));
         assert!(find("none").is_none());
     }

@@ -26,6 +26,15 @@ impl Kind {
         }
     }
 
+    /// The interfaces of `wit/` that hold its function; a component exports one of them.
+    pub(crate) fn interfaces(self) -> &'static [&'static str] {
+        match self {
+            Kind::Rule => &["rule"],
+            Kind::Exporter => &["exporter"],
+            Kind::Notifier => &["notifier", "lean-notifier"],
+        }
+    }
+
     /// The one function that makes a plugin of this kind: `evaluate`, `collect`, `notify`.
     pub fn function(self) -> &'static str {
         match self {

@@ -27,6 +27,7 @@ mod registry;
 mod script;
 mod spec;
 mod stats;
+mod told;
 mod wasm;
 
 pub use bundled::Bundled;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Finding, Notification, Timestamp};
+use model::{Finding, Timestamp};
 use ports::{BoxFuture, Scrape, Target};
 use serde_json::Value;
 
 use crate::host::Call;
+use crate::told::Told;
 use crate::{CallError, Kind};
 
 /// A prepared script or component. It holds no state between calls: each gets a scope or an instance of its own.
@@ -18,16 +19,6 @@ pub(crate) trait Program: Send + Sync {
     fn collect(&self, call: Arc<Call>, target: Arc<Target>) -> BoxFuture<'_, Ran<Scrape>>;
     /// One attempt at a notification; the answer is what to remember.
     fn notify(&self, call: Arc<Call>, told: Arc<Told>) -> BoxFuture<'_, Ran<Option<String>>>;
-}
-
-/// What a notifier is told.
-pub(crate) struct Told {
-    pub(crate) notification: Notification,
-    pub(crate) attempt: u32,
-    /// One line about the group: the values of its labels.
-    pub(crate) title: String,
-    /// W3C trace context.
-    pub(crate) traceparent: String,
 }
 
 /// What came of a call, and what it used.

@@ -14,15 +14,16 @@ const GENERATOR: &str = "0.61.1";
 const COMMON: [&str; 6] = ["types", "log", "clock", "config", "state", "metrics"];
 
 /// The worlds and what they import beyond [`COMMON`].
-const WORLDS: [(&str, &[&str]); 3] = [
+const WORLDS: [(&str, &[&str]); 4] = [
     ("rule-plugin", &["query"]),
     ("exporter-plugin", &["secrets", "http", "files"]),
-    ("notifier-plugin", &["secrets", "http", "mail"]),
+    ("notifier-plugin", &["secrets", "http", "mail", "notification"]),
+    ("lean-notifier-plugin", &["secrets", "http", "mail", "notification"]),
 ];
 
 /// Writes the bindings anew.
 ///
-/// The imports of all kinds are generated once, from a world that is made up here, and the three real worlds use them;
+/// The imports of all kinds are generated once, from a world that is made up here, and the real worlds use them;
 /// so the SDK can wrap each import once, and a component still imports only what it calls.
 pub(crate) fn write(root: &Path) -> Outcome<()> {
     let cache = toolchain::cache();
@@ -77,11 +78,11 @@ fn write_copy(path: &Path, folder: &Path) -> Outcome<()> {
     shell::write(&folder.join(name), &read(path)?)
 }
 
-/// Exported macros stand at the root of the crate, and all three worlds export `manifest`.
+/// Exported macros stand at the root of the crate, and all worlds export `manifest`.
 fn keep_macros_apart(root: &Path, world: &str) -> Outcome<()> {
     let path = root.join("plugins/sdk-rust/src/bindings").join(world.replace('-', "_")).with_extension("rs");
     let text = String::from_utf8_lossy(&read(&path)?).into_owned();
-    let kind = world.trim_end_matches("-plugin");
+    let kind = world.trim_end_matches("-plugin").replace('-', "_");
     let text = text.replace(
         "__export_foghorn_plugin_manifest_0_1_0_cabi",
         &format!("__export_{kind}_manifest_0_1_0_cabi"),

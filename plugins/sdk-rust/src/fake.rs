@@ -30,6 +30,7 @@ use crate::files::{FileSystem, Kernel};
 use crate::http::{Request, Response};
 use crate::log::Level;
 use crate::mail::Message;
+use crate::notifier::Notification;
 use crate::query::{RangeSeries, Series};
 use crate::{Error, ErrorKind, Labels, Result, Timestamp};
 
@@ -50,6 +51,7 @@ struct Inner {
     links: BTreeMap<String, String>,
     file_systems: BTreeMap<String, FileSystem>,
     kernel: Option<Kernel>,
+    told: Notification,
     requests: Vec<Request>,
     mails: Vec<(String, Message)>,
     lines: Vec<(Level, String)>,
@@ -167,6 +169,12 @@ impl FakeHost {
     #[must_use]
     pub fn kernel(self, kernel: Kernel) -> Self {
         self.with(|host| host.kernel = Some(kernel))
+    }
+
+    /// What a lean notifier is to tell.
+    #[must_use]
+    pub fn told(self, notification: Notification) -> Self {
+        self.with(|host| host.told = notification)
     }
 
     /// Makes one call. As with the real host, what it wrote to [`crate::state`] stays only if it returns `Ok`.
@@ -331,6 +339,36 @@ pub(crate) mod functions {
 
     pub(crate) fn file_uname() -> Result<Kernel> {
         ask(|host| host.kernel.clone().ok_or_else(|| denied("kernel", "uname")))
+    }
+
+    pub(crate) fn told_webhook(max_alerts: u32) -> String {
+        ask(|host| {
+            let message = crate::webhook::Message::new(&host.told, max_alerts as usize, "4");
+            serde_json::to_string(&message).expect("names and texts are JSON")
+        })
+    }
+
+    pub(crate) fn told_text(name: &str) -> Option<String> {
+        ask(|host| {
+            let told = &host.told;
+            Some(match name {
+                "id" => told.id.clone(),
+                "dedup-key" => told.dedup_key.clone(),
+                "status" => told.status.as_str().to_owned(),
+                "receiver" => told.receiver.clone(),
+                "title" => told.title.clone(),
+                "external-url" => told.external_url.clone(),
+                "traceparent" => told.traceparent.clone(),
+                "previous" => return told.previous.clone(),
+                "group-key" => return told.extra.get("group_key").cloned(),
+                "reason" => return told.extra.get("reason").cloned(),
+                _ => return None,
+            })
+        })
+    }
+
+    pub(crate) fn told_attempt() -> u32 {
+        ask(|host| host.told.attempt)
     }
 
     pub(crate) fn mail_send(server: &str, message: Message) -> Result<String> {

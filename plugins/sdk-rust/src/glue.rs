@@ -10,6 +10,7 @@ use crate::bindings::notifier_plugin::exports::foghorn::plugin::notifier as noti
 use crate::bindings::rule_plugin::exports::foghorn::plugin::rule as rule_world;
 use crate::columns::label_sets;
 use crate::exporter::{Collector, MetricType, Target};
+use crate::lean::{LeanNotifier, Told};
 use crate::notifier::{Alert, Notification, Notifier, Status};
 use crate::rule::Evaluate;
 use crate::{Error, ErrorKind, Result, Timestamp};
@@ -89,6 +90,12 @@ pub fn notify<P: Notifier>(from: notifier_world::Notification) -> Result<Option<
         extra: from.extra.into_iter().collect(),
     };
     P::notify(&notification).map_err(outward)
+}
+
+/// The export of a lean notifier.
+pub fn notify_lean<P: LeanNotifier>() -> Result<Option<String>, types::Error> {
+    before_call();
+    P::notify(&Told::now()).map_err(outward)
 }
 
 fn alert(from: notifier_world::Alert) -> Alert {
@@ -285,6 +292,18 @@ pub(crate) mod functions {
             nodename: kernel.nodename,
             domainname: kernel.domainname,
         })
+    }
+
+    pub(crate) fn told_webhook(max_alerts: u32) -> String {
+        imports::notification::webhook(max_alerts)
+    }
+
+    pub(crate) fn told_text(name: &str) -> Option<String> {
+        imports::notification::text(name)
+    }
+
+    pub(crate) fn told_attempt() -> u32 {
+        imports::notification::attempt()
     }
 
     pub(crate) fn mail_send(server: &str, message: crate::mail::Message) -> Result<String> {

@@ -1,7 +1,7 @@
 //! Write a Foghorn plugin in Rust: a rule, an exporter or a notifier.
 //!
-//! A plugin is a type that implements one of three traits, named like the seams of the server: [`rule::Evaluate`],
-//! [`exporter::Collector`], [`notifier::Notifier`]. One macro call makes a component of it:
+//! A plugin is a type that implements one trait, named like the seams of the server: [`rule::Evaluate`],
+//! [`exporter::Collector`], [`notifier::Notifier`], or a leaner form of the last, [`lean::LeanNotifier`]. One macro call makes a component of it:
 //!
 //! ```
 //! use foghorn_plugin::rule::*;
@@ -44,6 +44,7 @@ pub mod glue;
 mod host;
 pub mod http;
 mod labels;
+pub mod lean;
 pub mod log;
 pub mod mail;
 pub mod metrics;

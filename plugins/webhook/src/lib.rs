@@ -1,20 +1,19 @@
 //! Notifier: posts Alertmanager's JSON, version 4, to an address: the door to everything that has no notifier yet.
 
-use foghorn_plugin::notifier::*;
-use foghorn_plugin::webhook::Message;
+use foghorn_plugin::lean::*;
 use serde_json::Value;
 
 struct Webhook;
 
-impl Notifier for Webhook {
+impl LeanNotifier for Webhook {
     const MANIFEST: &'static str = include_str!("../manifest.json");
 
-    fn notify(notification: &Notification) -> Result<Option<String>> {
+    fn notify(told: &Told) -> Result<Option<String>> {
         let body = match param::<Option<Value>>("payload")? {
             Some(payload) => serde_json::to_vec(&payload)?,
             None => {
                 let limit: Option<f64> = param("max_alerts")?;
-                serde_json::to_vec(&Message::new(notification, limit.unwrap_or_default() as usize, "4"))?
+                told.webhook(limit.unwrap_or_default() as u32).into_bytes()
             }
         };
         let request = Request::post(secret("url")?).header("Content-Type", "application/json").body(body);
@@ -23,12 +22,13 @@ impl Notifier for Webhook {
     }
 }
 
-export_notifier!(Webhook);
+export_lean_notifier!(Webhook);
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use foghorn_plugin::fake::FakeHost;
+    use foghorn_plugin::notifier::{Alert, Annotations, Notification, Status};
 
     fn alert(host: &str, status: Status, ends_at: Option<i64>) -> Alert {
         Alert {
@@ -65,7 +65,8 @@ mod tests {
 
     fn sent(host: FakeHost) -> String {
         let host = host.manifest(Webhook::MANIFEST).secret("url", "https://h.test/x").answer(200, "");
-        host.run(|| Webhook::notify(&group())).expect("accepted");
+        let host = host.told(group());
+        host.run(|| Webhook::notify(&Told::now())).expect("accepted");
         let request = &host.requests()[0];
         assert_eq!((request.method.as_str(), request.url.as_str()), ("POST", "https://h.test/x"));
         assert_eq!(request.headers, [("Content-Type".to_owned(), "application/json".to_owned())]);
@@ -111,7 +112,7 @@ mod tests {
     fn a_server_that_is_down_may_be_up_later() {
         let host =
             FakeHost::new().manifest(Webhook::MANIFEST).secret("url", "https://h.test/x").answer(503, "");
-        let error = host.run(|| Webhook::notify(&group())).expect_err("refused");
+        let error = host.run(|| Webhook::notify(&Told::now())).expect_err("refused");
         assert_eq!(error.kind, ErrorKind::Retryable);
     }
 }

@@ -8,7 +8,7 @@ use ports::{BoxFuture, Deadline, FailureReason, Notifier, NotifyError};
 use sha2::{Digest, Sha256};
 
 use crate::host::{Call, CallSetup, Exchange, IDEMPOTENCY_KEY, hex};
-use crate::program::Told;
+use crate::told::Told;
 use crate::{CallError, ErrorKind, Fault, Plugin};
 
 struct Integration(Arc<Plugin>);

@@ -33,7 +33,8 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::host::Call;
-use crate::program::{Loaded, Program, Ran, Told};
+use crate::program::{Loaded, Program, Ran};
+use crate::told::Told;
 use crate::{CallError, ErrorKind, Fault, Kind, LoadError};
 use convert::{annotations_map, labels_map, time, to_text};
 pub(crate) use fault::bytes;

@@ -13,9 +13,11 @@ wasmtime::component::bindgen!({
             import foghorn:plugin/http@0.1.0;
             import foghorn:plugin/files@0.1.0;
             import foghorn:plugin/mail@0.1.0;
+            import foghorn:plugin/notification@0.1.0;
             export foghorn:plugin/rule@0.1.0;
             export foghorn:plugin/exporter@0.1.0;
             export foghorn:plugin/notifier@0.1.0;
+            export foghorn:plugin/lean-notifier@0.1.0;
         }
     ",
     imports: {

@@ -71,7 +71,18 @@ pub(super) fn allowed(kind: Kind) -> &'static [&'static str] {
         Kind::Exporter => {
             &["types", "log", "clock", "config", "state", "metrics", "secrets", "http", "files"]
         }
-        Kind::Notifier => &["types", "log", "clock", "config", "state", "metrics", "secrets", "http", "mail"],
+        Kind::Notifier => &[
+            "types",
+            "log",
+            "clock",
+            "config",
+            "state",
+            "metrics",
+            "secrets",
+            "http",
+            "mail",
+            "notification",
+        ],
     }
 }
 
@@ -95,6 +106,7 @@ pub(super) fn linker(engine: &Engine, kind: Kind) -> wasmtime::Result<Linker<Gue
             "secrets" => wit::secrets::add_to_linker::<_, Own>(l, |guest| guest),
             "http" => wit::http::add_to_linker::<_, Own>(l, |guest| guest),
             "files" => wit::files::add_to_linker::<_, Own>(l, |guest| guest),
+            "notification" => wit::notification::add_to_linker::<_, Own>(l, |guest| guest),
             "mail" => wit::mail::add_to_linker::<_, Own>(l, |guest| guest),
             other => unreachable!("`{other}` is not one of ours"),
         }?;

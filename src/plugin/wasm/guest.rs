@@ -18,6 +18,7 @@ use crate::host::{Call, Level};
 use crate::meter::{Meter, metered};
 use crate::program::Ran;
 use crate::script::bytes;
+use crate::told::Told;
 use crate::{CallError, ErrorKind, Fault, Kind, Limits};
 
 /// What a component may write to its standard output and error in one call.
@@ -49,6 +50,8 @@ impl Stopped {
 pub(super) struct Guest {
     /// `None` while it describes itself, and between calls.
     pub(super) call: Option<Arc<Call>>,
+    /// What a notifier is told in this call.
+    pub(super) told: Option<Arc<Told>>,
     pub(super) memory: Memory,
     /// The CPU time of this call, and how much it may be.
     meter: Arc<Meter>,
@@ -63,6 +66,13 @@ impl Guest {
         self.call
             .as_ref()
             .ok_or_else(|| wasmtime::Error::msg("this function is not there while a plugin describes itself"))
+    }
+
+    /// What this call is to tell.
+    pub(super) fn told(&self) -> wasmtime::Result<&Told> {
+        self.told
+            .as_deref()
+            .ok_or_else(|| wasmtime::Error::msg("only a notifier that is called has something to tell"))
     }
 }
 
@@ -179,6 +189,7 @@ impl Run {
             table: ResourceTable::new(),
             memory,
             call,
+            told: None,
             meter: Arc::default(),
             cpu: bounds.cpu,
         };
@@ -223,7 +234,8 @@ impl Run {
 
     /// Nothing of the last call is held any more.
     pub(super) fn rest(&mut self) {
-        self.store.data_mut().call = None;
+        let guest = self.store.data_mut();
+        (guest.call, guest.told) = (None, None);
     }
 
     /// What its memories and tables hold, in bytes.

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use model::{AlertStatus, Labels};
 
 use super::bindings::exports::foghorn::plugin::notifier as wit;
-use crate::program::Told;
+use crate::told::Told;
 
 /// The digits of a fingerprint.
 const FINGERPRINT: usize = 16;

@@ -126,6 +126,20 @@ impl wit::http::Host for Guest {
     }
 }
 
+impl wit::notification::Host for Guest {
+    fn webhook(&mut self, max_alerts: u32) -> wasmtime::Result<String> {
+        Ok(self.told()?.webhook(max_alerts as usize))
+    }
+
+    fn text(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+        Ok(self.told()?.text(&name).map(str::to_owned))
+    }
+
+    fn attempt(&mut self) -> wasmtime::Result<u32> {
+        Ok(self.told()?.attempt)
+    }
+}
+
 impl wit::files::Host for Guest {
     async fn read(&mut self, path: String) -> Answer<Vec<u8>> {
         Ok(self.call()?.read_file(path).await.map_err(error))

@@ -35,7 +35,8 @@ use self::kept::{KEPT_MAX, Kept, Waiting};
 use self::ticker::Ticker;
 use crate::host::Call;
 use crate::limits::COMPILE_TIME;
-use crate::program::{Loaded, Program, Ran, Told};
+use crate::program::{Loaded, Program, Ran};
+use crate::told::Told;
 use crate::{CallError, ErrorKind, Fault, Kind, LoadError};
 
 const PACKAGE: &str = "foghorn:plugin/";
@@ -161,7 +162,9 @@ impl Components {
 fn kind(component: &wasmtime::component::Component, engine: &Engine) -> Result<Kind, String> {
     let component = component.component_type();
     let exports: Vec<&str> = component.exports(engine).map(|(name, _)| name).collect();
-    let has = |kind: &Kind| exports.iter().any(|name| name.starts_with(&format!("{PACKAGE}{kind}@")));
+    let exported =
+        |interface: &&str| exports.iter().any(|name| name.starts_with(&format!("{PACKAGE}{interface}@")));
+    let has = |kind: &Kind| kind.interfaces().iter().any(exported);
     let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(has).collect();
     match kinds.as_slice() {
         [kind] => Ok(*kind),
@@ -211,6 +214,7 @@ enum Function {
     Rule(wit::rule::GuestIndices),
     Exporter(wit::exporter::GuestIndices),
     Notifier(wit::notifier::GuestIndices),
+    LeanNotifier(wit::lean_notifier::GuestIndices),
 }
 
 impl Function {
@@ -218,7 +222,10 @@ impl Function {
         Ok(match kind {
             Kind::Rule => Function::Rule(wit::rule::GuestIndices::new(pre)?),
             Kind::Exporter => Function::Exporter(wit::exporter::GuestIndices::new(pre)?),
-            Kind::Notifier => Function::Notifier(wit::notifier::GuestIndices::new(pre)?),
+            Kind::Notifier => match wit::lean_notifier::GuestIndices::new(pre) {
+                Ok(indices) => Function::LeanNotifier(indices),
+                Err(_) => Function::Notifier(wit::notifier::GuestIndices::new(pre)?),
+            },
         })
     }
 }
@@ -271,6 +278,20 @@ impl Component {
             shared.waiting.put(Kept { run, instance, terms: Arc::clone(&call.terms), calls: calls + 1 });
         }
         ran
+    }
+
+    async fn notify_lean(
+        &self,
+        indices: &wit::lean_notifier::GuestIndices,
+        call: &Arc<Call>,
+        told: Arc<Told>,
+    ) -> Ran<Option<String>> {
+        self.call(call, async |store, instance| {
+            store.data_mut().told = Some(told);
+            let told = indices.load(&mut *store, &instance)?.call_notify(store).await?;
+            Ok(told.map_err(|error| reported(call, error)))
+        })
+        .await
     }
 
     /// The host only asks for what the kind has.
@@ -344,10 +365,15 @@ impl Program for Component {
 
     fn notify(&self, call: Arc<Call>, told: Arc<Told>) -> BoxFuture<'_, Ran<Option<String>>> {
         Box::pin(async move {
-            let Function::Notifier(indices) = &self.function else { return Self::wrong_kind(&call) };
+            let indices = match &self.function {
+                Function::Notifier(indices) => indices,
+                Function::LeanNotifier(indices) => return self.notify_lean(indices, &call, told).await,
+                Function::Rule(_) | Function::Exporter(_) => return Self::wrong_kind(&call),
+            };
             let handed = Handed::new(&told);
             let (alerts, extra) = (handed.alerts(), handed.extra());
             self.call(&call, async |store, instance| {
+                store.data_mut().told = Some(Arc::clone(&told));
                 let notification = handed.notification(&alerts, &extra);
                 let told = indices.load(&mut *store, &instance)?.call_notify(store, notification).await?;
                 Ok(told.map_err(|error| reported(&call, error)))

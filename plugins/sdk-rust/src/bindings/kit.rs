@@ -1916,6 +1916,133 @@ pub mod foghorn {
                 }
             }
         }
+        /// What a notifier is to tell, for those that ask for it: a `lean-notifier` is
+        /// handed nothing else, and any other notifier may ask, too. A script is handed
+        /// all of it as a map.
+        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+        pub mod notification {
+            #[used]
+            #[doc(hidden)]
+            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
+            use super::super::super::_rt;
+            #[allow(unused_unsafe, clippy::all)]
+            /// Alertmanager's JSON about the group, version 4, as its webhooks have it,
+            /// about at most so many of its alerts; all if it is 0.
+            #[allow(async_fn_in_trait)]
+            pub fn webhook(max_alerts: u32) -> _rt::String {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "foghorn:plugin/notification@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "webhook"]
+                        fn wit_import1(_: i32, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(_rt::as_i32(&max_alerts), ptr0);
+                    let l2 = *ptr0.add(0).cast::<*mut u8>();
+                    let l3 = *ptr0
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let len4 = l3;
+                    let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
+                    let result5 = _rt::string_lift(bytes4);
+                    result5
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// A text of the notification: `id`, `dedup-key`, `status`, `receiver`,
+            /// `title`, `external-url`, `traceparent`, `previous`, `group-key`, `reason`.
+            /// None if it has none of that name.
+            #[allow(async_fn_in_trait)]
+            pub fn text(name: &str) -> ::core::option::Option<_rt::String> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 3 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 3
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = name;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "foghorn:plugin/notification@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "text"]
+                        fn wit_import2(_: *mut u8, _: usize, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(_: *mut u8, _: usize, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import2(ptr0.cast_mut(), len0, ptr1);
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result7 = match l3 {
+                        0 => None,
+                        1 => {
+                            let e = {
+                                let l4 = *ptr1
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l5 = *ptr1
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len6 = l5;
+                                let bytes6 = _rt::Vec::from_raw_parts(
+                                    l4.cast(),
+                                    len6,
+                                    len6,
+                                );
+                                _rt::string_lift(bytes6)
+                            };
+                            Some(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result7
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// 1 for the first attempt.
+            #[allow(async_fn_in_trait)]
+            pub fn attempt() -> u32 {
+                unsafe {
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "foghorn:plugin/notification@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "attempt"]
+                        fn wit_import0() -> i32;
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import0() -> i32 {
+                        unreachable!()
+                    }
+                    let ret = wit_import0();
+                    ret as u32
+                }
+            }
+        }
         /// PromQL, against the local store or the configured remote one.
         #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
         pub mod query {
@@ -2865,6 +2992,65 @@ mod _rt {
             self as f64
         }
     }
+    pub fn as_i32<T: AsI32>(t: T) -> i32 {
+        t.as_i32()
+    }
+    pub trait AsI32 {
+        fn as_i32(self) -> i32;
+    }
+    impl<'a, T: Copy + AsI32> AsI32 for &'a T {
+        fn as_i32(self) -> i32 {
+            (*self).as_i32()
+        }
+    }
+    impl AsI32 for i32 {
+        #[inline]
+        fn as_i32(self) -> i32 {
+            self as i32
+        }
+    }
+    impl AsI32 for u32 {
+        #[inline]
+        fn as_i32(self) -> i32 {
+            self as i32
+        }
+    }
+    impl AsI32 for i16 {
+        #[inline]
+        fn as_i32(self) -> i32 {
+            self as i32
+        }
+    }
+    impl AsI32 for u16 {
+        #[inline]
+        fn as_i32(self) -> i32 {
+            self as i32
+        }
+    }
+    impl AsI32 for i8 {
+        #[inline]
+        fn as_i32(self) -> i32 {
+            self as i32
+        }
+    }
+    impl AsI32 for u8 {
+        #[inline]
+        fn as_i32(self) -> i32 {
+            self as i32
+        }
+    }
+    impl AsI32 for char {
+        #[inline]
+        fn as_i32(self) -> i32 {
+            self as i32
+        }
+    }
+    impl AsI32 for usize {
+        #[inline]
+        fn as_i32(self) -> i32 {
+            self as i32
+        }
+    }
     extern crate alloc as alloc_crate;
 }
 #[rustfmt::skip]
@@ -2874,9 +3060,9 @@ mod _rt {
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 2288] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xf6\x10\x01A\x02\x01\
-A\x1c\x01B\x18\x01o\x02ss\x01p\0\x04\0\x06labels\x03\0\x01\x01x\x04\0\x09timesta\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 2398] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xe4\x11\x01A\x02\x01\
+A\x1e\x01B\x18\x01o\x02ss\x01p\0\x04\0\x06labels\x03\0\x01\x01x\x04\0\x09timesta\
 mp\x03\0\x03\x01w\x04\0\x06millis\x03\0\x05\x01p\0\x04\0\x05extra\x03\0\x07\x01p\
 y\x01r\x02\x06counts\x09\x05pairs\x09\x04\0\x0dlabel-columns\x03\0\x0a\x01ps\x01\
 p\x04\x01pu\x01r\x04\x07symbols\x0c\x06labels\x0b\x0atimestamps\x0d\x06values\x0e\
@@ -2914,23 +3100,26 @@ froms\x02to\x02\x07headers\x04\x04texts\x04htmls\x04\0\x07message\x03\0\x05\x01j
 \x01\x0a\x04\0\x06labels\x03\0\0\x01@\x03\x04names\x06labels\x01\x06amountu\x01\0\
 \x04\0\x03add\x01\x02\x01@\x03\x04names\x06labels\x01\x05valueu\x01\0\x04\0\x03s\
 et\x01\x03\x04\0\x07observe\x01\x03\x03\0\x1cfoghorn:plugin/metrics@0.1.0\x05\x0b\
-\x02\x03\0\0\x06matrix\x02\x03\0\0\x06vector\x01B\x11\x02\x03\x02\x01\x04\x04\0\x05\
-error\x03\0\0\x02\x03\x02\x01\x0c\x04\0\x06matrix\x03\0\x02\x02\x03\x02\x01\x06\x04\
-\0\x06millis\x03\0\x04\x02\x03\x02\x01\x01\x04\0\x09timestamp\x03\0\x06\x02\x03\x02\
-\x01\x0d\x04\0\x06vector\x03\0\x08\x01k\x07\x01j\x01\x09\x01\x01\x01@\x02\x06pro\
-mqls\x02at\x0a\0\x0b\x04\0\x07instant\x01\x0c\x01j\x01\x03\x01\x01\x01@\x04\x06p\
-romqls\x05start\x07\x03end\x07\x04step\x05\0\x0d\x04\0\x05range\x01\x0e\x03\0\x1a\
-foghorn:plugin/query@0.1.0\x05\x0e\x01B\x09\x02\x03\x02\x01\x04\x04\0\x05error\x03\
-\0\0\x01j\x01s\x01\x01\x01@\x01\x04names\0\x02\x04\0\x08stand-in\x01\x03\x01p}\x01\
-j\x01\x04\x01\x01\x01@\x02\x04names\x04data\x04\0\x05\x04\0\x0bhmac-sha256\x01\x06\
-\x03\0\x1cfoghorn:plugin/secrets@0.1.0\x05\x0f\x01B\x11\x02\x03\x02\x01\x04\x04\0\
-\x05error\x03\0\0\x02\x03\x02\x01\x06\x04\0\x06millis\x03\0\x02\x01p}\x01k\x04\x01\
-@\x01\x03keys\0\x05\x04\0\x03get\x01\x06\x01k\x03\x01j\0\x01\x01\x01@\x03\x03key\
-s\x05value\x04\x03ttl\x07\0\x08\x04\0\x03set\x01\x09\x01@\x01\x03keys\x01\0\x04\0\
-\x06delete\x01\x0a\x01ps\x01@\x01\x06prefixs\0\x0b\x04\0\x04keys\x01\x0c\x03\0\x1a\
-foghorn:plugin/state@0.1.0\x05\x10\x04\0\x18foghorn:plugin/kit@0.1.0\x04\0\x0b\x09\
-\x01\0\x03kit\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x07\
-0.258.0\x10wit-bindgen-rust\x060.61.1";
+\x01B\x07\x01@\x01\x0amax-alertsy\0s\x04\0\x07webhook\x01\0\x01ks\x01@\x01\x04na\
+mes\0\x01\x04\0\x04text\x01\x02\x01@\0\0y\x04\0\x07attempt\x01\x03\x03\0!foghorn\
+:plugin/notification@0.1.0\x05\x0c\x02\x03\0\0\x06matrix\x02\x03\0\0\x06vector\x01\
+B\x11\x02\x03\x02\x01\x04\x04\0\x05error\x03\0\0\x02\x03\x02\x01\x0d\x04\0\x06ma\
+trix\x03\0\x02\x02\x03\x02\x01\x06\x04\0\x06millis\x03\0\x04\x02\x03\x02\x01\x01\
+\x04\0\x09timestamp\x03\0\x06\x02\x03\x02\x01\x0e\x04\0\x06vector\x03\0\x08\x01k\
+\x07\x01j\x01\x09\x01\x01\x01@\x02\x06promqls\x02at\x0a\0\x0b\x04\0\x07instant\x01\
+\x0c\x01j\x01\x03\x01\x01\x01@\x04\x06promqls\x05start\x07\x03end\x07\x04step\x05\
+\0\x0d\x04\0\x05range\x01\x0e\x03\0\x1afoghorn:plugin/query@0.1.0\x05\x0f\x01B\x09\
+\x02\x03\x02\x01\x04\x04\0\x05error\x03\0\0\x01j\x01s\x01\x01\x01@\x01\x04names\0\
+\x02\x04\0\x08stand-in\x01\x03\x01p}\x01j\x01\x04\x01\x01\x01@\x02\x04names\x04d\
+ata\x04\0\x05\x04\0\x0bhmac-sha256\x01\x06\x03\0\x1cfoghorn:plugin/secrets@0.1.0\
+\x05\x10\x01B\x11\x02\x03\x02\x01\x04\x04\0\x05error\x03\0\0\x02\x03\x02\x01\x06\
+\x04\0\x06millis\x03\0\x02\x01p}\x01k\x04\x01@\x01\x03keys\0\x05\x04\0\x03get\x01\
+\x06\x01k\x03\x01j\0\x01\x01\x01@\x03\x03keys\x05value\x04\x03ttl\x07\0\x08\x04\0\
+\x03set\x01\x09\x01@\x01\x03keys\x01\0\x04\0\x06delete\x01\x0a\x01ps\x01@\x01\x06\
+prefixs\0\x0b\x04\0\x04keys\x01\x0c\x03\0\x1afoghorn:plugin/state@0.1.0\x05\x11\x04\
+\0\x18foghorn:plugin/kit@0.1.0\x04\0\x0b\x09\x01\0\x03kit\x03\0\0\0G\x09producer\
+s\x01\x0cprocessed-by\x02\x0dwit-component\x070.258.0\x10wit-bindgen-rust\x060.6\
+1.1";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {
