@@ -4,7 +4,7 @@
 //! Not here: the line itself (`queue`). A message that keeps failing is named at once and then each [`REPEAT`]; when many
 //! fail together a few are named, and the line of the next one counts the others.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::time::Duration;
 
 /// After this time a message that still fails is named again.

@@ -3,6 +3,8 @@
 //! In: a notification and the number of the attempt. Out: texts. The JSON has Alertmanager's names in its order, version 4:
 //! maps sorted by name, times in UTC without needless zeros, the zero time of year 1 where an alert has no end.
 
+use std::sync::OnceLock;
+
 use model::{AlertStatus, Annotations, Labels, Notification, NotifiedAlert, Timestamp};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
@@ -11,13 +13,18 @@ use serde::{Serialize, Serializer};
 pub(crate) struct Told {
     pub(crate) notification: Notification,
     pub(crate) attempt: u32,
-    /// One line about the group: the values of its labels.
-    pub(crate) title: String,
+    /// See [`Told::title`].
+    pub(crate) title: OnceLock<String>,
     /// W3C trace context.
     pub(crate) traceparent: String,
 }
 
 impl Told {
+    /// One line about the group: the values of its labels. Made when it is asked for.
+    pub(crate) fn title(&self) -> &str {
+        self.title.get_or_init(|| title(&self.notification.group_labels, &self.notification.common_labels))
+    }
+
     /// A text of the notification by its name in `wit/`.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         let notification = &self.notification;
@@ -26,7 +33,7 @@ impl Told {
             "dedup-key" => &notification.dedup_key,
             "status" => notification.status.as_str(),
             "receiver" => &notification.receiver,
-            "title" => &self.title,
+            "title" => self.title(),
             "external-url" => &notification.external_url,
             "traceparent" => &self.traceparent,
             "previous" => return notification.previous.as_deref(),
@@ -71,8 +78,45 @@ impl Told {
             group_key: &notification.group_key,
             truncated_alerts: all.len() - told.len(),
         };
-        serde_json::to_string(&message).expect("names and texts are JSON")
+        let mut out = Vec::with_capacity(OF_MESSAGE + told.iter().map(bytes_of).sum::<usize>());
+        serde_json::to_writer(&mut out, &message).expect("names and texts are JSON");
+        String::from_utf8(out).expect("JSON is text")
     }
+}
+
+/// One line about a group: the values of its labels, and in parentheses those that its alerts share beyond them.
+fn title(group: &Labels, common: &Labels) -> String {
+    fn append<'a>(out: &mut String, mut first: bool, values: impl Iterator<Item = &'a str>) {
+        for value in values {
+            if !std::mem::take(&mut first) {
+                out.push(' ');
+            }
+            out.push_str(value);
+        }
+    }
+    // The alert's name comes first, as people look for it.
+    let name = group.get(model::ALERT_NAME).into_iter();
+    let others = group.iter().filter(|(label, _)| *label != model::ALERT_NAME).map(|(_, value)| value);
+    let mut out = String::new();
+    append(&mut out, true, name.chain(others));
+    let mut shared = common.iter().filter(|(label, _)| group.get(label).is_none()).map(|(_, value)| value);
+    if let Some(first) = shared.next() {
+        out.push_str(if out.is_empty() { "(" } else { " (" });
+        append(&mut out, true, std::iter::once(first).chain(shared));
+        out.push(')');
+    }
+    out
+}
+
+/// About how many bytes the JSON has beside its alerts, and an alert beside its labels and annotations.
+const OF_MESSAGE: usize = 1024;
+const OF_ALERT: usize = 320;
+
+fn bytes_of(alert: &NotifiedAlert) -> usize {
+    let pairs = alert.labels.iter().chain(alert.annotations.iter());
+    OF_ALERT
+        + alert.generator_url.len()
+        + pairs.map(|(name, text)| name.len() + text.len() + 6).sum::<usize>()
 }
 
 fn shared_annotations(first: &NotifiedAlert, others: &[NotifiedAlert]) -> Annotations {
@@ -231,7 +275,7 @@ mod tests {
             at: Timestamp::EPOCH,
             give_up_after: Duration::from_secs(60),
         };
-        Told { notification, attempt: 2, title: "Disk".into(), traceparent: "00-1-2-01".into() }
+        Told { notification, attempt: 2, title: OnceLock::new(), traceparent: "00-1-2-01".into() }
     }
 
     #[test]
@@ -263,6 +307,19 @@ mod tests {
         assert_eq!(json["commonLabels"], json!({ "alertname": "Disk", "host": "a" }));
         assert_eq!(json["commonAnnotations"], json!({ "host": "a", "note": "", "summary": "\"full\"\n" }));
         assert_eq!(json["alerts"].as_array().map(Vec::len), Some(1));
+    }
+
+    #[test]
+    fn a_title_names_the_alert_first() {
+        for (group, common, expected) in [
+            (&[("a", "z"), ("alertname", "Disk")][..], &[("alertname", "Disk"), ("a", "z")][..], "Disk z"),
+            (&[("alertname", "Disk")], &[("alertname", "Disk"), ("severity", "page")], "Disk (page)"),
+            (&[], &[("severity", "page")], "(page)"),
+            (&[], &[], ""),
+        ] {
+            let labels = |pairs: &[(&str, &str)]| pairs.iter().copied().collect::<Labels>();
+            assert_eq!(title(&labels(group), &labels(common)), expected);
+        }
     }
 
     #[test]

@@ -3,7 +3,6 @@
 //! In: alerts of rules and senders, silences, outcomes of deliveries, configurations. Out: changes to be made durable,
 //! notifications to the outbox, answers to those who wait. The machine decides; this task only carries.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use alerting::{
     CommitId, Decision, DecisionRecord, Destination, Effect, Event, ReplyTo, SilenceDraft, SilenceError,
     SilenceId, Stats, Turn,
 };
+use foldhash::HashMap;
 use model::{Alert, Timestamp};
 use notify::{IntegrationKey, Outbox, OutboxEvent, Report};
 use ports::{Clock, Coord, CoordError};
@@ -152,7 +152,7 @@ pub(crate) fn spawn_alerting(
         outbox,
         deliveries,
         commits: commits_tx,
-        waiting: HashMap::new(),
+        waiting: HashMap::default(),
         next_reply: 0,
         view: None,
         census: None,
@@ -199,7 +199,8 @@ async fn commit_all(
 
 /// Keeps of changes with the same key the last one, in the order in which they came.
 fn keep_last(changes: &mut Vec<ports::Change>) {
-    let mut last: HashMap<&[u8], usize> = HashMap::with_capacity(changes.len());
+    let mut last: HashMap<&[u8], usize> =
+        HashMap::with_capacity_and_hasher(changes.len(), Default::default());
     for (index, change) in changes.iter().enumerate() {
         last.insert(&change.key, index);
     }

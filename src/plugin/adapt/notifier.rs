@@ -1,9 +1,8 @@
 //! A notifier tells people or machines.
 
-use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
 
-use model::{Labels, Notification, NotifiedAlert, Receipt};
+use model::{Notification, NotifiedAlert, Receipt};
 use ports::{BoxFuture, Deadline, FailureReason, Notifier, NotifyError};
 use sha2::{Digest, Sha256};
 
@@ -27,7 +26,7 @@ impl Notifier for Integration {
     ) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
         Box::pin(async move {
             let told = Arc::new(Told {
-                title: title(&notification.group_labels, &notification.common_labels),
+                title: OnceLock::new(),
                 traceparent: traceparent(&notification.id, attempt),
                 notification: notification.clone(),
                 attempt,
@@ -123,25 +122,6 @@ fn reason(error: &CallError, exchange: Exchange) -> FailureReason {
     }
 }
 
-/// One line about a group: the values of its labels, and in parentheses those that its alerts share beyond them.
-fn title(group: &Labels, common: &Labels) -> String {
-    let values = |labels: &mut dyn Iterator<Item = (&str, &str)>| {
-        labels.map(|(_, value)| value.to_owned()).collect::<Vec<_>>().join(" ")
-    };
-    // The alert's name comes first, as people look for it.
-    let name = group.get(model::ALERT_NAME).into_iter().map(|name| (model::ALERT_NAME, name));
-    let mut of_group = name.chain(group.iter().filter(|(label, _)| *label != model::ALERT_NAME));
-    let mut out = values(&mut of_group);
-    let shared = values(&mut common.iter().filter(|(label, _)| group.get(label).is_none()));
-    if !shared.is_empty() {
-        if !out.is_empty() {
-            out.push(' ');
-        }
-        let _ = write!(out, "({shared})");
-    }
-    out
-}
-
 /// A trace of its own for each notification, and a span for each attempt: the same on every replica.
 fn traceparent(id: &str, attempt: u32) -> String {
     let trace = Sha256::digest(id.as_bytes());
@@ -152,19 +132,6 @@ fn traceparent(id: &str, attempt: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_title_names_the_alert_first() {
-        for (group, common, expected) in [
-            (&[("a", "z"), ("alertname", "Disk")][..], &[("alertname", "Disk"), ("a", "z")][..], "Disk z"),
-            (&[("alertname", "Disk")], &[("alertname", "Disk"), ("severity", "page")], "Disk (page)"),
-            (&[], &[("severity", "page")], "(page)"),
-            (&[], &[], ""),
-        ] {
-            let labels = |pairs: &[(&str, &str)]| pairs.iter().copied().collect::<Labels>();
-            assert_eq!(title(&labels(group), &labels(common)), expected);
-        }
-    }
 
     #[test]
     fn whose_fault_it_is() {

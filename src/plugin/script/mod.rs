@@ -307,7 +307,7 @@ fn told_map(told: &Told) -> Dynamic {
         ("attempt".into(), i64::from(told.attempt).into()),
         ("status".into(), notification.status.as_str().into()),
         ("receiver".into(), (&*notification.receiver).into()),
-        ("title".into(), told.title.as_str().into()),
+        ("title".into(), told.title().into()),
         ("group_key".into(), (&*notification.group_key).into()),
         ("reason".into(), notification.reason.as_str().into()),
         ("group_labels".into(), labels_map(&notification.group_labels).into()),

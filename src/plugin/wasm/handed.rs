@@ -98,7 +98,7 @@ impl<'a> Handed<'a> {
             attempt: self.told.attempt,
             status: status(notification.status),
             receiver: &notification.receiver,
-            title: &self.told.title,
+            title: self.told.title(),
             group_labels: &self.group_labels,
             common_labels: &self.common_labels,
             common_annotations: &self.common_annotations,
