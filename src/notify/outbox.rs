@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use model::{Notification, Receipt};
 use ports::{BoxFuture, Deadline, FailureReason, Notifier, NotifyError, Random};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -133,6 +134,8 @@ pub struct Outbox {
     random: Arc<dyn Random>,
     phase: watch::Sender<Phase>,
     began: Instant,
+    /// Where queues run, if not where they are made.
+    runtime: Option<Handle>,
 }
 
 impl Outbox {
@@ -147,7 +150,15 @@ impl Outbox {
             random,
             phase,
             began: Instant::now(),
+            runtime: None,
         }
+    }
+
+    /// With queues, and so all attempts, on `runtime`; else they are where [`Outbox::set_endpoints`] is called.
+    #[must_use]
+    pub fn on(mut self, runtime: Handle) -> Self {
+        self.runtime = Some(runtime);
+        self
     }
 
     /// The integrations from now on. One that stays keeps its queue and only changes where it leads; one that is gone
@@ -206,7 +217,10 @@ impl Outbox {
             trouble: Trouble::default(),
             unsent: Arc::clone(&unsent),
         };
-        let task = Some(tokio::spawn(queue.run()));
+        let task = Some(match &self.runtime {
+            Some(runtime) => runtime.spawn(queue.run()),
+            None => tokio::spawn(queue.run()),
+        });
         Running { incoming: incoming_tx, line: line_tx, counters, unsent, task }
     }
 

@@ -5,6 +5,7 @@
 mod alerting_task;
 mod clock;
 mod deliveries;
+mod delivery_thread;
 mod files;
 mod mail;
 mod map;

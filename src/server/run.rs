@@ -24,6 +24,7 @@ use tsdb::{Tsdb, TsdbOptions};
 
 use crate::alerting_task::{AlertingHandle, Wake, spawn_alerting};
 use crate::deliveries::Deliveries;
+use crate::delivery_thread::DeliveryThread;
 use crate::map::AlertingOptions;
 use crate::metrics::ReloadState;
 use crate::others::OtherAlertmanagers;
@@ -286,7 +287,14 @@ impl Server {
         let running_cell: Arc<OnceLock<std::sync::Weak<Running>>> = Arc::new(OnceLock::new());
         let scrape = scrape_manager(&store, &outgoing, &clock, &host, &running_cell);
         let (reports_tx, reports) = mpsc::channel(REPORTS);
-        let outbox = Arc::new(Outbox::new(reports_tx, random));
+        let delivery_thread = DeliveryThread::start()
+            .inspect_err(|error| tracing::warn!(%error, "Deliveries have no thread of their own."))
+            .ok();
+        let outbox = Outbox::new(reports_tx, random);
+        let outbox = Arc::new(match &delivery_thread {
+            Some(thread) => outbox.on(thread.handle()),
+            None => outbox,
+        });
         let deliveries = Arc::new(Deliveries::default());
         let external_url = external_url(&options, scheme, listeners.first().map(|(_, address)| *address));
         let alerting_config = Arc::new(map::alerting_config(&config, &external_url, &options.alerting));
@@ -352,6 +360,7 @@ impl Server {
             rules,
             alerting: alerting.clone(),
             outbox,
+            _delivery_thread: delivery_thread,
             deliveries,
             traffic: Arc::default(),
             others,

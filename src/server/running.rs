@@ -25,6 +25,7 @@ use tsdb::Tsdb;
 
 use crate::alerting_task::{AlertingHandle, Wake};
 use crate::deliveries::{Deliveries, tried_again};
+use crate::delivery_thread::DeliveryThread;
 use crate::files::DiskFiles;
 use crate::map::{self, AlertingOptions};
 use crate::metrics::{self, ReloadState};
@@ -50,6 +51,8 @@ pub(crate) struct Running {
     pub(crate) rules: RuleTasks,
     pub(crate) alerting: AlertingHandle,
     pub(crate) outbox: Arc<Outbox>,
+    /// Where its queues run.
+    pub(crate) _delivery_thread: Option<DeliveryThread>,
     pub(crate) deliveries: Arc<Deliveries>,
     pub(crate) traffic: Arc<api::Traffic>,
     pub(crate) others: Arc<OtherAlertmanagers>,
