@@ -13,13 +13,16 @@ use serde::{Serialize, Serializer};
 pub(crate) struct Told {
     pub(crate) notification: Notification,
     pub(crate) attempt: u32,
-    /// See [`Told::title`].
-    pub(crate) title: OnceLock<String>,
+    title: OnceLock<String>,
     /// W3C trace context.
     pub(crate) traceparent: String,
 }
 
 impl Told {
+    pub(crate) fn new(notification: Notification, attempt: u32, traceparent: String) -> Told {
+        Told { notification, attempt, title: OnceLock::new(), traceparent }
+    }
+
     /// One line about the group: the values of its labels. Made when it is asked for.
     pub(crate) fn title(&self) -> &str {
         self.title.get_or_init(|| title(&self.notification.group_labels, &self.notification.common_labels))
@@ -275,7 +278,7 @@ mod tests {
             at: Timestamp::EPOCH,
             give_up_after: Duration::from_secs(60),
         };
-        Told { notification, attempt: 2, title: OnceLock::new(), traceparent: "00-1-2-01".into() }
+        Told::new(notification, 2, "00-1-2-01".into())
     }
 
     #[test]
@@ -301,7 +304,7 @@ mod tests {
 
     #[test]
     fn what_is_cut_off_is_counted_and_not_spoken_for() {
-        let json: Value = serde_json::from_str(&told().webhook(1)).unwrap();
+        let json: Value = serde_json::from_str(&told().webhook(1)).expect("JSON");
         assert_eq!(json["truncatedAlerts"], 1);
         assert_eq!(json["status"], "resolved");
         assert_eq!(json["commonLabels"], json!({ "alertname": "Disk", "host": "a" }));

@@ -13,11 +13,16 @@ use template::{NotificationData, Templates};
 /// One integration.
 pub(crate) struct IntegrationNotifier {
     /// The notifier plugin.
-    pub(crate) inner: Arc<dyn Notifier>,
+    inner: Arc<dyn Notifier>,
+    form: Arc<Form>,
+}
+
+/// A receiver's settings, to be filled in.
+struct Form {
     /// What the receiver says.
-    pub(crate) integration: config::Integration,
+    integration: config::Integration,
     /// Defaults and the user's files.
-    pub(crate) templates: Arc<Templates>,
+    templates: Arc<Templates>,
     /// The settings as they are for every message, if no template has a say in them.
     fixed: OnceLock<Arc<BTreeMap<String, String>>>,
 }
@@ -30,7 +35,19 @@ impl Notifier for IntegrationNotifier {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
         Box::pin(async move {
-            let told = self.filled(notification)?;
+            let told = match self.form.as_it_is(notification) {
+                Some(told) => told,
+                None => {
+                    // A template may compute for a second before it is stopped: not on the thread of all deliveries.
+                    let (form, notification) = (Arc::clone(&self.form), notification.clone());
+                    let filling = tokio::task::spawn_blocking(move || form.filled(&notification));
+                    match filling.await.map_err(tokio::task::JoinError::try_into_panic) {
+                        Ok(filled) => filled?,
+                        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+                        Err(Err(_)) => return Err(stopping()),
+                    }
+                }
+            };
             self.inner.notify(&told, attempt, deadline).await
         })
     }
@@ -82,7 +99,17 @@ impl IntegrationNotifier {
         integration: config::Integration,
         templates: Arc<Templates>,
     ) -> IntegrationNotifier {
-        IntegrationNotifier { inner, integration, templates, fixed: OnceLock::new() }
+        let form = Form { integration, templates, fixed: OnceLock::new() };
+        IntegrationNotifier { inner, form: Arc::new(form) }
+    }
+}
+
+impl Form {
+    /// The notification with the receiver's settings, if it is known that no template has a say in it.
+    fn as_it_is(&self, notification: &Notification) -> Option<Notification> {
+        let settings = Arc::clone(self.fixed.get()?);
+        let routed = has_templates(&notification.route_labels);
+        (!routed).then(|| Notification { settings, ..notification.clone() })
     }
 
     /// The notification with the receiver's settings, and all templates filled in. A template that fails is an error: words
@@ -91,7 +118,7 @@ impl IntegrationNotifier {
         // What templates see is a tree of the whole message, several times its size; many receivers ask for none.
         let data = LazyCell::new(|| NotificationData::from(notification));
         let mut told = notification.clone();
-        if told.route_labels.iter().any(|(_, text)| text.contains("{{")) {
+        if has_templates(&told.route_labels) {
             let routed = self.templates.expand_route_labels(&data, notification.at);
             told.route_labels = Labels::from_pairs(routed);
         }
@@ -156,6 +183,20 @@ impl IntegrationNotifier {
             reason: FailureReason::Other,
         })
     }
+}
+
+/// The thread pool is gone: the next start sends what was not sent.
+fn stopping() -> NotifyError {
+    NotifyError::Later {
+        message: "Foghorn is stopping".to_owned(),
+        after: None,
+        reason: FailureReason::Other,
+        may_have_arrived: false,
+    }
+}
+
+fn has_templates(labels: &Labels) -> bool {
+    labels.iter().any(|(_, text)| text.contains("{{"))
 }
 
 /// Whether a setting is HTML, so that what a template fills in is escaped: a service that is told so refuses a message
@@ -223,8 +264,8 @@ mod tests {
         }
     }
 
-    /// What a receiver's entry `configs` makes of the setting `name`.
-    fn filled(configs: &str, name: &str) -> Result<String, String> {
+    /// The integration of a receiver's entry `configs`; its plugin takes everything.
+    fn notifier(configs: &str) -> IntegrationNotifier {
         let text = format!("route: {{receiver: r}}\nreceivers:\n- name: r\n  {configs}\n");
         let mut files = config::MemoryFiles::default();
         files.files.insert(PathBuf::from("a.yml"), text.into_bytes());
@@ -248,13 +289,41 @@ mod tests {
                 Box::pin(async { Ok(Receipt::default()) })
             }
         }
-        let notifier = IntegrationNotifier::new(
+        IntegrationNotifier::new(
             Arc::new(Unused),
             config.receivers[0].integrations[0].clone(),
             Arc::new(Templates::parse::<&str, &str>(&[]).unwrap()),
-        );
-        let settings = notifier.filled(&notification()).map_err(|error| error.to_string())?.settings;
+        )
+    }
+
+    /// What a receiver's entry `configs` makes of the setting `name`.
+    fn filled(configs: &str, name: &str) -> Result<String, String> {
+        let filled = notifier(configs).form.filled(&notification());
+        let settings = filled.map_err(|error| error.to_string())?.settings;
         Ok(serde_json::from_str(&settings[name]).unwrap())
+    }
+
+    #[test]
+    fn templates_do_not_run_on_the_thread_of_deliveries() {
+        use futures_util::FutureExt as _;
+        let fixed = "webhook_configs: [{url: 'http://h.test/'}]";
+        let templated = "webhook_configs: [{url: 'http://h.test/{{ .Receiver }}'}]";
+        for (configs, at_once) in [(fixed, true), (templated, false)] {
+            let (notifier, notification) = (notifier(configs), notification());
+            let tell = || notifier.notify(&notification, 1, Deadline::after(Duration::from_secs(10)));
+            let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build();
+            let told = runtime.expect("a runtime").block_on(async {
+                assert!(tell().await.is_ok(), "{configs}");
+                // The only other thread is busy until it is let go.
+                let (go, waits) = std::sync::mpsc::channel::<()>();
+                let busy = tokio::task::spawn_blocking(move || waits.recv());
+                let told = tell().now_or_never().is_some();
+                drop(go);
+                let _ = busy.await;
+                told
+            });
+            assert_eq!(told, at_once, "{configs}");
+        }
     }
 
     #[test]

@@ -25,12 +25,8 @@ impl Notifier for Integration {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
         Box::pin(async move {
-            let told = Arc::new(Told {
-                title: OnceLock::new(),
-                traceparent: traceparent(&notification.id, attempt),
-                notification: notification.clone(),
-                attempt,
-            });
+            let traceparent = traceparent(&notification.id, attempt);
+            let told = Arc::new(Told::new(notification.clone(), attempt, traceparent));
             let setup = CallSetup {
                 time: Some(deadline.left),
                 settings: Arc::clone(&notification.settings),

@@ -25,6 +25,7 @@ wasmtime::component::bindgen!({
         "foghorn:plugin/http": async | trappable,
         "foghorn:plugin/files": async | trappable,
         "foghorn:plugin/mail": async | trappable,
+        "foghorn:plugin/notification": async | trappable,
         default: trappable,
     },
     exports: { default: async },

@@ -69,9 +69,9 @@ impl Guest {
     }
 
     /// What this call is to tell.
-    pub(super) fn told(&self) -> wasmtime::Result<&Told> {
+    pub(super) fn told(&self) -> wasmtime::Result<&Arc<Told>> {
         self.told
-            .as_deref()
+            .as_ref()
             .ok_or_else(|| wasmtime::Error::msg("only a notifier that is called has something to tell"))
     }
 }

@@ -1,5 +1,6 @@
 //! What components import: each function hands on to [`Call`], and nothing is decided here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Labels, Timestamp};
@@ -10,6 +11,10 @@ use super::columns;
 use super::guest::{Guest, owned};
 use crate::host::{Entry, FileSystem, Kernel, Level, Operation, Request};
 use crate::{ErrorKind, HostError};
+
+/// The JSON about more alerts than this, which takes a millisecond, is not written on the thread that calls: others wait
+/// for that.
+const INLINE_MAX: usize = 256;
 
 type Answer<T> = wasmtime::Result<Result<T, wit::types::Error>>;
 
@@ -127,15 +132,20 @@ impl wit::http::Host for Guest {
 }
 
 impl wit::notification::Host for Guest {
-    fn webhook(&mut self, max_alerts: u32) -> wasmtime::Result<String> {
-        Ok(self.told()?.webhook(max_alerts as usize))
+    async fn webhook(&mut self, max_alerts: u32) -> wasmtime::Result<String> {
+        let (told, limit) = (self.told()?, max_alerts as usize);
+        if told.notification.alerts.len() <= INLINE_MAX {
+            return Ok(told.webhook(limit));
+        }
+        let told = Arc::clone(told);
+        Ok(tokio::task::spawn_blocking(move || told.webhook(limit)).await?)
     }
 
-    fn text(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+    async fn text(&mut self, name: String) -> wasmtime::Result<Option<String>> {
         Ok(self.told()?.text(&name).map(str::to_owned))
     }
 
-    fn attempt(&mut self) -> wasmtime::Result<u32> {
+    async fn attempt(&mut self) -> wasmtime::Result<u32> {
         Ok(self.told()?.attempt)
     }
 }
