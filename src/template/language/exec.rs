@@ -9,6 +9,7 @@ use super::ast::{Branch, Command, Node, Number, Operand, OperandKind, Pipe};
 use super::builtin::one_text;
 use super::function::{Function, Work};
 use super::html::Html;
+use super::page_check::{check_page, escaper};
 use super::printf::{sprint_pointed_to, sprint_value};
 use super::time::DURATION;
 use super::value::{INT, Param, URL, Value};
@@ -86,6 +87,9 @@ pub(crate) struct Start<'a> {
 /// Fills in a template.
 pub(crate) fn execute(start: Start<'_>, world: World<'_>) -> Result<String, TemplateError> {
     let Start { library, template, data, variables, mode, missing_key } = start;
+    if mode == Mode::Html {
+        check_page(library, template)?;
+    }
     let mut all = vec![("$".to_owned(), data.clone())];
     all.extend(variables);
     let mut executor = Executor {
@@ -101,9 +105,6 @@ pub(crate) fn execute(start: Start<'_>, world: World<'_>) -> Result<String, Temp
         steps: 0,
     };
     executor.list(&data, &template.nodes)?;
-    if let Some(place) = executor.html.as_ref().and_then(Html::unfinished) {
-        return Err(executor.error_at(template.source.text.len(), format!("the page ends inside of {place}")));
-    }
     Ok(executor.out)
 }
 
@@ -173,20 +174,7 @@ impl<'a> Executor<'a, '_> {
     /// A value in a page. `html` and `urlquery` at the end of its pipeline are a part of the escaping: where the place
     /// asks for just that, the value is escaped once.
     fn page_value(&mut self, dot: &Value, pipe: &'a Pipe) -> Result<(), TemplateError> {
-        let escaper = |command: &Command| match command.operands.first().map(|first| &first.kind) {
-            Some(OperandKind::Function(function)) if matches!(function.name, "html" | "urlquery") => {
-                Some(function.name)
-            }
-            _ => None,
-        };
         let last_escaper = pipe.commands.last().and_then(escaper);
-        let earlier = pipe.commands.iter().rev().skip(1).find_map(escaper);
-        let unquoted = self.html.as_ref().is_some_and(Html::is_unquoted_value);
-        if let Some(name) = earlier.or(last_escaper.filter(|name| *name == "html" && unquoted)) {
-            return Err(
-                self.error_at(pipe.at, format!("`{name}` must not stand here: the page escapes values"))
-            );
-        }
         let as_text = last_escaper == Some("html") && self.html.as_ref().is_some_and(Html::escapes_as_text);
         if let (true, Some((last, before))) = (as_text, pipe.commands.split_last()) {
             self.step(pipe.at)?;

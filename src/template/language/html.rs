@@ -5,6 +5,11 @@
 //! link, a script, a style. What a value must not do in its place, such as a `javascript:` link, is replaced by a mark.
 //! Comments of the template do not reach the page. Source: the documentation of Go's package `html/template`.
 
+mod code;
+mod join;
+
+use self::code::tag_in_literal;
+pub(crate) use self::join::Context;
 use super::escape::{
     attribute_value, css_string, css_value, html_text, js_pattern, js_string, js_value, kept_entities,
     normalize_url, query_part, unquoted_attribute,
@@ -33,6 +38,18 @@ pub(crate) struct Html {
     style: Style,
     /// Code of a script so far, as far as it is of use: does a slash divide or begin a pattern?
     code: String,
+    /// Of each `${` of a script that is open: how many braces are open in it, once its own is read.
+    braces: Vec<Option<usize>>,
+    /// Whether what a slash would do depends on the way through the template.
+    slash_unknown: bool,
+    /// Behind a backslash in the value of an attribute.
+    escaped: bool,
+    /// In the value of an attribute without quotes that begins with a value of the template.
+    begun_by_value: bool,
+    /// The text began in a literal of a script in the value of an attribute.
+    began_in_literal: bool,
+    /// The first thing in the text that no page has.
+    problem: Option<String>,
     /// In the word `url` before its parenthesis.
     after_url: bool,
     /// In a comment of a script or a style.
@@ -42,7 +59,7 @@ pub(crate) struct Html {
     comment_has_line: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     #[default]
     Text,
@@ -58,7 +75,7 @@ enum Place {
     Raw(Raw),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Raw {
     Script,
     Style,
@@ -66,7 +83,7 @@ enum Raw {
     Text,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Quote {
     #[default]
     None,
@@ -75,15 +92,17 @@ enum Quote {
 }
 
 /// How far a link has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum UrlPart {
     #[default]
     Start,
     BeforeQuery,
     Query,
+    /// One or another, by the way through the template.
+    Unknown,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Script {
     #[default]
     Code,
@@ -97,18 +116,23 @@ enum Script {
     BlockComment,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Style {
     #[default]
     Code,
     Text(char),
     /// In `url(…)`.
     Url,
+    /// In `url(` before a quote.
+    BeforeUrlText,
+    /// In `url("…")`.
+    UrlText(char),
     Comment,
+    LineComment,
 }
 
 /// What an attribute's value is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum AttributeKind {
     Plain,
     Url,
@@ -166,6 +190,9 @@ impl Html {
 
     /// Literal text of the template: copied, followed.
     pub(crate) fn text(&mut self, text: &str, out: &mut String) {
+        self.began_in_literal = self.place == Place::Value
+            && self.attribute_kind() == AttributeKind::Script
+            && matches!(self.script, Script::Text(_) | Script::Pattern { .. });
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
             let used = self.character(c, rest, out);
@@ -173,6 +200,29 @@ impl Html {
         }
         if self.comment_begun && self.in_block_comment() {
             self.leave_out_comment(out);
+        }
+        if self.escaped {
+            self.refuse("a backslash at the end of the text, so that it is open what it escapes", text);
+        }
+        if self.context_has_open_class() {
+            self.refuse("a class of a regular expression that is not closed in the same text", text);
+        }
+    }
+
+    fn context_has_open_class(&self) -> bool {
+        matches!(self.place, Place::Raw(Raw::Script) | Place::Value)
+            && self.script == Script::Pattern { class: true }
+    }
+
+    /// What the text that was followed has that no page has, if anything.
+    pub(crate) fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
+    fn refuse(&mut self, what: &str, text: &str) {
+        if self.problem.is_none() {
+            let shown: String = text.chars().take(32).collect();
+            self.problem = Some(format!("{what}: `{shown}`"));
         }
     }
 
@@ -188,13 +238,28 @@ impl Html {
 
     /// Whether the page may end here; if not, where it has come to.
     pub(crate) fn unfinished(&self) -> Option<&'static str> {
-        Some(match self.place {
-            Place::Text => return None,
+        (self.place != Place::Text).then(|| self.place())
+    }
+
+    /// Where the page has come to, in words.
+    pub(crate) fn place(&self) -> &'static str {
+        match self.place {
+            Place::Text => "text",
             Place::Comment => "a comment",
-            Place::Raw(_) => "an element whose end tag is missing",
-            Place::BeforeValue | Place::Value => "the value of an attribute",
-            _ => "a tag",
-        })
+            Place::Raw(Raw::Script) => "a script, whose end tag is missing",
+            Place::Raw(Raw::Style) => "a style, whose end tag is missing",
+            Place::Raw(Raw::Text) => "an element whose end tag is missing",
+            Place::BeforeValue => "the value of an attribute",
+            Place::Value => match (self.attribute_kind(), self.quote) {
+                (AttributeKind::Url | AttributeKind::UrlSet, _) => "a link in an attribute",
+                (AttributeKind::Script, _) => "a script in an attribute",
+                (AttributeKind::Style, _) => "a style in an attribute",
+                (AttributeKind::Plain, Quote::None) => "the value of an attribute without quotes",
+                (AttributeKind::Plain, _) => "the value of an attribute",
+            },
+            Place::AttributeName | Place::AfterAttributeName => "an attribute",
+            Place::Tag | Place::TagName => "a tag",
+        }
     }
 
     /// Whether a value is escaped as text of the page in the end, be it as the value of an attribute.
@@ -230,7 +295,7 @@ impl Html {
             Place::Raw(raw) => self.in_raw(raw, c, rest, out),
             Place::Value => self.in_value(c, rest, out),
             _ => {
-                self.in_tag(c);
+                self.in_tag(c, rest);
                 out.push(c);
                 c.len_utf8()
             }
@@ -262,7 +327,7 @@ impl Html {
     }
 
     /// Outside of values, in a tag.
-    fn in_tag(&mut self, c: char) {
+    fn in_tag(&mut self, c: char, rest: &str) {
         let blank = c.is_ascii_whitespace();
         match (self.place, c) {
             (Place::TagName, c) if c.is_ascii_alphanumeric() || c == '-' || c == ':' => {
@@ -275,9 +340,14 @@ impl Html {
             (_, '>') => self.end_tag(),
             (Place::BeforeValue, _) => {
                 self.begin_value(Quote::None);
+                self.refuse_in_unquoted(c, rest);
                 self.follow_value(c, "");
             }
             (Place::AttributeName | Place::AfterAttributeName, '=') => self.place = Place::BeforeValue,
+            (_, '=') => self.refuse("`=` in a tag without the name of an attribute before it", rest),
+            (_, '"' | '\'' | '<') => {
+                self.refuse("a quote or `<` in a tag where the name of an attribute could stand", rest);
+            }
             (Place::AttributeName, _) if blank => self.place = Place::AfterAttributeName,
             (Place::AttributeName, _) => self.attribute.push(c.to_ascii_lowercase()),
             (_, _) if blank || c == '/' => {
@@ -297,13 +367,18 @@ impl Html {
         self.script = Script::Code;
         self.style = Style::Code;
         self.code.clear();
-        self.place = match (self.closing, self.tag.as_str()) {
-            (false, "script") if self.is_script() => Place::Raw(Raw::Script),
-            (false, "script") => Place::Raw(Raw::Text),
-            (false, "style") => Place::Raw(Raw::Style),
-            (false, "textarea" | "title") => Place::Raw(Raw::Text),
-            _ => Place::Text,
-        };
+        self.braces.clear();
+        self.place = self.content().map_or(Place::Text, Place::Raw);
+    }
+
+    /// What the content of the tag's element is, if it is not markup.
+    fn content(&self) -> Option<Raw> {
+        match (self.closing, self.tag.as_str()) {
+            (false, "script") if self.is_script() => Some(Raw::Script),
+            (false, "style") => Some(Raw::Style),
+            (false, "textarea" | "title") => Some(Raw::Text),
+            _ => None,
+        }
     }
 
     fn is_script(&self) -> bool {
@@ -316,8 +391,18 @@ impl Html {
         self.quote = quote;
         self.url = UrlPart::Start;
         self.code.clear();
+        self.slash_unknown = false;
+        self.braces.clear();
+        (self.begun_by_value, self.began_in_literal) = (false, false);
         self.script = Script::Code;
         self.style = Style::Code;
+    }
+
+    /// Browsers take these in a value without quotes, each in its own way.
+    fn refuse_in_unquoted(&mut self, c: char, rest: &str) {
+        if self.quote == Quote::None && matches!(c, '"' | '\'' | '<' | '=' | '`') {
+            self.refuse("a quote, `<` or `=` in the value of an attribute without quotes", rest);
+        }
     }
 
     fn in_value(&mut self, c: char, rest: &str, out: &mut String) -> usize {
@@ -334,11 +419,17 @@ impl Html {
             out.push(c);
             return c.len_utf8();
         }
+        self.refuse_in_unquoted(c, rest);
         // What the browser reads, not how it is written.
         if let Some((len, meant)) = entity(rest) {
             self.follow_value(meant, "");
             out.push_str(&rest[..len]);
             return len;
+        }
+        if self.began_in_literal && tag_in_literal(rest).is_some() {
+            self.follow_value(c, rest);
+            out.push_str("\\x3C");
+            return 1;
         }
         self.follow_value(c, rest);
         out.push(c);
@@ -346,20 +437,35 @@ impl Html {
     }
 
     fn follow_value(&mut self, c: char, rest: &str) {
+        let in_literal = match self.attribute_kind() {
+            AttributeKind::Script => matches!(self.script, Script::Text(_) | Script::Pattern { .. }),
+            AttributeKind::Style => matches!(self.style, Style::Text(_) | Style::Url | Style::UrlText(_)),
+            _ => false,
+        };
+        // An escaped character does not end a text.
+        if std::mem::take(&mut self.escaped) {
+            return;
+        }
+        self.escaped = in_literal && c == '\\';
+        let in_comment = self.in_block_comment();
         match self.attribute_kind() {
+            _ if self.escaped => {}
             AttributeKind::Plain if self.tag == "script" && self.attribute == "type" => {
                 self.script_type.push(c.to_ascii_lowercase());
             }
             AttributeKind::Plain | AttributeKind::UrlSet => {}
             AttributeKind::Url => self.follow_url(c),
-            AttributeKind::Script => self.follow_script(c, ""),
+            AttributeKind::Script => self.follow_script(c, rest),
             AttributeKind::Style => self.follow_style(c, rest),
         }
+        // The two characters that begin or end a comment are one.
+        self.escaped |= in_comment != self.in_block_comment();
     }
 
     fn follow_url(&mut self, c: char) {
         self.url = match (self.url, c) {
             (UrlPart::Query, _) | (_, '?' | '#') => UrlPart::Query,
+            (UrlPart::Unknown, _) => UrlPart::Unknown,
             (UrlPart::Start, c) if c.is_ascii_whitespace() || matches!(c, '"' | '\'') => UrlPart::Start,
             _ => UrlPart::BeforeQuery,
         };
@@ -367,17 +473,19 @@ impl Html {
 
     /// In an element whose content ends only with its closing tag.
     fn in_raw(&mut self, raw: Raw, c: char, rest: &str, out: &mut String) -> usize {
-        let in_text = raw == Raw::Script && matches!(self.script, Script::Text(_));
-        let looks_like_tag =
-            |name: &str| rest.get(1..=name.len()).is_some_and(|text| text.eq_ignore_ascii_case(name));
-        if in_text && c == '<' && ["!--", "script", "/script"].into_iter().any(looks_like_tag) {
-            // A browser would see a tag in the middle of the text.
+        let in_script = raw == Raw::Script;
+        let in_literal = in_script && matches!(self.script, Script::Text(_) | Script::Pattern { .. });
+        let in_comment = in_script && matches!(self.script, Script::LineComment | Script::BlockComment);
+        if in_literal && let Some(used) = tag_in_literal(rest) {
             out.push_str("\\x3C");
-            return 1;
+            out.push_str(&rest[1..used]);
+            return used;
         }
         let ends = c == '<'
+            && !in_comment
             && rest[1..].strip_prefix('/').is_some_and(|name| {
                 name.get(..self.tag.len()).is_some_and(|name| name.eq_ignore_ascii_case(&self.tag))
+                    && name[self.tag.len()..].starts_with([' ', '\t', '\n', '\x0c', '\r', '/', '>'])
             });
         if ends {
             self.place = Place::TagName;
@@ -391,12 +499,17 @@ impl Html {
             self.leave_out_comment(out);
             return 2;
         }
+        let doctype = rest.get(..9).is_some_and(|head| head.eq_ignore_ascii_case("<!doctype"));
+        if raw == Raw::Text && c == '<' && !doctype {
+            out.push_str("&lt;");
+            return 1;
+        }
         match raw {
             Raw::Script => self.follow_script(c, rest),
             Raw::Style => self.follow_style(c, rest),
             Raw::Text => {}
         }
-        if self.in_block_comment() || self.script == Script::LineComment {
+        if self.in_block_comment() || self.script == Script::LineComment || self.style == Style::LineComment {
             self.comment_begun |= self.in_block_comment();
             self.comment_has_line |=
                 raw == Raw::Script && self.in_block_comment() && matches!(c, '\n' | '\r');
@@ -408,61 +521,19 @@ impl Html {
         self.comment_open = false;
         // An escaped character does not end a text.
         let escaped = c == '\\' && (!matches!(self.script, Script::Code) || self.style != Style::Code);
+        if escaped && rest.len() == 1 {
+            self.refuse("a backslash at the end of the text, so that it is open what it escapes", rest);
+        }
         if escaped && let Some(next) = rest[1..].chars().next() {
             out.push(c);
-            out.push(next);
+            match in_literal && tag_in_literal(&rest[1..]).is_some() {
+                true => out.push_str("\\x3C"),
+                false => out.push(next),
+            }
             return 1 + next.len_utf8();
         }
         out.push(c);
         c.len_utf8()
-    }
-
-    fn follow_script(&mut self, c: char, rest: &str) {
-        self.script = match (self.script, c) {
-            (Script::Code, '"' | '\'' | '`') => {
-                self.code.push(c);
-                Script::Text(c)
-            }
-            (Script::Code, '/') if rest.starts_with("//") => Script::LineComment,
-            (Script::Code, '/') if rest.starts_with("/*") => Script::BlockComment,
-            (Script::Code, '/') if starts_pattern(&self.code) => Script::Pattern { class: false },
-            (Script::Code, c) => {
-                self.code.push(c);
-                Script::Code
-            }
-            (Script::Pattern { class: false }, '/') => {
-                self.code.push('/');
-                self.code.push(')');
-                Script::Code
-            }
-            (Script::Pattern { .. }, '[') => Script::Pattern { class: true },
-            (Script::Pattern { .. }, ']') => Script::Pattern { class: false },
-            (Script::Text(quote), c) if c == quote => Script::Code,
-            (Script::LineComment, '\n' | '\r') => Script::Code,
-            (Script::BlockComment, '*') if rest.starts_with("*/") => Script::Code,
-            (state, _) => state,
-        };
-    }
-
-    fn follow_style(&mut self, c: char, rest: &str) {
-        let before = self.style;
-        self.style = match (self.style, c) {
-            (Style::Code, '"' | '\'') => Style::Text(c),
-            (Style::Code, '/') if rest.starts_with("/*") => Style::Comment,
-            (Style::Code, '(') if self.after_url => Style::Url,
-            (Style::Text(quote), c) if c == quote => Style::Code,
-            (Style::Url, ')') => Style::Code,
-            (Style::Comment, '*') if rest.starts_with("*/") => Style::Code,
-            (state, _) => state,
-        };
-        // Texts of a style may be links, too.
-        match (before, self.style) {
-            (Style::Code, Style::Text(_) | Style::Url) => self.url = UrlPart::Start,
-            (_, Style::Text(_) | Style::Url) => self.follow_url(c),
-            _ => {}
-        }
-        let word = rest.get(..4).is_some_and(|word| word.eq_ignore_ascii_case("url("));
-        self.after_url = word || (self.after_url && matches!(c, 'u' | 'U' | 'r' | 'R' | 'l' | 'L'));
     }
 
     /// A value that the template escapes itself, with `html` at the end: in the page's text that is enough.
@@ -508,11 +579,6 @@ impl Html {
         let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric());
         let before = std::mem::replace(&mut self.attribute, text.to_ascii_lowercase());
         let harmless = plain && self.attribute_kind() == AttributeKind::Plain;
-        if matches!(self.place, Place::TagName) {
-            self.attribute = before;
-            out.push_str(if harmless { text } else { REFUSED });
-            return;
-        }
         if self.place != Place::AttributeName {
             self.place = Place::AttributeName;
         } else {
@@ -541,7 +607,7 @@ impl Html {
         match self.url {
             _ if url => normalize_url(text),
             UrlPart::Start if !harmless_url(text) => format!("#{REFUSED}"),
-            UrlPart::Start | UrlPart::BeforeQuery => normalize_url(text),
+            UrlPart::Start | UrlPart::BeforeQuery | UrlPart::Unknown => normalize_url(text),
             UrlPart::Query => query_part(text),
         }
     }
@@ -561,6 +627,7 @@ impl Html {
             Script::Code => {
                 // Behind a value a slash divides.
                 self.code.push(')');
+                self.slash_unknown = false;
                 js_value(value)
             }
             Script::Pattern { .. } => js_pattern(text),
@@ -572,12 +639,15 @@ impl Html {
     fn style_value(&self, text: &str, url: bool) -> String {
         match self.style {
             Style::Code => css_value(text).unwrap_or_else(|| REFUSED.to_owned()),
-            Style::Text(_) | Style::Url if self.url == UrlPart::Start && !url && !harmless_url(text) => {
+            Style::BeforeUrlText => text.to_owned(),
+            Style::Text(_) | Style::Url | Style::UrlText(_)
+                if self.url == UrlPart::Start && !url && !harmless_url(text) =>
+            {
                 format!("#{REFUSED}")
             }
-            Style::Text(_) => css_string(text),
-            Style::Url => self.url_value(text, url),
-            Style::Comment => String::new(),
+            Style::Text(_) if self.url != UrlPart::Query => css_string(text),
+            Style::Text(_) | Style::Url | Style::UrlText(_) => self.url_value(text, url),
+            Style::Comment | Style::LineComment => String::new(),
         }
     }
 }
@@ -606,40 +676,6 @@ fn entity(text: &str) -> Option<(usize, char)> {
         },
     };
     Some((end + 1, c))
-}
-
-/// Whether a slash behind this code begins a regular expression. Otherwise it divides.
-fn starts_pattern(code: &str) -> bool {
-    const WORDS: [&str; 14] = [
-        "break",
-        "case",
-        "continue",
-        "delete",
-        "do",
-        "else",
-        "finally",
-        "in",
-        "instanceof",
-        "return",
-        "throw",
-        "try",
-        "typeof",
-        "void",
-    ];
-    let code = code.trim_end();
-    match code.chars().next_back() {
-        None => true,
-        // `a++ / b` divides, `a + /b/` does not.
-        Some(sign @ ('+' | '-')) => code.chars().rev().take_while(|c| *c == sign).count() % 2 == 1,
-        Some('.') => !code[..code.len() - 1].ends_with(|c: char| c.is_ascii_digit()),
-        Some(',' | '<' | '>' | '=' | '*' | '%' | '&' | '|' | '^' | '?' | '!' | '~') => true,
-        Some('(' | '[' | '{' | ':' | ';' | '}') => true,
-        Some(_) => {
-            let word = code.rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '$')));
-            let start = word.map_or(0, |at| at + code[at..].chars().next().map_or(1, char::len_utf8));
-            WORDS.contains(&&code[start..])
-        }
-    }
 }
 
 /// A link and its size, as in `srcset`.

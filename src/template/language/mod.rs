@@ -14,6 +14,7 @@ pub(crate) mod function;
 pub(crate) mod html;
 pub(crate) mod json;
 pub(crate) mod layout;
+pub(crate) mod page_check;
 pub(crate) mod parse;
 pub(crate) mod print;
 pub(crate) mod printf;

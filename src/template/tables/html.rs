@@ -79,6 +79,17 @@ fn values_are_escaped_for_their_place() {
             "<b>",
             "<script type=\"text/template\">&lt;b&gt;</script>",
         ),
+        ("<textarea><b title=\"{{ . }}</textarea>", "<", "<textarea>&lt;b title=\"&lt;</textarea>"),
+        ("<script>a\n--> {{ . }}\n<!-- b\n{{ . }}</script>", "x", "<script>a\n\n\n\"x\"</script>"),
+        ("<p onclick=\"a = '{{ . }}<script>'\">", "x", "<p onclick=\"a = 'x\\x3Cscript>'\">"),
+        ("<p onclick=\"/*'*/ f({{ . }}) // '{{ . }}\">", "x", "<p onclick=\"/*'*/ f(&#34;x&#34;) // '\">"),
+        ("<script>a = `b${ {c: {{ . }}} }{{ . }}`</script>", "x", "<script>a = `b${ {c: \"x\"} }x`</script>"),
+        ("<script>a = /</script>{{ . }}/</script>", "(", "<script>a = /\\x3C/script>\\(/</script>"),
+        ("<style>a // {{ . }}\nb</style>", "x", "<style>a \nb</style>"),
+        ("<p onclick=\"f('\\'{{ . }}')\">", "a'b", "<p onclick=\"f('\\'a\\u0027b')\">"),
+        ("<style>p { a: url( \"{{ . }}\") }</style>", "/a b", "<style>p { a: url( \"/a%20b\") }</style>"),
+        ("<style>p { font: 'x?{{ . }}' }</style>", "a&b", "<style>p { font: 'x?a%26b' }</style>"),
+        ("<textarea>a</textareas>{{ . }}</textarea>", "x", "<textarea>a&lt;/textareas>x</textarea>"),
         ("<p title=\"{{ safeHtml . }}\">", "<b>x</b> &amp; \"y\"", "<p title=\"x &amp; &#34;y&#34;\">"),
     ]);
 }
@@ -86,10 +97,14 @@ fn values_are_escaped_for_their_place() {
 #[test]
 fn the_place_survives_branches_and_templates() {
     page(&[
+        ("<a href=\"{{ if . }}/{{ else }}/x/{{ end }}{{ . }}\">{{ . }}", "a b", "<a href=\"/a%20b\">a b"),
+        ("<a {{ if . }}href=\"/\"{{ else }}title{{ end }}>{{ . }}", "a", "<a href=\"/\">a"),
+        ("<p {{ if not . }}{{ . }}{{ end }}>", "a", "<p >"),
+        ("{{ range 2 }}<p>{{ if . }}{{ break }}{{ end }}{{ else }}none{{ end }}</p>", "a", "<p><p></p>"),
         (
-            "<a {{ if . }}href=\"/{{ else }}title=\"{{ end }}{{ . }}\">{{ . }}",
-            "a b",
-            "<a href=\"/a%20b\">a b",
+            "{{ define \"v\" }}{{ if eq . \"x\" }}{{ template \"v\" \"y\" }}{{ end }}<b>{{ . }}</b>{{ end }}{{ template \"v\" . }}",
+            "x",
+            "<b>y</b><b>x</b>",
         ),
         (
             "{{ define \"v\" }}{{ . }}{{ end }}<a href=\"{{ template \"v\" . }}\">{{ template \"v\" . }}",
@@ -111,8 +126,32 @@ fn nothing_is_empty() {
 fn pages_that_are_wrong() {
     for (text, part) in [
         ("<p title=\"{{ . }}", "ends inside of the value of an attribute"),
-        ("<p {{ . }}", "ends inside of a tag"),
-        ("<script>f({{ . }})", "whose end tag is missing"),
+        ("<p {{ . }}", "ends inside of an attribute"),
+        ("<script>f({{ . }})", "a script, whose end tag is missing"),
+        (
+            "<a {{ if . }}href=\"/{{ else }}title=\"{{ end }}{{ . }}\">",
+            "this `if` end in different places of the page: a link in an attribute and the value of an attribute",
+        ),
+        ("{{ with . }}<p title={{ else }}<p>{{ end }}", "this `with` end in different places"),
+        ("{{ range 1 }}<p title=\"{{ end }}\">", "this `range` end in different places"),
+        (
+            "{{ range 1 }}<b>{{ if . }}<i{{ continue }}{{ end }}{{ end }}",
+            "this `range` end in different places",
+        ),
+        ("<a href=\"/{{ if . }}?a={{ end }}{{ . }}\">", "whether this value stands in the query of the link"),
+        ("<script>x {{ if . }}= 1{{ else }}={{ end }} /a/</script>", "a slash that divides or begins"),
+        ("<script>x = '\\{{ . }}'</script>", "a backslash at the end"),
+        ("<p onclick=\"f('\\{{ . }}')\">", "a backslash at the end"),
+        ("<script>x = /[a{{ . }}]/</script>", "a class of a regular expression"),
+        ("<p title=a\"b>", "in the value of an attribute without quotes"),
+        ("<p =a>", "without the name of an attribute"),
+        ("<p a'b>", "where the name of an attribute could stand"),
+        ("{{ if not . }}{{ template \"no\" }}{{ end }}", "there is no template `no`"),
+        ("{{ if not . }}{{ . | html | len }}{{ end }}", "`html` must not stand here"),
+        (
+            "{{ define \"v\" }}{{ if . }}{{ template \"v\" }}{{ else }}<p title=\"{{ end }}{{ end }}{{ template \"v\" }}\">",
+            "in different places",
+        ),
         ("a<!-- {{ . }}", "ends inside of a comment"),
         ("{{ . | html | len }}", "`html` must not stand here"),
         ("<p title={{ . | html }}>", "`html` must not stand here"),
