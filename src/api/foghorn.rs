@@ -53,7 +53,10 @@ async fn notifications(State(api): State<Arc<Api>>) -> Response {
     let listed: Vec<Value> = api.views.deliveries().iter().map(delivery_json).collect();
     let (trying, waiting) = api.views.trying();
     let trying: Vec<Value> = trying.iter().map(delivery_json).collect();
-    success(&json!({"notifications": listed, "trying": trying, "waiting": waiting}))
+    let silent: Vec<Value> = api.views.silent_receivers().iter().map(|name| json!(&**name)).collect();
+    success(
+        &json!({"notifications": listed, "trying": trying, "waiting": waiting, "silentReceivers": silent}),
+    )
 }
 
 fn delivery_json(delivery: &DeliveryView) -> Value {

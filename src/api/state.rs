@@ -132,6 +132,8 @@ pub trait Views: Send + Sync {
     /// Notifications that did not get through yet and are tried again, those first that have failed for longest; and how
     /// many wait or are under way, these among them.
     fn trying(&self) -> (Vec<DeliveryView>, usize);
+    /// Receivers that tell nobody, since they have no integration.
+    fn silent_receivers(&self) -> Vec<Arc<str>>;
     /// The configuration in force with its secrets masked, as YAML.
     fn config_yaml(&self) -> String;
     /// Alertmanager's part of it: what its tools read.

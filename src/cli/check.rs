@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{anyhow, bail};
+use anyhow::anyhow;
 use config::{LoadOptions, Problems};
 use server::DiskFiles;
 
@@ -22,11 +22,8 @@ pub(crate) fn run(args: &args::Check) -> anyhow::Result<()> {
         matcher_mode: matcher_mode(&args.features)?,
         ..LoadOptions::default()
     };
-    let mut errors = 0;
-    let mut show = |problems: &Problems| {
-        eprintln!("{problems}");
-        errors += problems.errors();
-    };
+    // Shown together at the end, with one count.
+    let mut all = Problems(Vec::new());
     if !configs.is_empty() {
         match config::load_with(&DiskFiles, &configs, &server::catalog(), &options) {
             Ok(loaded) => {
@@ -43,7 +40,7 @@ pub(crate) fn run(args: &args::Check) -> anyhow::Result<()> {
                     config.receivers.len()
                 );
             }
-            Err(problems) => show(&problems),
+            Err(problems) => all.0.extend(problems.0),
         }
     }
     for file in &rules {
@@ -55,7 +52,7 @@ pub(crate) fn run(args: &args::Check) -> anyhow::Result<()> {
                 let rules: usize = loaded.groups.iter().map(|group| group.rules.len()).sum();
                 say!("{}: {} groups, {rules} rules", file.display(), loaded.groups.len());
             }
-            Err(problems) => show(&problems),
+            Err(problems) => all.0.extend(problems.0),
         }
     }
     let mut failed = None;
@@ -73,10 +70,10 @@ pub(crate) fn run(args: &args::Check) -> anyhow::Result<()> {
             }
         }
     }
-    match errors {
-        0 => failed.map_or(Ok(()), Err),
-        1 => bail!("1 problem"),
-        count => bail!("{count} problems"),
+    match failed {
+        _ if all.errors() > 0 => Err(anyhow!("{all}")),
+        Some(failed) => Err(failed),
+        None => Ok(()),
     }
 }
 

@@ -348,6 +348,12 @@ impl Views for Running {
         )
     }
 
+    fn silent_receivers(&self) -> Vec<Arc<str>> {
+        let config = self.config();
+        let silent = config.receivers.iter().filter(|receiver| receiver.integrations.is_empty());
+        silent.map(|receiver| receiver.name.as_str().into()).collect()
+    }
+
     fn config_yaml(&self) -> String {
         self.config().redacted_yaml().to_owned()
     }

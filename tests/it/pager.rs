@@ -171,11 +171,14 @@ fn a_message_that_does_not_get_through_is_seen_while_it_is_tried() {
     // Nobody listens here.
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let config = format!(
-        "route: {{ receiver: hook, group_wait: 0s, group_interval: 1h }}\nreceivers:\n  - name: hook\n    webhook_configs: [{{ url: \"http://127.0.0.1:{nobody}/a\" }}, {{ url: \"http://127.0.0.1:{nobody}/b\" }}]\n"
+        "route: {{ receiver: hook, group_wait: 0s, group_interval: 1h }}\nreceivers:\n  - name: hook\n    webhook_configs: [{{ url: \"http://127.0.0.1:{nobody}/a\" }}, {{ url: \"http://127.0.0.1:{nobody}/b\" }}]\n  - name: nobody\n"
     );
     let foghorn = Foghorn::start(&[("alertmanager.yml", config.as_str())]);
     let before = foghorn.get("/api/foghorn/v1/notifications")["data"].clone();
-    assert_eq!(before, json!({"notifications": [], "trying": [], "waiting": 0}));
+    assert_eq!(
+        before,
+        json!({"notifications": [], "trying": [], "waiting": 0, "silentReceivers": ["nobody"]})
+    );
     post_json(foghorn.port, "/api/v2/alerts", &json!([{"labels": {"alertname": "Down", "host": "a"}}]));
     let seen = eventually("the message is tried a second time", || {
         let seen = foghorn.get("/api/foghorn/v1/notifications")["data"].clone();

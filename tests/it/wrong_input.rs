@@ -47,6 +47,8 @@ receivers:
         assert!(text.contains("scrape_interval"), "the nearest key is named\n{text}");
         assert!(text.contains("did you mean `ops-team`"), "{text}");
         assert!(text.matches('^').count() >= 5, "a caret under each place\n{text}");
+        assert_eq!(text.matches("5 errors").count(), 1, "counted once\n{text}");
+        assert!(!text.contains("problem"), "counted once\n{text}");
     }
 }
 

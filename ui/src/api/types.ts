@@ -115,6 +115,8 @@ export interface Notifications {
   trying: Trying[];
   /** Messages that wait or are under way, those that are tried again among them. */
   waiting: number;
+  /** Receivers without any integration. */
+  silentReceivers: string[];
 }
 
 export interface Health {

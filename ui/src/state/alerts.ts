@@ -17,7 +17,10 @@ export interface ShownAlert {
   query: string | null;
   silences: Silence[];
   delivery: Delivery | null;
+  /** Receivers that tell somebody. */
   receivers: string[];
+  /** Receivers of it that tell nobody. */
+  silentReceivers: string[];
 }
 
 const contains = (all: Labels, part: Labels) => Object.entries(part).every(([name, value]) => all[name] === value);
@@ -35,16 +38,19 @@ export function alertsOf(
   managed: ManagedAlert[],
   silences: Silence[],
   deliveries: Delivery[],
+  silent: string[],
 ): ShownAlert[] {
   const taken = new Set<string>();
   const shown: ShownAlert[] = [];
-  const finish = (alert: Omit<ShownAlert, 'silences' | 'delivery' | 'receivers'>, of: ManagedAlert | undefined) => {
+  const finish = (alert: Omit<ShownAlert, 'silences' | 'delivery' | 'receivers' | 'silentReceivers'>, of: ManagedAlert | undefined) => {
+    const names = of?.receivers.map((r) => r.name) ?? [];
     const delivery = of ? deliveries.find((d) => d.alerts.includes(of.fingerprint)) : undefined;
     shown.push({
       ...alert,
       silences: silences.filter((s) => of?.status.silencedBy.includes(s.id)),
       delivery: delivery ?? null,
-      receivers: of?.receivers.map((r) => r.name) ?? [],
+      receivers: names.filter((name) => !silent.includes(name)),
+      silentReceivers: names.filter((name) => silent.includes(name)),
     });
   };
   for (const group of groups) {

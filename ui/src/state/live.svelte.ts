@@ -15,6 +15,7 @@ class Live {
   trying = $state<Trying[]>([]);
   /** Messages that wait or are under way. */
   waiting = $state(0);
+  silentReceivers = $state<string[]>([]);
   health = $state<Health | null>(null);
   /** When everything was last read; 0 before the first time. */
   readAt = $state(0);
@@ -38,8 +39,8 @@ class Live {
         api.notifications(),
         api.health(),
       ]);
-      const { notifications: deliveries, trying, waiting } = told;
-      Object.assign(this, { groups, managed, silences, targets, deliveries, trying, waiting, health, problem: '' });
+      const { notifications: deliveries, trying, waiting, silentReceivers } = told;
+      Object.assign(this, { groups, managed, silences, targets, deliveries, trying, waiting, silentReceivers, health, problem: '' });
       this.readAt = Date.now();
       const counted = { at: this.readAt, samples: health.samplesAppended };
       if (this.#counted && counted.at > this.#counted.at) {
