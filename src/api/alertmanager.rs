@@ -96,6 +96,12 @@ async fn status(State(api): State<Arc<Api>>) -> Response {
 fn matchers_of<'a>(api: &Api, texts: impl Iterator<Item = &'a str>) -> Result<Vec<Matcher>, Refused> {
     texts
         .map(|text| {
+            // As Alertmanager: braces are for lists.
+            if text.starts_with('{') {
+                return Err(bad(format!(
+                    "bad matcher format: {text}: a filter is one matcher, without braces"
+                )));
+            }
             parse_matcher(text, api.matcher_mode)
                 .map_err(|error| bad(format!("bad matcher format: {text}: {error}")))
         })
@@ -151,16 +157,18 @@ fn json_body(body: Body) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-/// A time in a body. Go's zero time and an empty text mean that there is none; without a time it is midnight, and without
-/// a zone UTC.
+/// A time in a body. Go's zero time and an empty text mean that there is none; without a time it is midnight, without
+/// seconds the minute's begin, and without a zone UTC.
 fn body_time(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, Refused> {
     let Some(text) = text.filter(|text| !text.is_empty() && !text.starts_with("0001-01-01T00:00:00")) else {
         return Ok(None);
     };
-    let time = match (text.contains('T'), text.len()) {
-        (true, _) => parse_time(text).or_else(|| parse_time(&format!("{text}Z"))),
-        (false, 10) => parse_time(&format!("{text}T00:00:00Z")),
-        (false, _) => None,
+    let time = match (text.as_bytes().get(10), text.len()) {
+        (None, 10) => parse_time(&format!("{text}T00:00:00Z")),
+        (Some(b'T'), 16) => parse_time(&format!("{text}:00Z")),
+        (Some(b'T'), _) => parse_time(text).or_else(|| parse_time(&format!("{text}Z"))),
+        (Some(b' '), 19) => parse_time(&format!("{}Z", text.replacen(' ', "T", 1))),
+        _ => None,
     };
     let wrong = || unreadable(format!("parsing {name} failed: `{text}` is not a time; write RFC 3339"));
     time.map(Some).ok_or_else(wrong)
@@ -369,7 +377,19 @@ mod tests {
             body_time("t", Some("1970-01-01T00:00:01Z")).ok().flatten(),
             Some(Timestamp::from_secs(1))
         );
-        assert!(body_time("t", Some("12")).is_err());
+        for (text, seconds) in [
+            ("2020-01-01", 1_577_836_800),
+            ("2020-01-01T00:01", 1_577_836_860),
+            ("2020-01-01T00:00:02", 1_577_836_802),
+            ("2020-01-01 00:00:02", 1_577_836_802),
+            ("2020-01-01T01:00:00+01:00", 1_577_836_800),
+        ] {
+            let time = body_time("t", Some(text)).ok().flatten();
+            assert_eq!(time, Some(Timestamp::from_secs(seconds)), "{text}");
+        }
+        for text in ["12", "2020-01-01 00:01", "2020-01-01X00:00:00Z", "2020-01-01T", "äöüäöüäöü"] {
+            assert!(body_time("t", Some(text)).is_err(), "{text}");
+        }
     }
 
     #[test]
