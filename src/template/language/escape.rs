@@ -245,3 +245,29 @@ pub(crate) fn css_string(text: &str) -> String {
     }
     out
 }
+
+/// Stands for a value that would be dangerous in its place.
+pub(crate) const REFUSED: &str = "ZgotmplZ";
+
+/// A link and its size, as in `srcset`.
+pub(crate) fn url_with_size(part: &str) -> String {
+    let link = part.trim_ascii_start();
+    let (link, size) = link.split_at(link.find(|c: char| c.is_ascii_whitespace()).unwrap_or(link.len()));
+    let blank = &part[..part.len() - part.trim_ascii_start().len()];
+    let known = size.chars().all(|c| c.is_ascii_whitespace() || c.is_ascii_alphanumeric());
+    if known && harmless_url(link) {
+        format!("{blank}{}{size}", normalize_url(link))
+    } else {
+        format!("#{REFUSED}")
+    }
+}
+
+/// A link that cannot run a script: one without a scheme, or with a known one.
+pub(crate) fn harmless_url(text: &str) -> bool {
+    match text.split_once(':') {
+        Some((scheme, _)) if !scheme.contains('/') => {
+            ["http", "https", "mailto"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+        }
+        _ => true,
+    }
+}

@@ -10,6 +10,7 @@ mod join;
 
 use self::code::tag_in_literal;
 pub(crate) use self::join::Context;
+use super::escape::{REFUSED, harmless_url, url_with_size};
 use super::escape::{
     attribute_value, css_string, css_value, html_text, js_pattern, js_string, js_value, kept_entities,
     normalize_url, query_part, unquoted_attribute,
@@ -17,9 +18,6 @@ use super::escape::{
 pub(crate) use super::escape::{escape_html, escape_js_text};
 use super::printf::sprint_pointed_to;
 use super::value::{HTML, URL, Value};
-
-/// Stands for a value that would be dangerous in its place.
-const REFUSED: &str = "ZgotmplZ";
 
 /// Where the page has come to.
 #[derive(Clone, Debug, Default)]
@@ -192,7 +190,7 @@ impl Html {
     pub(crate) fn text(&mut self, text: &str, out: &mut String) {
         self.began_in_literal = self.place == Place::Value
             && self.attribute_kind() == AttributeKind::Script
-            && matches!(self.script, Script::Text(_) | Script::Pattern { .. });
+            && self.in_script_literal();
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
             let used = self.character(c, rest, out);
@@ -321,8 +319,7 @@ impl Html {
             out.push_str(head);
             return head.len();
         }
-        let doctype = rest.get(..9).is_some_and(|head| head.eq_ignore_ascii_case("<!doctype"));
-        out.push_str(if doctype { "<" } else { "&lt;" });
+        out.push_str(if begins_doctype(rest) { "<" } else { "&lt;" });
         1
     }
 
@@ -438,7 +435,7 @@ impl Html {
 
     fn follow_value(&mut self, c: char, rest: &str) {
         let in_literal = match self.attribute_kind() {
-            AttributeKind::Script => matches!(self.script, Script::Text(_) | Script::Pattern { .. }),
+            AttributeKind::Script => self.in_script_literal(),
             AttributeKind::Style => matches!(self.style, Style::Text(_) | Style::Url | Style::UrlText(_)),
             _ => false,
         };
@@ -474,7 +471,7 @@ impl Html {
     /// In an element whose content ends only with its closing tag.
     fn in_raw(&mut self, raw: Raw, c: char, rest: &str, out: &mut String) -> usize {
         let in_script = raw == Raw::Script;
-        let in_literal = in_script && matches!(self.script, Script::Text(_) | Script::Pattern { .. });
+        let in_literal = in_script && self.in_script_literal();
         let in_comment = in_script && matches!(self.script, Script::LineComment | Script::BlockComment);
         if in_literal && let Some(used) = tag_in_literal(rest) {
             out.push_str("\\x3C");
@@ -499,8 +496,7 @@ impl Html {
             self.leave_out_comment(out);
             return 2;
         }
-        let doctype = rest.get(..9).is_some_and(|head| head.eq_ignore_ascii_case("<!doctype"));
-        if raw == Raw::Text && c == '<' && !doctype {
+        if raw == Raw::Text && c == '<' && !begins_doctype(rest) {
             out.push_str("&lt;");
             return 1;
         }
@@ -652,6 +648,10 @@ impl Html {
     }
 }
 
+fn begins_doctype(text: &str) -> bool {
+    text.get(..9).is_some_and(|head| head.eq_ignore_ascii_case("<!doctype"))
+}
+
 /// A character written as an entity at the start of a text: its length, and what it means.
 fn entity(text: &str) -> Option<(usize, char)> {
     let end = text.strip_prefix('&')?.find(';')? + 1;
@@ -676,27 +676,4 @@ fn entity(text: &str) -> Option<(usize, char)> {
         },
     };
     Some((end + 1, c))
-}
-
-/// A link and its size, as in `srcset`.
-fn url_with_size(part: &str) -> String {
-    let link = part.trim_ascii_start();
-    let (link, size) = link.split_at(link.find(|c: char| c.is_ascii_whitespace()).unwrap_or(link.len()));
-    let blank = &part[..part.len() - part.trim_ascii_start().len()];
-    let known = size.chars().all(|c| c.is_ascii_whitespace() || c.is_ascii_alphanumeric());
-    if known && harmless_url(link) {
-        format!("{blank}{}{size}", normalize_url(link))
-    } else {
-        format!("#{REFUSED}")
-    }
-}
-
-/// A link that cannot run a script: one without a scheme, or with a known one.
-fn harmless_url(text: &str) -> bool {
-    match text.split_once(':') {
-        Some((scheme, _)) if !scheme.contains('/') => {
-            ["http", "https", "mailto"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
-        }
-        _ => true,
-    }
 }

@@ -9,6 +9,10 @@ const NO_SIGN: char = '\u{1}';
 const LINE_COMMENTS: [&str; 4] = ["//", "<!--", "-->", "#!"];
 
 impl Html {
+    pub(super) fn in_script_literal(&self) -> bool {
+        matches!(self.script, Script::Text(_) | Script::Pattern { .. })
+    }
+
     pub(super) fn follow_script(&mut self, c: char, rest: &str) {
         self.script = match (self.script, c) {
             (Script::Code, '"' | '\'' | '`') => {
