@@ -165,17 +165,17 @@ fn thread_cpu() -> Duration {
 }
 
 /// Runs `future` on the meter.
-pub(crate) fn metered<F: Future>(meter: Arc<Meter>, future: F) -> Metered<F> {
-    Metered { meter, future: Box::pin(future) }
+pub(crate) fn metered<F: Future>(meter: Arc<Meter>, future: Pin<&mut F>) -> Metered<'_, F> {
+    Metered { meter, future }
 }
 
 /// See [`metered`].
-pub(crate) struct Metered<F> {
+pub(crate) struct Metered<'a, F> {
     meter: Arc<Meter>,
-    future: Pin<Box<F>>,
+    future: Pin<&'a mut F>,
 }
 
-impl<F: Future> Future for Metered<F> {
+impl<F: Future> Future for Metered<'_, F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {

@@ -221,11 +221,12 @@ impl Serialize for Time {
         let Some(at) = self.0 else { return serializer.serialize_str("0001-01-01T00:00:00Z") };
         let text = at.to_string();
         // `….120Z` is `….12Z`, and `….000Z` has no fraction.
-        let short = text.trim_end_matches('Z').trim_end_matches('0').trim_end_matches('.');
-        match at.as_millis() % 1000 {
-            0 => serializer.collect_str(&format_args!("{}Z", &text[..text.len() - ".000Z".len()])),
-            _ => serializer.collect_str(&format_args!("{short}Z")),
-        }
+        let fraction = text.len() - ".000Z".len();
+        let (seconds, digits) = text.split_at(fraction);
+        let digits = digits.trim_end_matches('Z').trim_end_matches('0').trim_end_matches('.');
+        let mut short = String::with_capacity(text.len());
+        short.extend([seconds, digits, "Z"]);
+        serializer.serialize_str(&short)
     }
 }
 

@@ -60,11 +60,12 @@ struct Known {
     /// What the files held that it is made of.
     files: Vec<Option<String>>,
     client: Client,
-    /// The address that was asked for last.
+    /// The address that was asked for last, and that may be asked for.
     url: Mutex<Option<(String, Url)>>,
 }
 
 impl Known {
+    /// `address`, if it may be asked for.
     fn url(&self, address: &str) -> Result<Url, OutgoingError> {
         let mut last = self.url.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, url)) = last.as_ref().filter(|(known, _)| known == address) {
@@ -72,6 +73,13 @@ impl Known {
         }
         let url = Url::parse(address)
             .map_err(|error| OutgoingError::Invalid(format!("the address is not a URL: {error}")))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(OutgoingError::Invalid(format!(
+                "the address has the scheme `{}`; only http and https",
+                url.scheme()
+            )));
+        }
+        self.fence.check(&url)?;
         *last = Some((address.to_owned(), url.clone()));
         Ok(url)
     }
@@ -157,12 +165,6 @@ impl HttpOutgoing {
         let began = Instant::now();
         let known = self.client(&request.options, &request.reach)?;
         let mut url = known.url(request.url.expose())?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(OutgoingError::Invalid(format!(
-                "the address has the scheme `{}`; only http and https",
-                url.scheme()
-            )));
-        }
         let mut method = reqwest::Method::from_bytes(request.method.as_bytes())
             .map_err(|_| OutgoingError::Invalid(format!("`{}` is not an HTTP method", request.method)))?;
         let mut headers = self.headers(&request, take_userinfo(&mut url)).await?;
@@ -174,25 +176,24 @@ impl HttpOutgoing {
             let signed = Signed { method: &method, url: &url, body: &body };
             self.sign(&request.options, signing, &signed, &mut headers).await?;
         }
-        let mut origin = origin_of(&url);
         let until = began + request.timeout.mul_f64(ANSWER_SHARE);
         let limit = if request.reach == Reach::Operator { REDIRECTS_MAX } else { PLUGIN_REDIRECTS_MAX };
-        for hop in 0..=limit {
-            known.fence.check(&url)?;
-            let mut sent = known.client.request(method.clone(), url.clone()).body(body.clone());
+        // Whom the credentials in `headers` are for; none as long as nobody else was asked.
+        let mut origin = None;
+        for _ in 0..=limit {
             // Credentials go to the origin they are for, and nowhere else.
-            let ours = hop == 0 || origin_of(&url) == origin;
-            let headers_now = if ours {
-                headers.clone()
-            } else {
-                headers
+            let headers_now = match origin.as_ref().is_none_or(|origin| origin_of(&url) == *origin) {
+                true => headers.clone(),
+                false => headers
                     .iter()
                     .filter(|(n, _)| !is_credential(n))
                     .map(|(n, v)| (n.clone(), v.clone()))
-                    .collect()
+                    .collect(),
             };
-            sent = sent.headers(headers_now);
-            let response = sent.send().await.map_err(|error| describe(&error))?;
+            let mut sent = reqwest::Request::new(method.clone(), url.clone());
+            *sent.headers_mut() = headers_now;
+            *sent.body_mut() = Some(body.clone().into());
+            let response = known.client.execute(sent).await.map_err(|error| describe(&error))?;
             let status = response.status();
             let location = response.headers().get(reqwest::header::LOCATION).and_then(|l| l.to_str().ok());
             if let Some(location) =
@@ -213,9 +214,11 @@ impl HttpOutgoing {
                     body = bytes::Bytes::new();
                     headers.remove(reqwest::header::CONTENT_TYPE);
                 }
+                known.fence.check(&next)?;
+                origin.get_or_insert_with(|| origin_of(&url));
                 if let Some(in_url) = take_userinfo(&mut next) {
                     headers.insert(AUTHORIZATION, in_url);
-                    origin = origin_of(&next);
+                    origin = Some(origin_of(&next));
                 }
                 url = next;
                 continue;
@@ -233,7 +236,9 @@ impl Outgoing for HttpOutgoing {
     fn send<'a>(&'a self, request: HttpRequest) -> BoxFuture<'a, Result<HttpResponse, OutgoingError>> {
         Box::pin(async move {
             let timeout = request.timeout;
-            match tokio::time::timeout(timeout, self.exchange(request)).await {
+            // Pinned here: the future of an exchange has thousands of bytes, and would be copied.
+            let exchange = std::pin::pin!(self.exchange(request));
+            match tokio::time::timeout(timeout, exchange).await {
                 Ok(outcome) => outcome,
                 Err(_) => Err(OutgoingError::Timeout(timeout)),
             }

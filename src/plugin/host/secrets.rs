@@ -8,6 +8,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, Mac};
+use memchr::memmem::Finder;
 use model::Secret;
 use sha2::Sha256;
 use url::{Position, Url};
@@ -20,6 +21,8 @@ use crate::{ErrorKind, HostError, SecretSource};
 pub(super) struct Resolved {
     pub(super) name: String,
     stand_in: String,
+    /// For the stand-in, which is found with and without the `/` at the end of a URL.
+    finder: Finder<'static>,
     value: Secret<String>,
     /// The only host that it may go to, if it is a URL.
     bound: Option<HostPattern>,
@@ -86,7 +89,8 @@ impl Call {
             Some(url) => url_forms(value.expose(), url),
             None => forms(value.expose()),
         };
-        Ok(Resolved { name: name.to_owned(), stand_in, value, bound, forms })
+        let finder = Finder::new(stand_in.trim_end_matches('/')).into_owned();
+        Ok(Resolved { name: name.to_owned(), stand_in, finder, value, bound, forms })
     }
 
     fn no_secret(&self, name: &str) -> HostError {
@@ -130,11 +134,10 @@ impl Call {
     pub(super) fn fill(&self, bytes: Vec<u8>, written: Written, found: &mut Vec<usize>) -> Vec<u8> {
         let mut bytes = bytes;
         for (index, known) in lock(&self.resolved).iter().enumerate() {
-            // The stand-in of a URL is found with and without the `/` at its end.
-            let stand_in = known.stand_in.trim_end_matches('/').as_bytes();
-            if find(&bytes, stand_in).is_none() {
+            if known.finder.find(&bytes).is_none() {
                 continue;
             }
+            let stand_in = known.finder.needle();
             let value = known.value.expose();
             let value = match written {
                 Written::Plain => value.clone(),

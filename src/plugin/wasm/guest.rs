@@ -14,6 +14,7 @@ use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::random::Deterministic;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
+use super::bindings::exports::foghorn::plugin as wit;
 use crate::host::{Call, Level};
 use crate::meter::{Meter, metered};
 use crate::program::Ran;
@@ -52,6 +53,8 @@ pub(super) struct Guest {
     pub(super) call: Option<Arc<Call>>,
     /// What a notifier is told in this call.
     pub(super) told: Option<Arc<Told>>,
+    /// The function of a lean notifier, once a call has found it.
+    pub(super) lean: Option<wit::lean_notifier::Guest>,
     pub(super) memory: Memory,
     /// The CPU time of this call, and how much it may be.
     meter: Arc<Meter>,
@@ -190,6 +193,7 @@ impl Run {
             memory,
             call,
             told: None,
+            lean: None,
             meter: Arc::default(),
             cpu: bounds.cpu,
         };
@@ -256,8 +260,11 @@ impl Run {
         work: impl AsyncFnOnce(&mut Store<Guest>) -> wasmtime::Result<Result<T, CallError>>,
     ) -> Ran<T> {
         let meter = Arc::clone(&self.store.data().meter);
-        let finished =
-            tokio::time::timeout(self.time, metered(Arc::clone(&meter), work(&mut self.store))).await;
+        let finished = {
+            // Pinned here: it has thousands of bytes, and would be copied.
+            let work = std::pin::pin!(work(&mut self.store));
+            tokio::time::timeout(self.time, metered(Arc::clone(&meter), work)).await
+        };
         self.log_output();
         let outcome = match finished {
             Ok(Ok(outcome)) => outcome,

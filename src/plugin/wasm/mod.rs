@@ -287,8 +287,14 @@ impl Component {
         told: Arc<Told>,
     ) -> Ran<Option<String>> {
         self.call(call, async |store, instance| {
-            store.data_mut().told = Some(told);
-            let told = indices.load(&mut *store, &instance)?.call_notify(store).await?;
+            let lean = match store.data().lean.clone() {
+                Some(known) => known,
+                // Its type is checked, which is not for every message of a storm.
+                None => indices.load(&mut *store, &instance)?,
+            };
+            let guest = store.data_mut();
+            (guest.told, guest.lean) = (Some(told), Some(lean.clone()));
+            let told = lean.call_notify(store).await?;
             Ok(told.map_err(|error| reported(call, error)))
         })
         .await

@@ -1,6 +1,6 @@
 //! Clients: TLS, proxy, resolver.
 
-use std::sync::{Arc, Once};
+use std::sync::{Arc, LazyLock, Once};
 use std::time::Duration;
 
 use ports::{HttpOptions, OutgoingError, Reach, TlsOptions};
@@ -14,6 +14,14 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use super::reach::CheckedResolver;
 
 static PROVIDER: Once = Once::new();
+/// The machine's certificate authorities, read once a process: that takes longer than a hundred requests, and every
+/// client wants them, so what is installed later needs a restart. A machine without any is fine as long as nobody speaks
+/// TLS; then the handshake says what is missing.
+static AUTHORITIES: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    Arc::new(store)
+});
 
 /// A client for requests with these options and this reach.
 pub(super) fn build_client(options: &HttpOptions, reach: &Reach) -> Result<Client, OutgoingError> {
@@ -138,25 +146,20 @@ fn versions(options: &TlsOptions) -> Result<Vec<&'static rustls::SupportedProtoc
     Ok(chosen)
 }
 
-fn roots(options: &TlsOptions) -> Result<RootCertStore, OutgoingError> {
+/// The certificate authorities that these options name, or else the machine's.
+fn roots(options: &TlsOptions) -> Result<Arc<RootCertStore>, OutgoingError> {
+    let Some(pem) = inline_or_file(options.ca.as_deref(), options.ca_file.as_deref())? else {
+        return Ok(Arc::clone(&AUTHORITIES));
+    };
     let mut store = RootCertStore::empty();
-    match inline_or_file(options.ca.as_deref(), options.ca_file.as_deref())? {
-        Some(pem) => {
-            for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-                let certificate = certificate.map_err(|e| {
-                    OutgoingError::Invalid(format!("the certificate authority cannot be read: {e}"))
-                })?;
-                store.add(certificate).map_err(|e| {
-                    OutgoingError::Invalid(format!("the certificate authority cannot be used: {e}"))
-                })?;
-            }
-        }
-        // A machine without any is fine as long as nobody speaks TLS; then the handshake says what is missing.
-        None => {
-            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        let certificate = certificate
+            .map_err(|e| OutgoingError::Invalid(format!("the certificate authority cannot be read: {e}")))?;
+        store
+            .add(certificate)
+            .map_err(|e| OutgoingError::Invalid(format!("the certificate authority cannot be used: {e}")))?;
     }
-    Ok(store)
+    Ok(Arc::new(store))
 }
 
 fn inline_or_file(inline: Option<&str>, file: Option<&str>) -> Result<Option<String>, OutgoingError> {
@@ -183,7 +186,7 @@ impl NamedServer {
             OutgoingError::Invalid(format!("`server_name` cannot be checked: {error}"))
         };
         let name = ServerName::try_from(name.to_owned()).map_err(|error| invalid(&error))?;
-        let checks = WebPkiServerVerifier::builder(Arc::new(roots(options)?)).build();
+        let checks = WebPkiServerVerifier::builder(roots(options)?).build();
         Ok(NamedServer { name, checks: checks.map_err(|error| invalid(&error))? })
     }
 }
