@@ -180,9 +180,10 @@ impl Alerting {
         }
         let before = self.now;
         self.now = self.now.max(now);
-        if let Some(due) = self.timers.next().filter(|due| *due + LATE < self.now) {
+        if self.timers.next().is_some_and(|due| due + LATE < self.now) {
             self.grant_grace(before);
-            self.timers.extend_patience(self.now.since(due));
+            // Of the time that passed nobody could use any to answer.
+            self.timers.extend_patience(self.now.since(before));
         }
     }
 
