@@ -319,6 +319,8 @@ impl Post {
                 continue;
             }
             queue.failed.fetch_add(count, Ordering::Relaxed);
+            // They are not in the queue any more.
+            queue.dropped.fetch_add(count, Ordering::Relaxed);
             if speaks {
                 tracing::warn!(alertmanager = self.url, alerts = count, %error, "Alerts were not taken by another Alertmanager; those that go on firing are sent again.");
             }

@@ -62,6 +62,9 @@ alerting:
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>()
     };
     eventually("errors are counted", || (sum("prometheus_notifications_errors_total") > 0.0).then_some(()));
+    eventually("what is lost is counted", || {
+        (sum("prometheus_notifications_dropped_total") > 0.0).then_some(())
+    });
     // The pager may show an alert before its answer has come here.
     eventually("what was sent is counted", || {
         (sum("prometheus_notifications_sent_total") > 0.0).then_some(())
