@@ -356,7 +356,7 @@ impl Alerting {
         let anew = entry.waited.is_none();
         // The same content again after it was given up is the same message: it may have arrived after all.
         if !entry.failed.as_deref().is_some_and(same) {
-            entry.sequence = now_millis.max(entry.sequence + 1);
+            entry.sequence = attempt.sequence_at(now_millis).max(entry.sequence + 1);
         }
         // What is doubtful now stays so, whatever becomes of this message.
         if let Some(Cow::Owned(certain)) = entry.certain() {

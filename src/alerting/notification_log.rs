@@ -76,6 +76,16 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
+    /// What names a message with this content that is decided on at `now_millis`: the time, and in the lowest bits what is
+    /// told. A clock that is set back may come to the same moment again, and then tells something else.
+    pub(crate) fn sequence_at(&self, now_millis: u64) -> u64 {
+        const CONTENT_BITS: u32 = 16;
+        let told = self.firing.iter().map(|alert| alert.0).chain(self.resolved.iter().map(|alert| !alert.0));
+        let mixed = told
+            .fold(0u64, |mixed, alert| (mixed.rotate_left(5) ^ alert).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        (now_millis << CONTENT_BITS) | (mixed >> (u64::BITS - CONTENT_BITS))
+    }
+
     /// Whether an integration that was told `told` hears something new, or was to be reminded.
     pub(crate) fn tells_more_than(&self, told: Option<&Told>) -> bool {
         let Some(told) = told else { return !self.firing.is_empty() };
@@ -89,7 +99,8 @@ impl Attempt {
 /// What is known about one group at one integration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LogEntry {
-    /// Names the last message. Taken from the time, so that an id never returns after the entry was forgotten.
+    /// Names the last message. Taken from the time and from what is told ([`Attempt::sequence_at`]), so that an id does not
+    /// return after the entry was forgotten.
     pub sequence: u64,
     pub told: Option<Box<Told>>,
     pub attempt: Option<Box<Attempt>>,
@@ -404,6 +415,25 @@ mod tests {
         let told = entry.told.as_ref().unwrap();
         assert_eq!((&told.firing, &told.held, told.remember.as_deref()), (&set(&[1]), &set(&[2]), Some("m")));
         assert!(entry.forget(Fingerprint(2)) && !entry.forget(Fingerprint(2)));
+    }
+
+    #[test]
+    fn what_is_told_at_the_same_moment_by_a_clock_that_was_set_back_has_another_id() {
+        let attempt = |firing: &[u64], resolved: &[u64]| Attempt {
+            at: Timestamp::from_secs(5),
+            reason: NotifyReason::FirstNotification,
+            firing: set(firing),
+            resolved: set(resolved),
+            recovered: false,
+            in_doubt: false,
+        };
+        let at = |millis, firing: &[u64], resolved: &[u64]| attempt(firing, resolved).sequence_at(millis);
+        assert_eq!(at(7, &[1, 2], &[3]), at(7, &[1, 2], &[3]));
+        let others = [at(7, &[1], &[]), at(7, &[], &[1]), at(7, &[1, 2], &[]), at(7, &[2], &[])];
+        let distinct: std::collections::BTreeSet<u64> = others.into_iter().collect();
+        assert_eq!(distinct.len(), others.len());
+        // Later is more, whatever is told.
+        assert!(others.iter().all(|other| *other < at(8, &[1], &[]) && *other < at(8, &[], &[])));
     }
 
     #[test]

@@ -285,7 +285,9 @@ impl World {
                     && message.group_labels.iter().all(|(label, value)| name.label(label) == value)
                     && route.group_by.as_ref().is_none_or(|labels| labels.len() == message.group_labels.len())
             });
-            let belongs = of_group && since + FRESH < self.now && life.held_since.is_some() && unmuted;
+            // What was given may wait again by now: `for` was raised.
+            let goes_on = life.held_since.is_some() && life.firing_since.is_some();
+            let belongs = of_group && since + FRESH < self.now && goes_on && unmuted;
             if belongs && !fires(name) {
                 return Err(format!("old: {name:?} fires and is left out: {}", show(message)));
             }
