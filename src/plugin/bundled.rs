@@ -24,7 +24,7 @@ impl Bundled {
 
     /// What it is for, without loading it: a component's exports and a script's functions have names of their own.
     pub fn kind(&self) -> Option<Kind> {
-        let contains = |text: &str| self.bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        let contains = |text: &str| memchr::memmem::find(self.bytes, text.as_bytes()).is_some();
         Kind::ALL.into_iter().find(|kind| match self.language() {
             Language::Wasm => {
                 kind.interfaces().iter().any(|interface| contains(&format!("foghorn:plugin/{interface}@")))

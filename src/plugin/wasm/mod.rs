@@ -287,7 +287,7 @@ impl Component {
         told: Arc<Told>,
     ) -> Ran<Option<String>> {
         self.call(call, async |store, instance| {
-            let lean = match store.data().lean.clone() {
+            let lean = match store.data_mut().lean.take() {
                 Some(known) => known,
                 // Its type is checked, which is not for every message of a storm.
                 None => indices.load(&mut *store, &instance)?,
